@@ -1,0 +1,70 @@
+# epro. `make help` lists what there is. Needs Python 3.11 or later, and make; brings everything else.
+
+PYTHON ?=
+PORT ?= 8000
+JOBS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+# The environment is ready for exactly this lock, this setup.cfg and this place; anything else makes it again.
+KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.toml) | cksum | tr -d ' ')
+READY := .venv/.ready-$(KEY)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## the environment in .venv/, made once
+
+demo: $(READY) ## a study with some weeks of history, web and worker; PORT=8123 moves the port, Ctrl-C ends it
+	@$(BIN)/epro demo --port $(PORT)
+
+test: $(READY) ## the whole suite, on SQLite and on PostgreSQL; ARGS="-k diary" chooses, JOBS=4 widens
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+check: $(READY) ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## put code into the common format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## run every measurement in benchmarks/
+	@set -e; for file in benchmarks/[a-z]*.py; do \
+	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+lock: $(READY) ## resolve packages again into requirements/*.lock; ARGS=--upgrade takes newer ones
+	$(BIN)/uv pip compile setup.cfg --extra test --extra dev $(LOCKED) -o requirements/dev.lock $(ARGS)
+	$(BIN)/uv pip compile setup.cfg -c requirements/dev.lock $(LOCKED) -o requirements/run.lock $(ARGS)
+
+clean: ## remove the environment, the demo's files and what tools left
+	rm -rf .venv .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .hypothesis .schemathesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One lock for every platform and every Python from 3.11 on, each file known by its digest; no index is named.
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+          --custom-compile-command "make lock"
+
+$(READY):
+	@set -e; python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	  for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	  done; \
+	fi; \
+	if ! $${python:-false} -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "epro needs Python 3.11 or later, and none was found. Name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "Making the environment in .venv/ with $$($$python --version); again only when the lock changes."; \
+	$$python -m venv .venv || { \
+	  echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.ready-*
+	@touch $@

@@ -1,0 +1,167 @@
+"""Locks. Each door states its lock once; a route without one keeps the application from starting."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Flask, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_smorest import Blueprint
+from webargs.flaskparser import FlaskParser
+
+from epro import canonical, clock, db
+from epro.errors import BadJson, Invalid, NotAllowed, NotSignedIn
+from epro.signin import devices, sessions, staff, tokens
+from epro.signin.models import SignInSession
+from epro.studies.models import Participant
+from epro.tx import Actor, Tx, glance, look, system
+
+LARGEST_BODY = 2 * 1024 * 1024
+UPLOAD_FOR = timedelta(days=30)  # what was completed before a withdrawal may still arrive
+DOOR = system("door")
+limiter = Limiter(get_remote_address, storage_uri="epro://", strategy="fixed-window", headers_enabled=False)
+
+
+class Parser(FlaskParser):
+    """JSON comes in through our one decoder; unknown fields are named, never passed over."""
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        raw = req.get_data(cache=True)
+        if not raw:
+            return {}
+        value = canonical.decode(raw)
+        if not isinstance(value, dict):
+            raise BadJson("The body is not a JSON object.")
+        return value
+
+    def handle_error(self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any) -> None:
+        messages = error.normalized_messages()
+        raise Invalid(errors=list(_pointers("", next(iter(messages.values())))))
+
+
+class Door(Blueprint):
+    """A blueprint with its lock: what every request must show before any of its routes runs."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, name: str, url_prefix: str, description: str, lock: Callable[[], Actor],
+                 open_doors: Iterable[str] = ()):
+        super().__init__(name, f"epro.api.{name}", url_prefix=url_prefix, description=description)
+        self.lock, self.open_doors = lock, frozenset(f"{name}.{route}" for route in open_doors)
+        self.before_request(self._check)
+
+    def _check(self) -> None:
+        if request.endpoint not in self.open_doors:
+            g.actor = self.lock()
+
+
+PLAIN = frozenset({"api-docs.openapi_json", "docs.page", "docs.init", "docs.asset"})  # the API's own description
+
+
+def open_routes(app: Flask) -> set[str]:
+    """The endpoints that ask for no key, by name. Everything else has a lock."""
+    return set(PLAIN).union(*(door.open_doors for door in _doors(app)))
+
+
+def refuse_unlocked(app: Flask) -> None:
+    """Deny by default: a route of no door, and of no name that is meant to be open, stops the start."""
+    known = {door.name for door in _doors(app)}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.partition(".")[0] not in known and rule.endpoint not in PLAIN:
+            raise RuntimeError(f"the route {rule} states no lock")
+
+
+def _doors(app: Flask) -> list[Door]:
+    return [blueprint for blueprint in app.blueprints.values() if isinstance(blueprint, Door)]
+
+
+def actor() -> Actor:
+    """Who is at the door."""
+    found: Actor = g.actor
+    return found
+
+
+def phone_lock() -> Actor:
+    """A phone's access token, and its session still running."""
+    return devices.actor_of(_session(sessions.PHONE))
+
+
+def staff_lock() -> Actor:
+    """A person's access token, her session still running, her account open; her roles as they are now."""
+    session = _session(sessions.STAFF)
+    with look(DOOR) as tx:
+        found = staff.actor_of(tx, session)
+    if found is None:
+        raise NotSignedIn()
+    return found
+
+
+def sponsor_lock() -> Actor:
+    """A machine key, or a person of the staff."""
+    text = _bearer()
+    if not text.startswith("epk_"):
+        return staff_lock()
+    with look(DOOR) as tx:
+        found = staff.actor_of_key(tx, text)
+    if found is None:
+        raise NotSignedIn()
+    return found
+
+
+def metrics_lock() -> Actor:
+    """The operator's token for the metrics; without one set, the door stays shut."""
+    expected = db.settings()["METRICS_TOKEN"]
+    if not expected or not hmac.compare_digest(expected.encode(), _bearer().encode()):
+        raise NotSignedIn()
+    return system("metrics")
+
+
+def failed(response: Any) -> bool:
+    """Only refusals count against a limit: who has the right key is never turned away."""
+    return bool(response.status_code in (400, 401, 403, 422))
+
+
+def must_be_here(tx: Tx, actor: Actor, *, upload: bool = False) -> Participant:
+    """The participant at the phone door, her row locked. A withdrawn one may only upload, for thirty days."""
+    participant = tx.get(Participant, actor.study_id, actor.subject_id, lock=True)
+    if participant is None:
+        raise NotSignedIn()
+    if participant.withdrawn_at is not None and not (upload and tx.now <= participant.withdrawn_at + UPLOAD_FOR):
+        raise NotAllowed("Participation has ended.")
+    return participant
+
+
+def _session(audience: str) -> SignInSession:
+    try:
+        claims = tokens.read(_bearer(), sessions.jwt_key(), audience, clock.now())
+        session_id = UUID(claims["sub"])
+    except (tokens.BadToken, ValueError):
+        raise NotSignedIn() from None
+    row = glance(sa.select(*SignInSession.__table__.columns).where(SignInSession.id == session_id))
+    if row is None or row.ended_at is not None or row.expires_at <= clock.now():
+        raise NotSignedIn()
+    if (row.staff_id is not None) != (audience == sessions.STAFF):
+        raise NotSignedIn()
+    return row
+
+
+def _bearer() -> str:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise NotSignedIn()
+    return text.strip()
+
+
+def _pointers(at: str, messages: Any) -> Iterable[dict[str, str]]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from _pointers(f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}", inner)
+    else:
+        for message in messages:
+            yield {"pointer": at, "code": "invalid", "detail": str(message)}

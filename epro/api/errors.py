@@ -1,0 +1,86 @@
+"""Every refusal leaves as application/problem+json (RFC 9457), made here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import OperationalError, TimeoutError
+from werkzeug.exceptions import HTTPException
+
+from epro.errors import EproError, Unavailable
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
+    409: "Conflict", 413: "Too large", 415: "Unsupported media type", 422: "Invalid", 429: "Too many requests",
+    500: "Internal error", 503: "Unavailable",
+}
+
+
+def register(app: Flask) -> None:
+    """Translate whatever is raised."""
+    app.register_error_handler(EproError, _ours)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(TimeoutError, _database_away)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> Response:
+    """One problem document."""
+    body = {"type": f"urn:epro:problem:{code}", "title": TITLES.get(status, "Refused"), "status": status,
+            "detail": detail, "code": code, **more}
+    response = Response(orjson.dumps(body), status, content_type="application/problem+json")
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="epro"'
+    return response
+
+
+def _ours(error: EproError) -> Response:
+    more = {"errors": error.errors} if error.errors else {}
+    response = problem(error.status, error.code, error.detail, **more, **error.extra)
+    if error.status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
+            429: "too_many"}.get(status, "refused" if status < 500 else "internal_error")
+    detail = TITLES.get(status, "The request cannot be carried out.") + "."
+    if status == 429:
+        detail = "Too many tries; wait and try again."
+    response = problem(status, code, detail)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _database_away(error: Exception) -> Response:
+    log.error("database away", extra={"action": "database.away", "fault": type(error).__name__})
+    return _ours(Unavailable("The database does not answer just now; try again."))
+
+
+def _unforeseen(error: Exception) -> Response:
+    # The traceback goes to the log without values: what was asked may hold answers.
+    log.error("unforeseen", extra={
+        "action": "request.failed", "request_id": g.get("request_id"), "route": str(request.url_rule),
+        "fault": type(error).__name__, "where": _where(error),
+    })
+    return problem(500, "internal_error", "Something went wrong here; it has been noted.",
+                   request_id=g.get("request_id"))
+
+
+def _where(error: Exception) -> list[str]:
+    trace, places = error.__traceback__, []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return places[-6:]

@@ -1,0 +1,92 @@
+"""Is it alive, is it ready, how is it doing; and the key that receipts are checked with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from epro import clock, db, schema
+from epro.api.door import DOOR, Door, metrics_lock
+from epro.api.errors import problem
+from epro.notifications.models import Alert, Heartbeat, Message
+from epro.responses import receipts
+from epro.responses.models import SetAside
+from epro.scheduling.models import Occurrence
+from epro.trail.models import FeedEntry
+from epro.tx import Tx, look
+
+SILENT = timedelta(seconds=120)
+
+health = Door("health", "", "Health and metrics", metrics_lock, open_doors=("alive", "ready", "receipt_key"))
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter("epro_requests_total", "Requests by route and status", ["route", "status"], registry=REGISTRY)
+SECONDS = Histogram("epro_request_seconds", "Time to answer by route", ["route"], registry=REGISTRY)
+STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY)
+
+
+@health.get("/healthz")
+def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@health.get("/readyz")
+def ready() -> Any:
+    """Database, migrations, and the worker's heartbeat."""
+    try:
+        with look(DOOR) as tx:
+            beat = tx.session.scalar(sa.select(sa.func.max(Heartbeat.beat_at)))
+        checks = {
+            "database": True,
+            "migrations": schema.is_current(db.engine()),
+            "worker": bool(beat and clock.now() - beat <= SILENT),
+        }
+    except sa.exc.SQLAlchemyError:
+        checks = {"database": False, "migrations": False, "worker": False}
+    if all(checks.values()):
+        return {"status": "ready", "checks": checks}
+    return problem(503, "not_ready", "Something that is needed is not there yet.", checks=checks)
+
+
+@health.get("/v1/keys")
+def receipt_key() -> dict[str, Any]:
+    """The public key that receipts are signed with, for phones and inspectors."""
+    return {"receipts": receipts.public_key()}
+
+
+@health.get("/metrics")
+def metrics() -> Response:
+    """Prometheus figures; not public."""
+    with look(DOOR) as tx:
+        for what, query in _waiting(tx).items():
+            STANDING.labels(what).set(tx.session.scalar(query) or 0)
+    return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def note(response: Response) -> Response:
+    """Count a request; labels are routes, never paths."""
+    route = str(request.url_rule) if request.url_rule else "none"
+    REQUESTS.labels(route, response.status_code).inc()
+    if "began" in g:
+        SECONDS.labels(route).observe((clock.monotonic() - g.began))
+    return response
+
+
+def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:
+    def count(model: Any, *conditions: Any) -> sa.Select[Any]:
+        return sa.select(sa.func.count()).select_from(model).where(*conditions)
+
+    return {
+        "occurrences_due": count(Occurrence, Occurrence.attention_at <= tx.now),
+        "messages_due": count(Message, Message.begun_at.is_(None), Message.withheld_at.is_(None),
+                              Message.due_at <= tx.now),
+        "messages_unknown": count(Message, Message.unknown_at.is_not(None)),
+        "alerts_standing": count(Alert, Alert.resolved_at.is_(None), Alert.cleared_at.is_(None)),
+        "set_aside": count(SetAside, SetAside.settled_at.is_(None)),
+        "feed_without_position": count(FeedEntry, FeedEntry.position.is_(None)),
+    }

@@ -1,0 +1,303 @@
+"""The participant's phone: activate, learn what is due, hand in answers, and nothing else.
+
+No route takes a participant's id: who she is comes from her phone's session alone.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from uuid import UUID
+
+from flask import Response, make_response, request
+from flask.views import MethodView
+from sqlalchemy.exc import IntegrityError
+
+from epro import canonical, clock, trail
+from epro.api import wakeup
+from epro.api.door import Door, actor, failed, limiter, must_be_here, phone_lock
+from epro.api.schemas import (
+    ActivatedOut, ActivateIn, ChangesOut, ConfirmationsIn, CountOut, DraftIn, DraftOut, LangIn, MeIn, MeOut,
+    PairOut, ReceiptsOut, RefreshIn, SinceIn,
+)
+from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
+from epro.notifications import alerts, callbacks
+from epro.questionnaires import catalogue
+from epro.questionnaires.instrument import UnknownLanguage, localised
+from epro.responses import drafts, receiving
+from epro.responses.receipts import Receipt
+from epro.responses.submission import sent_at
+from epro.scheduling import attention, occurrences, protocols
+from epro.scheduling.models import Occurrence
+from epro.scheduling.state import state_of
+from epro.signin import devices, passwords, sessions
+from epro.signin.models import SignInSession
+from epro.studies import participants
+from epro.studies.models import Participant, Site
+from epro.tx import Tx, begin, system
+
+MOST_ENTRIES = 200
+LARGEST_ENTRY = 256 * 1024
+
+phone = Door("phone", "/v1/phone", "The participant's phone", phone_lock, open_doors=("activate", "token"))
+
+
+@phone.post("/activate")
+@limiter.limit("10/minute;30/hour", deduct_when=failed)
+@phone.arguments(ActivateIn)
+@phone.response(201, ActivatedOut)
+def activate(asked: dict[str, Any]) -> dict[str, Any]:
+    """Make this phone the participant's, with a code from the study site. The code opens one phone, once."""
+    with begin(system("door")) as tx:
+        candidate = devices.count_try(tx, asked["activation_code"])
+    fits = passwords.fits(*candidate.against)  # slow on purpose, so outside any transaction
+    with begin(system("door")) as tx:
+        opened = devices.activate(tx, candidate, asked["device"]) if fits else None
+        told = {**pair(opened[1]), "participant": me_of(tx, opened[0])} if opened else None
+    if told is None:
+        raise devices.CodeNotAccepted()
+    return told
+
+
+@phone.post("/token")
+@limiter.limit("60/minute;600/hour", deduct_when=failed)
+@phone.arguments(RefreshIn)
+@phone.response(200, PairOut)
+def token(asked: dict[str, Any]) -> dict[str, Any]:
+    """A new pair of tokens. The refresh token is spent; if the answer is lost, asking again gives the same."""
+    return refreshed(asked, sessions.PHONE)
+
+
+@phone.post("/logout")
+@phone.response(204)
+def logout() -> None:
+    """End this phone's session. The phone stays known; only a new activation opens it again."""
+    with begin(actor()) as tx:
+        participant = tx.get(Participant, actor().study_id, actor().subject_id, lock=True)
+        sessions.end(tx, "logged_out", SignInSession.id == actor().session_id)
+        trail.record(tx, participant, "device.logged_out", "device", actor().device_id)
+
+
+@phone.route("/me")
+class Me(MethodView):
+    @phone.response(200, MeOut)
+    def get(self) -> dict[str, Any]:
+        """The participant's own settings, and whom to call."""
+        with begin(actor()) as tx:
+            return me_of(tx, must_be_here(tx, actor()))
+
+    @phone.arguments(MeIn)
+    @phone.response(200, MeOut)
+    def patch(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Change language, time zone, reminder hour, quiet hours, channels; `messages: false` stops them."""
+        with begin(actor()) as tx:
+            participant = must_be_here(tx, actor())
+            protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+            if asked.get("language", participant.language) not in protocol.languages:
+                raise Invalid(errors=[{"pointer": "/language", "code": "unknown_language",
+                                       "detail": "The study has no such language."}])
+            _change(tx, participant, asked)
+            return me_of(tx, participant)
+
+
+@phone.get("/changes")
+@phone.arguments(SinceIn, location="query")
+@phone.response(200, ChangesOut)
+def changes(asked: dict[str, Any]) -> dict[str, Any]:
+    """What is due and what changed since the token of the last call; without one, everything."""
+    since, limit = _since(asked.get("since")), asked["limit"]
+    with begin(actor()) as tx:
+        participant = must_be_here(tx, actor())
+        found = occurrences.changes(tx, participant, since, limit + 1)
+        page, more = found[:limit], len(found) > limit
+        protocol_of = {o.protocol_version: protocols.find(tx, o.study_id, o.protocol_version) for o in page}
+        last = page[-1].change_no if page else since
+        return {
+            "occurrences": [_occurrence(o, participant, protocol_of[o.protocol_version], tx) for o in page],
+            "instruments": [{"code": code, "version": version} for code, version in sorted(
+                {(o.instrument_code, o.instrument_version) for o in page})],
+            "next": base64.urlsafe_b64encode(f"c{last}".encode()).decode(), "more": more, "server_time": tx.now,
+        }
+
+
+@phone.get("/instruments/<code>/<version>")
+@phone.arguments(LangIn, location="query")
+def instrument(asked: dict[str, Any], code: str, version: str) -> Response:
+    """The definition with the wording of one language. It never changes; keep it."""
+    with begin(actor()) as tx:
+        language = asked.get("lang") or must_be_here(tx, actor()).language
+        found = catalogue.find(tx, code, version)
+    if found is None:
+        raise NotFound()
+    try:
+        response = make_response(localised(found, language))
+    except UnknownLanguage:
+        raise NotFound("This instrument has no wording in that language.") from None
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    response.set_etag(f"{found.digest[:32]}-{language}")
+    return response.make_conditional(request)
+
+
+ENTRY = {
+    "type": "object",
+    "required": ["id", "occurrence_id", "instrument", "language", "answers", "completed_at"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid", "description": "made by the phone, once for each completed answer"},
+        "occurrence_id": {"type": "string", "format": "uuid"},
+        "instrument": {"type": "object", "properties": {"code": {"type": "string"}, "version": {"type": "string"}}},
+        "language": {"type": "string"},
+        "answers": {"type": "object", "additionalProperties": {"nullable": True},
+                    "description": "item id to code; null: not answered; \"NA\": not applicable, where offered"},
+        "started_at": {"type": "string", "format": "date-time"},
+        "completed_at": {"type": "string", "format": "date-time", "description": "the phone's own account, with offset"},
+        "time_zone": {"type": "string", "description": "IANA name"},
+    },
+}
+BATCH = {"content": {"application/json": {"schema": {
+    "type": "object", "required": ["responses"], "properties": {
+        "responses": {"type": "array", "maxItems": MOST_ENTRIES, "items": ENTRY},
+        "sent_at": {"type": "string", "format": "date-time",
+                    "description": "the phone's clock at this sending: the difference to ours corrects its account"},
+    },
+}}}}
+
+
+@phone.post("/responses")
+@phone.doc(requestBody=BATCH)
+@phone.response(200, ReceiptsOut)
+def responses() -> Response:
+    """Hand in answers. Each entry stands alone and gets a receipt; sending it again gives the same receipt."""
+    batch, sent = _batch()
+    receipts = [_take_in(entry, sent).told() for entry in batch]
+    wakeup.feed()
+    return make_response({"receipts": receipts, "server_time": trail.instant(clock.now())})
+
+
+@phone.route("/drafts/<uuid:occurrence_id>")
+class Drafts(MethodView):
+    @phone.response(200, DraftOut)
+    def get(self, occurrence_id: UUID) -> dict[str, Any]:
+        """Saved progress of an occurrence."""
+        with begin(actor()) as tx:
+            found = drafts.find(tx, must_be_here(tx, actor()), occurrence_id)
+            return {"occurrence_id": occurrence_id, "draft": found[0], "saved_at": found[1]}
+
+    @phone.arguments(DraftIn)
+    @phone.response(200, DraftOut)
+    def put(self, asked: dict[str, Any], occurrence_id: UUID) -> dict[str, Any]:
+        """Save progress of an occurrence; the last one counts. A draft is no answer."""
+        with begin(actor()) as tx:
+            drafts.save(tx, must_be_here(tx, actor()), occurrence_id, asked)
+            return {"occurrence_id": occurrence_id, "draft": asked, "saved_at": tx.now}
+
+
+@phone.post("/confirmations")
+@phone.arguments(ConfirmationsIn)
+@phone.response(200, CountOut)
+def confirmations(asked: dict[str, Any]) -> dict[str, Any]:
+    """Ids of the notifications that the phone has shown."""
+    with begin(actor()) as tx:
+        return {"confirmed": callbacks.note_shown(tx, must_be_here(tx, actor()), asked["notifications"])}
+
+
+def pair(given: sessions.Pair) -> dict[str, Any]:
+    """A pair of tokens as it goes out."""
+    return {"access_token": given.access_token, "refresh_token": given.refresh_token,
+            "expires_in": given.expires_in, "token_type": "Bearer"}
+
+
+def refreshed(asked: dict[str, Any], audience: str) -> dict[str, Any]:
+    """The next pair; a token that ends its family ends it for good, and then is refused."""
+    with begin(system("door")) as tx:
+        given = sessions.refresh(tx, asked["refresh_token"], audience, asked.get("installation_id"))
+    if given is None:
+        raise NotSignedIn("This session has ended: sign in again.")
+    return pair(given)
+
+
+def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
+    """What a phone is told about its participant."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    site = tx.get(Site, participant.study_id, participant.site_id)
+    assert site is not None
+    preferences = participant.preferences or {}
+    return {
+        "subject_id": participant.subject_id, "study": participant.study_id,
+        "study_title": protocol.title.get(participant.language), "language": participant.language,
+        "languages": list(protocol.languages), "time_zone": participant.time_zone,
+        "zone_policy": protocol.zone_policy, "reminder_hour": preferences.get("reminder_hour"),
+        "quiet_hours": preferences.get("quiet_hours"), "channels": preferences.get("channels"),
+        "messages": participant.opted_out_at is None,
+        "site": {"id": site.id, "name": site.names.get(participant.language), "phone": site.phone},
+    }
+
+
+def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
+    wishes = {name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked}
+    moved = participants.change_settings(
+        tx, participant, language=asked.get("language"), time_zone=asked.get("time_zone"), preferences=wishes
+    )
+    if "messages" in asked:
+        (participants.opt_in if asked["messages"] else participants.opt_out)(tx, participant, "phone")
+    tx.session.flush()
+    if moved:
+        occurrences.replan(tx, participant, "time_zone")
+    if "reminder_hour" in wishes:
+        occurrences.look_again_at_all(tx, participant)
+
+
+def _since(token: str | None) -> int:
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+        if text[0] != "c" or not text[1:].isdigit() or len(text) > 20:
+            raise ValueError
+        return int(text[1:])
+    except (ValueError, IndexError):
+        raise Invalid(errors=[{"pointer": "/since", "code": "bad_token",
+                               "detail": "This is not a token of ours: call without it."}]) from None
+
+
+def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx) -> dict[str, Any]:
+    assessment = protocol.assessment(row.assessment_id)
+    hour = participants.reminder_hour(participant)
+    looks = attention.moments(row, assessment, first_reminder_at=hour, zone=participant.time_zone)
+    return {
+        "id": row.id, "assessment": row.assessment_id, "label": assessment.label.get(participant.language),
+        "instrument": {"code": row.instrument_code, "version": row.instrument_version}, "visit": row.visit_id,
+        "study_day": row.study_day, "opens_at": row.opens_at, "closes_at": row.closes_at,
+        "local_day": row.local_day, "time_zone": row.time_zone, "state": state_of(row, tx.now).value,
+        "reminders": [{"at": look.at} for look in looks if look.kind == "reminder"],
+    }
+
+
+def _batch() -> tuple[list[Any], Any]:
+    body = canonical.decode(request.get_data(cache=True))
+    if not isinstance(body, dict) or not isinstance(body.get("responses"), list):
+        raise BadJson("The body is an object with a list `responses`.")
+    batch = body["responses"]
+    if len(batch) > MOST_ENTRIES:
+        raise TooLarge(f"A batch holds at most {MOST_ENTRIES} entries.")
+    if len(request.get_data()) > LARGEST_ENTRY and any(len(canonical.encode(e)) > LARGEST_ENTRY for e in batch):
+        raise TooLarge(f"An entry holds at most {LARGEST_ENTRY // 1024} KiB.")
+    return batch, sent_at(body.get("sent_at"))
+
+
+def _take_in(entry: Any, batch_sent_at: Any) -> Receipt:
+    """One entry, one act. An id that another participant uses shows only when the row is written."""
+    try:
+        return _act_on(entry, batch_sent_at)
+    except IntegrityError:
+        return _act_on(entry, batch_sent_at, id_in_use=True)
+
+
+def _act_on(entry: Any, batch_sent_at: Any, *, id_in_use: bool = False) -> Receipt:
+    with begin(actor()) as tx:
+        participant = must_be_here(tx, actor(), upload=True)
+        taken = receiving.receive(tx, participant, entry, batch_sent_at, id_in_use=id_in_use)
+        if taken.late_for is not None:
+            alerts.clear(tx, participant, taken.late_for)
+    return taken.receipt
+
+

@@ -1,0 +1,362 @@
+"""The shapes that come in and go out. Whatever a schema does not name is refused on its way in."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+ZONES = frozenset(available_timezones())
+
+
+class Strict(Schema):
+    """Unknown fields are errors; the answer lists them."""
+
+
+class Text(fields.String):
+    """A text of 1 to `longest` characters, without control characters."""
+
+    def __init__(self, longest: int = 200, **kwargs: Any):
+        super().__init__(validate=[validate.Length(1, longest), _printable], **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValidationError("Not a text.")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _printable(value: str) -> None:
+    if any(ord(c) < 32 and c not in "\n\t" or 0x7F <= ord(c) < 0xA0 for c in value):
+        raise ValidationError("Control characters are not allowed.")
+
+
+def _zone(value: str) -> None:
+    if value not in ZONES:
+        raise ValidationError("Not a time zone such as Asia/Shanghai.")
+
+
+def _clock(value: str) -> None:
+    hours, _, minutes = value.partition(":")
+    right = len(value) == 5 and hours.isascii() and hours.isdigit() and minutes.isascii() and minutes.isdigit()
+    if not right or int(hours) > 23 or int(minutes) > 59:
+        raise ValidationError("Not a time of day such as 19:30.")
+
+
+def zone(**kwargs: Any) -> fields.String:
+    return fields.String(validate=_zone, **kwargs)
+
+
+def clock(**kwargs: Any) -> fields.String:
+    return fields.String(validate=_clock, **kwargs)
+
+
+# ── phone ──
+
+
+class DeviceIn(Strict):
+    installation_id = Text(100, required=True)
+    platform = Text(40)
+    app_version = Text(40)
+    os_version = Text(40)
+    model = Text(80)
+    push_token = Text(400)
+    language = Text(20)
+    time_zone = zone()
+
+
+class ActivateIn(Strict):
+    activation_code = Text(60, required=True)
+    device = fields.Nested(DeviceIn, required=True)
+
+
+class RefreshIn(Strict):
+    refresh_token = Text(400, required=True)
+    installation_id = Text(100)
+
+
+class PairOut(Schema):
+    access_token = fields.String()
+    token_type = fields.String()
+    expires_in = fields.Integer()
+    refresh_token = fields.String()
+
+
+class SiteOut(Schema):
+    id = fields.String()
+    name = fields.String()
+    phone = fields.String(allow_none=True)
+
+
+class MeOut(Schema):
+    subject_id = fields.String()
+    study = fields.String()
+    study_title = fields.String()
+    language = fields.String()
+    languages = fields.List(fields.String())
+    time_zone = fields.String()
+    zone_policy = fields.String()
+    reminder_hour = fields.String(allow_none=True)
+    quiet_hours = fields.List(fields.String(), allow_none=True)
+    channels = fields.List(fields.String(), allow_none=True)
+    messages = fields.Boolean()
+    site = fields.Nested(SiteOut)
+
+
+class MeIn(Strict):
+    language = Text(20)
+    time_zone = zone()
+    reminder_hour = clock(allow_none=True)
+    quiet_hours = fields.List(clock(), validate=validate.Length(equal=2), allow_none=True)
+    channels = fields.List(fields.String(validate=validate.OneOf(["sms", "email"])), allow_none=True)
+    messages = fields.Boolean(truthy={True}, falsy={False})
+
+
+class ActivatedOut(PairOut):
+    participant = fields.Nested(MeOut)
+
+
+class SinceIn(Schema):
+    since = fields.String()
+    limit = fields.Integer(load_default=200, validate=validate.Range(1, 500))
+
+
+class InstrumentRef(Schema):
+    code = fields.String()
+    version = fields.String()
+
+
+class ReminderOut(Schema):
+    at = fields.AwareDateTime()
+
+
+class OccurrenceOut(Schema):
+    id = fields.UUID()
+    assessment = fields.String()
+    label = fields.String()
+    instrument = fields.Nested(InstrumentRef)
+    visit = fields.String(allow_none=True)
+    study_day = fields.Integer()
+    opens_at = fields.AwareDateTime()
+    closes_at = fields.AwareDateTime()
+    local_day = fields.Date()
+    time_zone = fields.String()
+    state = fields.String()
+    reminders = fields.List(fields.Nested(ReminderOut))
+
+
+class ChangesOut(Schema):
+    occurrences = fields.List(fields.Nested(OccurrenceOut))
+    instruments = fields.List(fields.Nested(InstrumentRef))
+    next = fields.String()
+    more = fields.Boolean()
+    server_time = fields.AwareDateTime()
+
+
+class LangIn(Schema):
+    lang = fields.String()
+
+
+class FindingOut(Schema):
+    code = fields.String()
+    detail = fields.String()
+    pointer = fields.String()
+
+
+class ReceiptOut(Schema):
+    id = fields.String(allow_none=True)
+    outcome = fields.String(validate=validate.OneOf(["stored", "already_stored", "held", "conflict"]))
+    digest = fields.String()
+    received_at = fields.String()
+    signature = fields.String()
+    findings = fields.List(fields.Nested(FindingOut))
+
+
+class ReceiptsOut(Schema):
+    receipts = fields.List(fields.Nested(ReceiptOut))
+    server_time = fields.String()
+
+
+class DraftIn(Strict):
+    answers = fields.Dict(required=True)
+    started_at = fields.String()
+    saved_at = fields.String()
+    page = fields.Integer(strict=True)
+
+
+class DraftOut(Schema):
+    occurrence_id = fields.UUID()
+    draft = fields.Dict()
+    saved_at = fields.AwareDateTime()
+
+
+class ConfirmationsIn(Strict):
+    notifications = fields.List(fields.UUID(), required=True, validate=validate.Length(max=200))
+
+
+class CountOut(Schema):
+    confirmed = fields.Integer()
+
+
+# ── staff and site ──
+
+
+class LoginIn(Strict):
+    email = Text(200, required=True)
+    password = fields.String(required=True, validate=validate.Length(1, 200))
+    otp = Text(12)
+
+
+class GrantOut(Schema):
+    study = fields.String(attribute="study_id")
+    site = fields.String(attribute="site_id")
+    role = fields.String()
+
+
+class StaffOut(Schema):
+    id = fields.String()
+    roles = fields.List(fields.Nested(GrantOut))
+
+
+class SignedInOut(PairOut):
+    staff = fields.Nested(StaffOut)
+
+
+class ContactIn(Strict):
+    phone = Text(40)
+    email = Text(200)
+    name = Text(100)
+
+
+class EnrolIn(Strict):
+    study = Text(32, required=True)
+    site = Text(32, required=True)
+    subject_id = fields.String(validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z"))
+    language = Text(20, required=True)
+    time_zone = zone(required=True)
+    anchors = fields.Dict(keys=fields.String(), values=fields.Date(), required=True)
+    contact = fields.Nested(ContactIn)
+
+
+class ParticipantOut(Schema):
+    subject_id = fields.String()
+    study = fields.String(attribute="study_id")
+    site = fields.String(attribute="site_id")
+    language = fields.String()
+    time_zone = fields.String()
+    protocol_version = fields.String()
+    anchors = fields.Dict(keys=fields.String(), values=fields.Date())
+    enrolled_at = fields.AwareDateTime()
+    withdrawn_at = fields.AwareDateTime(allow_none=True)
+    messages = fields.Boolean()
+
+
+class ListIn(Schema):
+    study = fields.String()
+    site = fields.String()
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 500))
+    offset = fields.Integer(load_default=0, validate=validate.Range(0, 10_000_000))
+
+
+class ParticipantsOut(Schema):
+    participants = fields.List(fields.Nested(ParticipantOut))
+    more = fields.Boolean()
+
+
+class StudyIn(Schema):
+    study = fields.String()
+
+
+class CodeOut(Schema):
+    activation_code = fields.String()
+    expires_at = fields.AwareDateTime()
+    qr_svg = fields.String()
+
+
+class AnchorQuery(StudyIn):
+    preview = fields.Boolean(load_default=False)
+
+
+class AnchorIn(Strict):
+    anchor = Text(40, required=True)
+    date = fields.Date(required=True)
+    reason = Text(500, required=True)
+
+
+class PlannedOut(Schema):
+    id = fields.UUID()
+    assessment = fields.String()
+    opens_at = fields.AwareDateTime()
+    closes_at = fields.AwareDateTime()
+    before_opens_at = fields.AwareDateTime()
+
+
+class DifferencesOut(Schema):
+    preview = fields.Boolean()
+    kept = fields.List(fields.Nested(PlannedOut))
+    moved = fields.List(fields.Nested(PlannedOut))
+    cancelled = fields.List(fields.Nested(PlannedOut))
+    new = fields.List(fields.Nested(PlannedOut))
+    skipped_as_over = fields.List(fields.Nested(PlannedOut))
+    reminders_recalled = fields.Integer()
+
+
+class ReasonIn(Strict):
+    reason = Text(500, required=True)
+
+
+class AlertsIn(ListIn):
+    standing = fields.Boolean(load_default=False)
+
+
+class AlertOut(Schema):
+    id = fields.UUID()
+    study = fields.String(attribute="study_id")
+    site = fields.String(attribute="site_id")
+    subject_id = fields.String()
+    kind = fields.String()
+    urgency = fields.String()
+    occurrence_id = fields.UUID()
+    why = fields.Dict()
+    standing = fields.Boolean()
+    raised_at = fields.AwareDateTime()
+    escalations = fields.Integer()
+    acknowledged_at = fields.AwareDateTime(allow_none=True)
+    acknowledged_by = fields.String(allow_none=True)
+    acknowledged_note = fields.String(allow_none=True)
+    resolved_at = fields.AwareDateTime(allow_none=True)
+    resolved_by = fields.String(allow_none=True)
+    outcome = fields.String(allow_none=True)
+    resolved_note = fields.String(allow_none=True)
+    cleared_at = fields.AwareDateTime(allow_none=True)
+    cleared_why = fields.String(allow_none=True)
+
+
+class AlertsOut(Schema):
+    alerts = fields.List(fields.Nested(AlertOut))
+    more = fields.Boolean()
+
+
+class NoteIn(Strict):
+    note = Text(2000, allow_none=True)
+
+
+class ResolutionIn(Strict):
+    outcome = Text(40, required=True)
+    note = Text(2000, allow_none=True)
+
+
+# ── sponsor ──
+
+
+class FeedIn(Schema):
+    study = fields.String()
+    after = fields.Integer(load_default=0, validate=validate.Range(0, 2**62))
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+    wait = fields.Float(load_default=0, validate=validate.Range(0, 30))
+
+
+class FeedOut(Schema):
+    records = fields.List(fields.Dict())
+    next = fields.Integer()
+    more = fields.Boolean()

@@ -1,0 +1,162 @@
+"""`epro instrument`: what is bundled, what it says, bulk scoring. Needs no database, no configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import click
+
+from epro.questionnaires.bulk import BadLine, score_file
+from epro.questionnaires.instrument import Instrument, Item, UnknownLanguage, localised
+from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument
+
+VERSION = click.option("--version", metavar="V", help="Version of the definition; the newest if not given.")
+
+
+@click.group()
+def instrument() -> None:
+    """Bundled questionnaires: list them, read them, score answers with them."""
+
+
+@instrument.command("list")
+def list_() -> None:
+    """List the bundled instruments: code, version, items, scales, wording."""
+    for one in bundled():
+        wording = ", ".join(f"{language} {status}" for language, status in one.wording.items())
+        scales = ", ".join(scale.name for scale in one.scales)
+        click.echo(f"{one.code} {one.version}  {next(iter(one.title.values()))}")
+        click.echo(f"    {len(one.items)} items; wording: {wording}; scales: {scales}")
+
+
+@instrument.command()
+@click.argument("code")
+@VERSION
+@click.option("--lang", metavar="L", help="Only this language, en or zh-CN for instance.")
+@click.option("--json", "as_json", is_flag=True, help="Print the definition as JSON.")
+def show(code: str, version: str | None, lang: str | None, as_json: bool) -> None:
+    """Show the definition of instrument CODE."""
+    found = _bundled(code, version)
+    _know_language(found, lang)
+    if as_json:
+        shown = localised(found, lang) if lang else found.document() | {"digest": found.digest}
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(_described(found, lang or found.languages[0])))
+
+
+@instrument.command()
+@click.argument("code")
+@click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("sink", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True))
+@VERSION
+def score(code: str, source: str, sink: str, version: str | None) -> None:
+    """Score the answers in file IN with instrument CODE, into file OUT ("-": standard input, output).
+
+    IN holds one response a line: {"id": ..., "answers": {"<item id>": code, null or "NA", ...}}. OUT gets one
+    line for each, in order. A response whose answers do not fit the instrument is not scored; its line says
+    why and the command ends with 1. At a line that is no response at all it stops, and OUT is not written.
+    """
+    found = _bundled(code, version)
+    _refuse_places(source, sink)
+    try:
+        with _opened(source) as reading, _replaced(sink) as writing, _progress(source) as told:
+            tally = score_file(found, reading, writing, told)
+    except BadLine as fault:
+        raise click.ClickException(str(fault)) from None
+    except BrokenPipeError:
+        raise  # click ends quietly when the reader of a pipe has gone
+    except OSError as fault:
+        raise click.ClickException(f"{fault.filename or 'file'}: {fault.strerror}") from None
+    if tally.invalid:
+        raise click.ClickException(
+            f"{tally.invalid} of {tally.responses} responses have answers that do not fit {found.code}; "
+            "their lines in the output say which."
+        )
+
+
+def _refuse_places(source: str, sink: str) -> None:
+    if sink != "-" and not Path(os.path.realpath(sink)).parent.is_dir():
+        raise click.UsageError("OUT is to stand in a folder that does not exist.")
+    if "-" not in (source, sink) and os.path.exists(sink) and os.path.samefile(source, sink):
+        raise click.UsageError("IN and OUT are the same file.")
+
+
+def _bundled(code: str, version: str | None) -> Instrument:
+    try:
+        return bundled_instrument(code, version)
+    except UnknownInstrument:
+        known = ", ".join(f"{one.code} {one.version}" for one in bundled())
+        raise click.UsageError(f"No such instrument. Bundled are: {known}.") from None
+
+
+def _know_language(found: Instrument, lang: str | None) -> None:
+    try:
+        localised(found, lang or found.languages[0])
+    except UnknownLanguage as fault:
+        raise click.UsageError(str(fault)) from None
+
+
+def _described(found: Instrument, lang: str) -> Iterator[str]:
+    yield f"{found.code} {found.version}  {found.title[lang]}  (wording in {lang}: {found.wording[lang]})"
+    yield f"digest {found.digest}"
+    for item in found.items:
+        yield f"  {item.number!s:>3} {item.id}  {item.text[lang]}  {_marks(item)}"
+    for scale in found.scales:
+        low, high = scale.range
+        blinded = ", blinded" * scale.blinded
+        yield f"  {scale.name}: {scale.label[lang]}, {low}-{high}, {scale.direction}{blinded}"
+        yield f"      {scale.method} {scale.method_version}, needs {scale.missing} of {' '.join(scale.items)}"
+
+
+def _marks(item: Item) -> str:
+    words = [f"[{min(item.codes)}-{max(item.codes)}]"]
+    return " ".join(
+        words + [mark for mark in ("reversed", "not_applicable", "blinded") if getattr(item, mark)]
+    )
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[BufferedIOBase]:
+    if source == "-":
+        yield cast(BufferedIOBase, sys.stdin.buffer)
+        return
+    with open(source, "rb") as reading:
+        yield reading
+
+
+@contextmanager
+def _replaced(sink: str) -> Iterator[BinaryIO]:
+    """A file that takes its name only when all went well: half a result never looks like a whole one."""
+    if sink == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.exists(sink) and not os.path.isfile(sink):  # a pipe or a device cannot be replaced
+        with open(sink, "wb") as writing:
+            yield writing
+        return
+    final = Path(os.path.realpath(sink))
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as writing:
+            yield writing
+        os.replace(partial, final)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(source: str) -> Iterator[Callable[[int], Any]]:
+    """Bytes read of all, on a terminal; silent in a pipe."""
+    if source == "-" or not sys.stderr.isatty():
+        yield lambda size: None
+        return
+    with click.progressbar(length=os.path.getsize(source), label="scoring", file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,98 @@
+"""Settings, read once from the environment; each is listed in the README with its default.
+
+`read(environ)` gives a plain dictionary without the `EPRO_` prefix. `refusals(settings)` names everything
+that forbids a start in production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEMO_SECRET = "epro-demo-secret-not-for-production"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `name` with its prefix, `default` as text (None: unset), and what it is for."""
+
+    name: str
+    default: str | None
+    help: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("EPRO_ENV", "development", "`production` refuses unsafe settings and says which"),
+    Setting("EPRO_DATABASE_URL", "sqlite:///epro.sqlite", "the main database: SQLite or PostgreSQL"),
+    Setting("EPRO_OWNER_DATABASE_URL", None, "who migrates; default: the main database's URL"),
+    Setting("EPRO_DATABASE_ROLE", "epro_app", "PostgreSQL role the application acts under; owns no table"),
+    Setting("EPRO_CONTACTS_DATABASE_URL", None, "contact data; default: a second SQLite file or schema `contacts`"),
+    Setting("EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"),
+    Setting("EPRO_SECRET_KEY", DEMO_SECRET, "at least 32 random characters; other keys are derived from it"),
+    Setting("EPRO_TRAIL_KEY", None, "key of the trail's chains; default: derived from the secret key"),
+    Setting("EPRO_RECEIPT_KEY", None, "seed of the key that signs receipts; default: derived"),
+    Setting("EPRO_CONTACTS_KEYS", None, "key ring of the contact store: `id:secret,id:secret`, newest first; default: derived"),
+    Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
+    Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
+    Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
+    Setting("EPRO_SMS_SENDER", "console", "`twilio`, `console` or `recording`"),
+    Setting("EPRO_EMAIL_SENDER", "console", "`smtp`, `console` or `recording`"),
+    Setting("EPRO_TWILIO_ACCOUNT_SID", None, "Twilio account"),
+    Setting("EPRO_TWILIO_AUTH_TOKEN", None, "Twilio token; also checks the signature of its call-backs"),
+    Setting("EPRO_TWILIO_FROM", None, "the number messages come from"),
+    Setting("EPRO_TWILIO_MESSAGING_SERVICE_SID", None, "a messaging service instead of a number"),
+    Setting("EPRO_TWILIO_BASE_URL", None, "another address that speaks Twilio's REST API"),
+    Setting("EPRO_SMTP_HOST", None, "mail server"),
+    Setting("EPRO_SMTP_PORT", "587", "its port"),
+    Setting("EPRO_SMTP_USER", None, "its user, if it asks for one"),
+    Setting("EPRO_SMTP_PASSWORD", None, "and the password"),
+    Setting("EPRO_SMTP_FROM", None, "the address mail comes from"),
+    Setting("EPRO_SMTP_TLS", "starttls", "`starttls`, `ssl` or `none`"),
+    Setting("EPRO_ACTIVATION_CODE_HOURS", "24", "how long an activation code lives"),
+    Setting("EPRO_RATE_LIMITS", "on", "`off` only for rehearsals"),
+    Setting("EPRO_SECURE_COOKIES", "on", "cookies over TLS only; production needs it on"),
+    Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
+    Setting("EPRO_TICK_SECONDS", "10", "how often `epro worker` looks for what is due"),
+    Setting("EPRO_PASSWORD_COST", "full", "`full`, or `cheap` for rehearsals and tests"),
+    Setting("EPRO_CLOCK_OFFSET_FILE", None, "a moved clock for rehearsals: a file with seconds; refused in production"),
+)
+
+ENGINE_SCHEMES = ("sqlite", "postgresql")
+
+
+def read(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Every setting without its prefix, from `environ` or its default. An empty text counts as unset."""
+    return {s.name.removeprefix("EPRO_"): environ.get(s.name) or s.default for s in SETTINGS}
+
+
+def refusals(settings: Mapping[str, str | None]) -> list[str]:
+    """Why this installation may not start in production; empty when it may. Never shows a value."""
+    secret = settings["SECRET_KEY"] or ""
+    rules = [
+        (secret == DEMO_SECRET, "EPRO_SECRET_KEY is the demo secret: make one of your own"),
+        (len(secret) < 32, "EPRO_SECRET_KEY is shorter than 32 characters"),
+        (not (settings["PUBLIC_URL"] or "").startswith("https://"), "EPRO_PUBLIC_URL is not https"),
+        (settings["SECURE_COOKIES"] != "on", "EPRO_SECURE_COOKIES is not on: cookies would travel without TLS"),
+        (settings["SMS_SENDER"] in ("console", "recording"), "EPRO_SMS_SENDER is a rehearsal sender"),
+        (settings["EMAIL_SENDER"] in ("console", "recording"), "EPRO_EMAIL_SENDER is a rehearsal sender"),
+        (settings["RATE_LIMITS"] != "on", "EPRO_RATE_LIMITS is off"),
+        (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
+        (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
+    ]
+    return [reason for broken, reason in rules if broken]
+
+
+class ConfigurationError(RuntimeError):
+    """The settings forbid a start; the message names every reason."""
+
+
+def refuse_unsafe(settings: Mapping[str, str | None]) -> None:
+    """Raise ConfigurationError if this is production and something is unsafe, or if a setting makes no sense."""
+    reasons = refusals(settings) if settings["ENV"] == "production" else []
+    if settings["ENV"] not in ("development", "production"):
+        reasons.append("EPRO_ENV is neither development nor production")
+    scheme = (settings["DATABASE_URL"] or "").partition(":")[0].partition("+")[0]
+    if scheme not in (*ENGINE_SCHEMES, "postgres"):
+        reasons.append("EPRO_DATABASE_URL is neither SQLite nor PostgreSQL")
+    if reasons:
+        raise ConfigurationError("epro does not start:\n" + "\n".join(f"  - {reason}" for reason in reasons))

@@ -1,0 +1,213 @@
+"""The handle on the databases: engines, the model base, and the types that keep time and JSON honest.
+
+SQLite is used as it must be (WAL, synchronous FULL, BEGIN IMMEDIATE for writers and a fair queue for them);
+on PostgreSQL every connection acts under a role that owns no table.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.types import TypeDecorator
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, kept in UTC. A local time without zone cannot slip in."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an Instant needs a time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A small JSON value, kept as text on every database, so that it reads back as it was written."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+TYPES: dict[Any, Any] = {datetime: Instant, date: sa.Date, UUID: sa.Uuid, dict: Json, list: Json, str: sa.Text}
+
+
+class Base(DeclarativeBase):
+    """Models of the main database."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    registry = registry(type_annotation_map=TYPES, metadata=metadata)
+
+
+class ContactsBase(DeclarativeBase):
+    """Models of the contact store, a database of its own."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    registry = registry(type_annotation_map=TYPES, metadata=metadata)
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+class RecordingSession(Session):
+    """The session every act runs in; the trail's guard watches its commits."""
+
+
+def engine() -> Engine:
+    """The main database's engine for the application at hand."""
+    return db.engine
+
+
+def contacts_engine() -> Engine:
+    """The contact store's engine."""
+    return db.engines["contacts"]
+
+
+def reading(made: Engine) -> Engine:
+    """The same engine for readers: on SQLite they neither queue nor block writers."""
+    return made.execution_options(epro_reading=True)
+
+
+def contacts_url(main: str, contacts: str | None) -> str:
+    """Where contact data live: as set, else a second SQLite file, else schema `contacts` beside."""
+    if contacts:
+        return contacts
+    url = make_url(main)
+    if url.get_backend_name() == "sqlite":
+        path = url.database or "epro.sqlite"
+        stem, ending = os.path.splitext(path)
+        return url.set(database=f"{stem}-contacts{ending}").render_as_string(hide_password=False)
+    return url.update_query_dict({"options": "-csearch_path=contacts"}).render_as_string(hide_password=False)
+
+
+def driver_url(url: str) -> str:
+    """`postgresql://` and `postgres://` mean psycopg 3 here, whatever SQLAlchemy's default is."""
+    made = make_url(url.replace("postgres://", "postgresql://", 1))
+    if made.drivername == "postgresql":
+        made = made.set(drivername="postgresql+psycopg")
+    return made.render_as_string(hide_password=False)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """What each kind of engine needs: patient pools, and time-outs so that nothing hangs for ever."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": 30}, "pool_size": 16, "max_overflow": 32}
+    return {
+        "pool_size": 16,
+        "max_overflow": 32,
+        "pool_pre_ping": False,
+        "connect_args": {"connect_timeout": 5},
+    }
+
+
+def prepare(made: Engine, role: str | None) -> None:
+    """Teach an engine our manners; once per engine."""
+    if made.dialect.name == "sqlite":
+        _prepare_sqlite(made)
+    elif role:
+        _prepare_postgresql(made, role)
+
+
+def _prepare_sqlite(made: Engine) -> None:
+    @event.listens_for(made, "connect")
+    def settings(connection: sqlite3.Connection, record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+        database = made.url.database
+        if database and database != ":memory:":
+            record.info["queue"] = open(database + ".queue", "w")  # noqa: SIM115 - closed with the connection
+
+    @event.listens_for(made, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("epro_reading"):
+            connection.exec_driver_sql("BEGIN DEFERRED")
+            return
+        # Plain busy-waiting starves writers; a file lock queues them, across processes too.
+        queue = connection.connection.info.get("queue")
+        if queue:
+            fcntl.flock(queue, fcntl.LOCK_EX)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(made, "checkin")
+    def leave_queue(connection: Any, record: Any) -> None:
+        queue = record.info.get("queue")
+        if queue:
+            fcntl.flock(queue, fcntl.LOCK_UN)
+
+    @event.listens_for(made, "close")
+    def close_queue(connection: Any, record: Any) -> None:
+        queue = record.info.pop("queue", None)
+        if queue:
+            queue.close()
+
+
+def _prepare_postgresql(made: Engine, role: str) -> None:
+    @event.listens_for(made, "connect")
+    def act_under(connection: Any, record: Any) -> None:
+        quoted = made.dialect.identifier_preparer.quote_identifier(role)
+        before, connection.autocommit = connection.autocommit, True
+        connection.execute(f"SET ROLE {quoted}")
+        connection.execute("SET lock_timeout = '10s'")
+        connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+        connection.execute("SET timezone = 'UTC'")
+        connection.autocommit = before
+
+
+def init_app(app: Any, settings: dict[str, str | None]) -> None:
+    """Bind the application to its databases."""
+    main = driver_url(settings["DATABASE_URL"] or "")
+    contacts = driver_url(contacts_url(main, settings["CONTACTS_DATABASE_URL"]))
+    app.config["SQLALCHEMY_DATABASE_URI"] = main
+    app.config["SQLALCHEMY_BINDS"] = {"contacts": {"url": contacts, **engine_options(contacts)}}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(main)
+    db.init_app(app)
+    with app.app_context():
+        for made in db.engines.values():
+            prepare(made, settings["DATABASE_ROLE"])
+
+
+def insert_missing(session: Session, model: type) -> Any:
+    """An INSERT of the session's own dialect, one that knows `on_conflict_do_nothing` and `_update`."""
+    dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return dialects[session.get_bind().dialect.name](model)
+
+
+def settings() -> dict[str, str | None]:
+    """The settings of the application at hand."""
+    return current_app.config["EPRO"]

@@ -1,0 +1,80 @@
+"""What providers tell us afterwards: what became of a message, and that somebody wants none any more.
+
+Call-backs come late, twice and out of order; each only adds a fact that is not there yet.
+"""
+
+from __future__ import annotations
+
+import hmac
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.contacts import store
+from epro.notifications import sending
+from epro.notifications.models import Message
+from epro.studies import participants
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+ACCEPTED = ("accepted", "scheduled", "queued", "sending", "sent")
+STOP = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "TD", "T", "退订")
+START = ("START", "YES", "UNSTOP", "恢复")
+
+
+def note_status(tx: Tx, message_id: UUID, key: str, provider_id: str, status: str, error: str | None) -> bool:
+    """One status call-back. False when it is about no message of ours, or its key is not the message's."""
+    found = tx.one(sa.select(Message).where(Message.id == message_id))
+    if found is None or not hmac.compare_digest(found.callback_secret.encode(), key.encode()):
+        return False
+    participant = tx.get(Participant, found.study_id, found.subject_id, lock=True)
+    message = tx.get(Message, found.study_id, message_id, lock=True)
+    assert participant is not None and message is not None
+    if message.begun_at is None:
+        return False
+    sending.accepted(tx, participant, message, provider_id)
+    if status in ("delivered", "read"):
+        _delivered(tx, participant, message)
+    elif status in ("failed", "undelivered"):
+        _undelivered(tx, participant, message, error)
+    return True
+
+
+def note_shown(tx: Tx, participant: Participant, message_ids: list[UUID]) -> int:
+    """The phone has shown these messages (participant locked); those that are not hers are passed over."""
+    query = sa.select(Message).where(
+        Message.study_id == participant.study_id, Message.subject_id == participant.subject_id,
+        Message.id.in_(message_ids), Message.purpose == "reminder", Message.shown_at.is_(None),
+    )
+    found = tx.all(query)
+    for message in found:
+        message.shown_at = tx.now
+        trail.record(tx, participant, "message.shown", "message", message.id)
+    return len(found)
+
+
+def inbound(tx: Tx, phone: str, text: str) -> int:
+    """A text message from a number: STOP and START are obeyed, all else is passed over. How many people it is."""
+    word = text.strip().upper()
+    act = {**dict.fromkeys(STOP, participants.opt_out), **dict.fromkeys(START, participants.opt_in)}.get(word)
+    if act is None:
+        return 0
+    changed = 0
+    for study_id, owner in store.owners("phone", phone):
+        kind, _, subject_id = owner.partition("/")
+        participant = tx.get(Participant, study_id, subject_id, lock=True) if kind == "participant" else None
+        changed += bool(participant and act(tx, participant, "text_message"))
+    return changed
+
+
+def _delivered(tx: Tx, participant: Participant, message: Message) -> None:
+    if message.delivered_at is None:
+        message.delivered_at = tx.now
+        trail.record(tx, participant, "message.delivered", "message", message.id)
+
+
+def _undelivered(tx: Tx, participant: Participant, message: Message, error: str | None) -> None:
+    if message.delivered_at is None and message.failed_at is None:
+        message.failed_at, message.failure = tx.now, f"undelivered {error or ''}".strip()
+        trail.record(tx, participant, "message.undelivered", "message", message.id, reason=error)

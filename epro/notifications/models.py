@@ -1,0 +1,105 @@
+"""Alerts for staff, and the ledger of every message, sent or withheld."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from epro.db import Base
+from epro.studies.models import of_participant
+
+WAITING = "begun_at IS NULL AND withheld_at IS NULL"
+
+
+class Alert(Base):
+    """Something a person must look at. Facts only: who took it when, what came of it, what cleared it."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        of_participant(),
+        sa.Index("ix_alerts_occurrence", "study_id", "occurrence_id"),
+        sa.Index("ix_alerts_escalate_at", "escalate_at", postgresql_where=sa.text("escalate_at IS NOT NULL"),
+                 sqlite_where=sa.text("escalate_at IS NOT NULL")),
+        {"info": {"audited": True, "scope": "subject", "unaudited": {"escalate_at"}}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    site_id: Mapped[str]
+    occurrence_id: Mapped[UUID]
+    kind: Mapped[str]  # missed
+    urgency: Mapped[str]
+    why: Mapped[dict]
+    raised_at: Mapped[datetime]
+    escalate_at: Mapped[datetime | None]
+    escalations: Mapped[int] = mapped_column(default=0)
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None]
+    acknowledged_note: Mapped[str | None]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    outcome: Mapped[str | None]
+    resolved_note: Mapped[str | None]
+    cleared_at: Mapped[datetime | None]
+    cleared_why: Mapped[str | None]
+
+
+class Message(Base):
+    """One message to one person over one channel, from intent to fate. Its id is computed: it exists once.
+
+    No text and no address is kept: the text is made from `template` at the moment of sending, the address is
+    read from the contact store and forgotten.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        of_participant(),
+        # What is still to be sent, and what was begun and has no end: all that the sending loop asks for.
+        sa.Index("ix_messages_due", "due_at", postgresql_where=sa.text(WAITING), sqlite_where=sa.text(WAITING)),
+        sa.Index("ix_messages_open", "lease_until", postgresql_where=sa.text("lease_until IS NOT NULL"),
+                 sqlite_where=sa.text("lease_until IS NOT NULL")),
+        sa.Index("ix_messages_subject", "study_id", "subject_id", "due_at"),
+        {"info": {"audited": True, "scope": "subject", "unaudited": {"lease_until", "attempts", "due_at"}}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    purpose: Mapped[str]  # reminder | alert | escalation
+    occurrence_id: Mapped[UUID | None]
+    alert_id: Mapped[UUID | None]
+    recipient: Mapped[str]  # participant/<subject> | staff/<id>
+    template: Mapped[str]
+    rotation: Mapped[int] = mapped_column(default=0)
+    language: Mapped[str]
+    channel: Mapped[str | None]  # chosen when sending begins
+    why: Mapped[dict]
+    planned_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    callback_secret: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    begun_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    withheld_at: Mapped[datetime | None]
+    withheld_reason: Mapped[str | None]
+    accepted_at: Mapped[datetime | None]
+    provider_id: Mapped[str | None] = mapped_column(index=True)
+    failed_at: Mapped[datetime | None]
+    failure: Mapped[str | None]
+    unknown_at: Mapped[datetime | None]  # begun, and nobody can say whether it went out
+    delivered_at: Mapped[datetime | None]
+    shown_at: Mapped[datetime | None]
+
+
+class Heartbeat(Base):
+    """That a worker lives."""
+
+    __tablename__ = "heartbeats"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    beat_at: Mapped[datetime]

@@ -1,0 +1,74 @@
+"""When silence is worth an alert, and when a message is still wanted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from epro.scheduling.protocol import OnMiss
+
+USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
+ALERT_USEFUL_FOR = timedelta(days=2)
+QUIET = ("22:00", "08:00")  # nobody is reminded at night unless she asked for it
+
+
+def worth_an_alert(on_miss: OnMiss, misses_in_a_row: int) -> bool:
+    """Whether this miss is to be told to somebody."""
+    return on_miss.alert and misses_in_a_row >= on_miss.after
+
+
+def next_escalation(on_miss: OnMiss, raised_at: datetime, done: int) -> datetime | None:
+    """When the next person is told if nobody has acted; `done` steps have been taken. None after the last."""
+    if done >= len(on_miss.escalation):
+        return None
+    return raised_at + on_miss.escalation[done].after
+
+
+def unwanted(message: Any, participant: Any, occurrence: Any, alert: Any, now: datetime) -> str | None:
+    """Why this message must not go out at this moment; None when it may. The first reason counts."""
+    if now >= message.expires_at:
+        return "stale"
+    if message.purpose == "reminder":
+        return _reminder_unwanted(participant, occurrence, now)
+    return _alert_message_unwanted(message, alert)
+
+
+def is_quiet(preferences: Mapping[str, Any], zone: str, now: datetime) -> bool:
+    """Whether it is within her quiet hours, on her own clock."""
+    begins, ends = preferences.get("quiet_hours") or QUIET
+    hour = now.astimezone(ZoneInfo(zone)).time()
+    first, last = time.fromisoformat(begins), time.fromisoformat(ends)
+    if first == last:
+        return False
+    return first <= hour < last if first < last else hour >= first or hour < last
+
+
+def channels(preferences: Mapping[str, Any], contact: Mapping[str, str]) -> list[str]:
+    """The channels that can reach her, in the order she prefers."""
+    reachable = {"sms": "phone" in contact, "email": "email" in contact}
+    wanted = preferences.get("channels") or ["sms", "email"]
+    return [channel for channel in wanted if reachable.get(channel)]
+
+
+def _reminder_unwanted(participant: Any, occurrence: Any, now: datetime) -> str | None:
+    reasons = (
+        ("withdrawn", participant.withdrawn_at is not None),
+        ("opted_out", participant.opted_out_at is not None),
+        ("answered", occurrence.fulfilled_at is not None),
+        ("cancelled", occurrence.cancelled_at is not None or occurrence.excused_at is not None),
+        ("window_closed", now >= occurrence.closes_at),
+        ("quiet_hours", is_quiet(participant.preferences or {}, participant.time_zone, now)),
+    )
+    return next((reason for reason, holds in reasons if holds), None)
+
+
+def _alert_message_unwanted(message: Any, alert: Any) -> str | None:
+    if alert.cleared_at is not None:
+        return "cleared"
+    if alert.resolved_at is not None:
+        return "resolved"
+    if message.purpose == "escalation" and alert.acknowledged_at is not None:
+        return "acknowledged"
+    return None

@@ -1,0 +1,84 @@
+"""The outside edge of notifications: what a channel is asked, and the three answers it may give.
+
+A sender hands one message to one provider. It returns the provider's id, or raises `SendFailed` (the
+provider certainly has not taken it) or `SendUnknown` (it may have). Nothing else leaves a sender, and
+neither exception ever holds a phone number, an e-mail address or a text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message on its way out.
+
+    `to` is an E.164 number or an e-mail address; `valid_for` is how long it is still useful; the
+    provider reports to `callback_url`. Whatever could tell who she is or what she is told stays out of
+    the repr, so that a log line or a traceback that shows the message shows neither.
+    """
+
+    message_id: UUID
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    subject: str | None = field(repr=False)
+    language: str
+    valid_for: timedelta
+    callback_url: str | None = field(repr=False)
+
+
+class SendFailed(Exception):
+    """The provider certainly has not taken the message.
+
+    `permanent`: the same message to the same recipient will be refused again.
+    `code`: our word, the same for every provider (`bad_number`, `bad_address`, `opted_out`,
+    `region_closed`, `not_reachable`, `blocked`, `filtered`, `too_long`, `credentials`, `busy`,
+    `unreachable`, `tls`, `not_supported`, `sender_refused`, `refused`).
+    `detail`: the provider's own number, for the operator; never its words, which repeat the recipient.
+    """
+
+    def __init__(self, code: str, *, permanent: bool, detail: str | None = None):
+        self.code, self.permanent, self.detail = code, permanent, detail
+        super().__init__(f"{code} ({detail})" if detail else code)
+
+
+class SendUnknown(Exception):
+    """The request may have left and nobody said what became of it.
+
+    `code`: `timed_out`, `cut`, `unreadable` or `http_500` with its status; from `find` also a code of
+    `SendFailed`, which then says why the provider could not be asked.
+    """
+
+    def __init__(self, code: str):
+        self.code = code
+        super().__init__(code)
+
+
+class Sender(Protocol):
+    """One provider on one channel (`sms` or `email`)."""
+
+    channel: str
+    name: str
+
+    def send(self, message: Outgoing) -> str:
+        """Hand the message over once, without retrying, and return the provider's id.
+
+        Raises `SendFailed` or `SendUnknown`, nothing else.
+        """
+        ...
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """A sender whose provider can be asked afterwards; test with `isinstance(sender, Askable)`."""
+
+    def find(self, message: Outgoing, since: datetime) -> str | None:
+        """The provider's id if it has taken this message at or after `since`, None if it has not.
+
+        Raises `SendUnknown` when the provider cannot be asked just now: that is not a no.
+        """
+        ...

@@ -1,0 +1,121 @@
+"""From settings to senders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.utils import getaddresses
+from urllib.parse import urlsplit
+
+from epro.notifications.senders import Sender
+from epro.notifications.senders.console import ConsoleSender
+from epro.notifications.senders.recording import RecordingSender
+from epro.notifications.senders.smtp import PORTS, SmtpSender, is_one_address
+from epro.notifications.senders.twilio import TwilioSender
+
+Settings = Mapping[str, str | None]
+Clock = Callable[[], datetime]
+
+CHOICES = {
+    "SMS_SENDER": ("sms", ("console", "recording", "twilio")),
+    "EMAIL_SENDER": ("email", ("console", "recording", "smtp")),
+}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def build(settings: Settings, now: Clock | None = None) -> dict[str, Sender]:
+    """The chosen sender of each channel; a channel for which none is chosen is absent.
+
+    `now` stamps e-mails. Raises ValueError naming everything that is missing or wrong, by the names of
+    the settings and never by their values.
+    """
+    wrong = faults(settings)
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    chosen = {channel: settings.get(name) for name, (channel, _) in CHOICES.items()}
+    return {channel: _sender(name, channel, settings, now) for channel, name in chosen.items() if name}
+
+
+def faults(settings: Settings) -> list[str]:
+    """What keeps these settings from being used, in words for the operator."""
+    found = [f"{name} must be one of {', '.join(known)}" for name, (_, known) in CHOICES.items()
+             if settings.get(name) and settings[name] not in known]
+    if settings.get("SMS_SENDER") == "twilio":
+        found += _twilio_faults(settings)
+    if settings.get("EMAIL_SENDER") == "smtp":
+        found += _smtp_faults(settings)
+    return found
+
+
+def _twilio_faults(settings: Settings) -> list[str]:
+    found = _missing(settings, "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+    if not settings.get("TWILIO_FROM") and not settings.get("TWILIO_MESSAGING_SERVICE_SID"):
+        found.append("TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID is missing")
+    if settings.get("TWILIO_BASE_URL") and not _is_safe_base(settings["TWILIO_BASE_URL"] or ""):
+        found.append("TWILIO_BASE_URL must be https://host without a path (http only on this machine)")
+    return found
+
+
+def _smtp_faults(settings: Settings) -> list[str]:
+    found = _missing(settings, "SMTP_HOST", "SMTP_FROM")
+    tls = settings.get("SMTP_TLS") or "starttls"
+    if tls not in PORTS:
+        found.append(f"SMTP_TLS must be one of {', '.join(PORTS)}")
+    if not _is_port(settings.get("SMTP_PORT")):
+        found.append("SMTP_PORT must be a number from 1 to 65535")
+    if settings.get("SMTP_FROM") and not _is_one_sender(settings["SMTP_FROM"] or ""):
+        found.append("SMTP_FROM must be one address")
+    if bool(settings.get("SMTP_USER")) != bool(settings.get("SMTP_PASSWORD")):
+        found.append("SMTP_USER and SMTP_PASSWORD belong together")
+    if tls == "none" and settings.get("SMTP_USER") and settings.get("SMTP_HOST") not in LOOPBACK:
+        found.append("SMTP_TLS may not be none when a password is sent to another machine")
+    return found
+
+
+def _missing(settings: Settings, *names: str) -> list[str]:
+    return [f"{name} is missing" for name in names if not settings.get(name)]
+
+
+def _is_safe_base(url: str) -> bool:
+    parts = urlsplit(url)
+    bare = bool(parts.hostname) and parts.path in ("", "/") and not parts.query and not parts.username
+    return bare and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
+
+
+def _is_port(port: str | None) -> bool:
+    return not port or (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535)
+
+
+def _is_one_sender(sender: str) -> bool:
+    found = getaddresses([sender])
+    return len(found) == 1 and is_one_address(found[0][1]) and sender.isprintable()
+
+
+def _sender(name: str, channel: str, settings: Settings, now: Clock | None) -> Sender:
+    if name == "console":
+        return ConsoleSender(channel)
+    if name == "recording":
+        return RecordingSender(channel)
+    return _twilio(settings) if name == "twilio" else _smtp(settings, now)
+
+
+def _twilio(settings: Settings) -> TwilioSender:
+    return TwilioSender(
+        settings["TWILIO_ACCOUNT_SID"] or "",
+        settings["TWILIO_AUTH_TOKEN"] or "",
+        from_number=settings.get("TWILIO_FROM"),
+        messaging_service_sid=settings.get("TWILIO_MESSAGING_SERVICE_SID"),
+        base_url=settings.get("TWILIO_BASE_URL"),
+    )
+
+
+def _smtp(settings: Settings, now: Clock | None) -> SmtpSender:
+    return SmtpSender(
+        settings["SMTP_HOST"] or "",
+        settings["SMTP_FROM"] or "",
+        port=int(settings.get("SMTP_PORT") or 0) or None,
+        user=settings.get("SMTP_USER"),
+        password=settings.get("SMTP_PASSWORD"),
+        tls=settings.get("SMTP_TLS") or "starttls",
+        now=now,
+    )

@@ -1,0 +1,238 @@
+"""Sending what the ledger says is due. Never a transaction open while a provider is called.
+
+Three acts: *begin* (under the participant's lock: is it still wanted? then say that it is begun), the call, and
+*note* (what came of it). When a worker dies in between, the message stays begun. A patient's reminder is then
+never sent again by itself: if the provider can be asked it is asked, else its fate is unknown and shown. A
+message to staff about an alert is begun again: a doubled alert beats a lost one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro import clock, db, trail
+from epro.contacts import store
+from epro.notifications import messages, rules, wording
+from epro.notifications.models import Alert, Message
+from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
+from epro.scheduling.models import Occurrence
+from epro.studies.models import Participant, Site
+from epro.tx import Tx, begin, look, system
+
+log = logging.getLogger(__name__)
+
+WORKER = system("worker")
+LEASE = timedelta(seconds=60)
+MOST_ATTEMPTS = 5
+Senders = Mapping[str, Sender]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A message that this worker has begun: everything the call needs."""
+
+    study_id: str
+    message_id: UUID
+    attempt: int
+    begun_at: datetime
+    channel: str
+    outgoing: Outgoing
+    again: bool  # whether it was begun before, by a worker that never noted an outcome
+
+
+def send_due(senders: Senders, now: datetime | None = None, limit: int = 50) -> int:
+    """Send up to `limit` messages that are due; returns how many were looked at."""
+    due = _due(now or clock.now(), limit)
+    for study_id, message_id in due:
+        job = _begin(study_id, message_id, senders, now)
+        if job is not None:
+            _note(job, _call(job, senders), now)
+    return len(due)
+
+
+def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
+    waiting = sa.and_(Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= now)
+    left = sa.and_(Message.lease_until.is_not(None), Message.lease_until <= now)
+    with look(WORKER, now) as tx:
+        first = tx.session.execute(
+            sa.select(Message.study_id, Message.id).where(waiting).order_by(Message.due_at).limit(limit)
+        ).all()
+        abandoned = tx.session.execute(
+            sa.select(Message.study_id, Message.id).where(left).order_by(Message.lease_until).limit(limit)
+        ).all()
+    return [(row.study_id, row.id) for row in [*first, *abandoned]]
+
+
+def _begin(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> Job | None:
+    """Say that this message is begun, if it is still this worker's to send and still wanted."""
+    with begin(WORKER, now) as tx:
+        message = tx.get(Message, study_id, message_id)
+        if message is None:
+            return None
+        participant = tx.get(Participant, study_id, message.subject_id, lock=True, skip_locked=True)
+        if participant is None:
+            return None  # somebody holds her row: it comes back at the next tick
+        message = tx.get(Message, study_id, message_id, lock=True)
+        assert message is not None
+        if not _claimable(message, tx.now):
+            return None
+        return _claim(tx, participant, message, senders)
+
+
+def _claimable(message: Message, now: datetime) -> bool:
+    if message.withheld_at is not None:
+        return False
+    if message.begun_at is None:
+        return message.due_at <= now
+    return message.lease_until is not None and message.lease_until <= now
+
+
+def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
+    again = message.begun_at is not None
+    occurrence = tx.get(Occurrence, message.study_id, message.occurrence_id) if message.occurrence_id else None
+    alert = tx.get(Alert, message.study_id, message.alert_id) if message.alert_id else None
+    if again and message.purpose == "reminder":
+        return _ask_about(tx, participant, message, senders)
+    if again and message.attempts >= MOST_ATTEMPTS:
+        _give_up(tx, participant, message)
+        return None
+    reason = rules.unwanted(message, participant, occurrence, alert, tx.now)
+    reachable = _reachable(participant, message, senders)
+    if reason or not reachable:
+        _drop(tx, participant, message, reason or "no_channel", again)
+        return None
+    channel, to = reachable[min(message.attempts, len(reachable) - 1)] if again else reachable[0]
+    return _start(tx, participant, message, channel, to, again)
+
+
+def _start(tx: Tx, participant: Participant, message: Message, channel: str, to: str, again: bool) -> Job:
+    message.attempts += 1
+    message.channel, message.lease_until = channel, tx.now + LEASE
+    if not again:
+        message.begun_at = tx.now
+    trail.record(tx, participant, "message.begun", "message", message.id, channel=channel, attempt=message.attempts)
+    return Job(message.study_id, message.id, message.attempts, tx.now, channel,
+               _outgoing(tx, participant, message, channel, to), again)
+
+
+def _ask_about(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
+    """A reminder whose outcome nobody noted: ask the provider if it can be asked, else say 'unknown'."""
+    sender = senders.get(message.channel or "")
+    to = dict(_reachable(participant, message, senders)).get(message.channel or "")
+    too_late = tx.now >= message.expires_at + rules.USEFUL_FOR
+    if not isinstance(sender, Askable) or to is None or too_late:
+        message.unknown_at, message.lease_until = tx.now, None
+        trail.record(tx, participant, "message.unknown", "message", message.id, reason="worker_lost")
+        return None
+    message.lease_until = tx.now + LEASE
+    return Job(message.study_id, message.id, message.attempts, message.begun_at or tx.now, sender.channel,
+               _outgoing(tx, participant, message, sender.channel, to), True)
+
+
+def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
+    sender = senders[job.channel]
+    try:
+        if job.again and isinstance(sender, Askable):
+            found = sender.find(job.outgoing, job.begun_at - timedelta(minutes=10))
+            if found is not None:
+                return found
+            if _is_reminder(job):
+                return SendFailed("not_taken", permanent=True)
+        return sender.send(job.outgoing)
+    except (SendFailed, SendUnknown) as outcome:
+        return outcome
+
+
+def _is_reminder(job: Job) -> bool:
+    with look(WORKER) as tx:
+        message = tx.get(Message, job.study_id, job.message_id)
+        return message is not None and message.purpose == "reminder"
+
+
+def _note(job: Job, outcome: str | SendFailed | SendUnknown, now: datetime | None) -> None:
+    with begin(WORKER, now) as tx:
+        message = tx.get(Message, job.study_id, job.message_id)
+        assert message is not None
+        participant = tx.get(Participant, job.study_id, message.subject_id, lock=True)
+        message = tx.get(Message, job.study_id, job.message_id, lock=True)
+        assert participant is not None and message is not None
+        if message.attempts != job.attempt:
+            return  # another worker took it over; its outcome counts
+        if isinstance(outcome, str):
+            accepted(tx, participant, message, outcome)
+        elif isinstance(outcome, SendFailed):
+            _failed(tx, participant, message, outcome)
+        else:
+            _unknown(tx, participant, message, outcome)
+
+
+def accepted(tx: Tx, participant: Participant, message: Message, provider_id: str) -> None:
+    """The provider has it (participant locked). Known once: a call-back may have told it before the reply did."""
+    message.lease_until = None
+    if message.accepted_at is None:
+        message.accepted_at, message.provider_id = tx.now, provider_id
+        trail.record(tx, participant, "message.accepted", "message", message.id, provider_id=provider_id)
+
+
+def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFailed) -> None:
+    log.warning("message refused", extra={"action": "message.refused", "message_id": str(message.id),
+                                          "refusal": outcome.code})
+    may_try_again = not outcome.permanent and message.attempts < MOST_ATTEMPTS and tx.now < message.expires_at
+    if may_try_again:
+        # A definitive refusal: it is not with the provider, so it is simply planned again, a little later.
+        message.begun_at, message.lease_until = None, None
+        message.due_at = tx.now + timedelta(seconds=30 * 2 ** (message.attempts - 1))
+    else:
+        message.failed_at, message.failure, message.lease_until = tx.now, outcome.code, None
+    trail.record(tx, participant, "message.refused", "message", message.id, reason=outcome.code,
+                 again=may_try_again, attempt=message.attempts)
+
+
+def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUnknown) -> None:
+    """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
+    message.lease_until = tx.now + LEASE
+    trail.record(tx, participant, "message.doubtful", "message", message.id, reason=outcome.code,
+                 attempt=message.attempts)
+
+
+def _drop(tx: Tx, participant: Participant, message: Message, reason: str, again: bool) -> None:
+    if again:
+        message.unknown_at, message.lease_until = tx.now, None
+        trail.record(tx, participant, "message.unknown", "message", message.id, reason=reason)
+    else:
+        messages.withhold(tx, participant, message, reason)
+
+
+def _give_up(tx: Tx, participant: Participant, message: Message) -> None:
+    message.unknown_at, message.lease_until = tx.now, None
+    trail.record(tx, participant, "message.unknown", "message", message.id, reason="too_many_attempts")
+
+
+def _reachable(participant: Participant, message: Message, senders: Senders) -> list[tuple[str, str]]:
+    """(channel, address) pairs that can reach the recipient, the preferred first."""
+    study_id = trail.INSTALLATION if message.recipient.startswith("staff/") else participant.study_id
+    preferences: Mapping[str, Any] = {} if message.recipient.startswith("staff/") else participant.preferences or {}
+    contact = store.of(study_id, message.recipient)
+    addresses = {"sms": contact.get("phone"), "email": contact.get("email")}
+    chosen = rules.channels(preferences, contact)
+    return [(channel, addresses[channel] or "") for channel in chosen if channel in senders]
+
+
+def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, to: str) -> Outgoing:
+    site = tx.get(Site, participant.study_id, participant.site_id)
+    settings = db.settings()
+    params = {"app_name": settings["APP_NAME"] or "epro", "site": participant.site_id, "count": 1,
+              "clinic_phone": (site.phone if site else None) or ""}
+    text = wording.render(message.template, message.language, params, message.rotation)
+    callback = f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
+    return Outgoing(
+        message_id=message.id, to=to, text=text.text, subject=text.subject, language=message.language,
+        valid_for=message.expires_at - tx.now, callback_url=callback if channel == "sms" else None,
+    )

@@ -1,0 +1,1 @@
+"""What messages say, one JSON file a language; a package only so that the files are installed with it."""

@@ -1,0 +1,126 @@
+"""What participants sent: filed responses with their scores, and what was set aside for a person to settle."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from epro.db import Base, Json
+from epro.studies.models import of_participant
+
+FOR_EVER = {"audited": True, "append_only": True, "scope": "subject"}
+
+
+class Response(Base):
+    """What a participant answered, once. A correction amends it by a new row.
+
+    `body` is the canonical content that `digest` is taken over, exactly as the phone meant it. The phone's own
+    instants are `started_at` and `completed_at`; `corrected_at` is the completion by our clock, a value beside.
+    """
+
+    __tablename__ = "responses"
+    __table_args__ = (
+        of_participant(),
+        sa.ForeignKeyConstraint(["study_id", "occurrence_id"], ["occurrences.study_id", "occurrences.id"]),
+        sa.Index("ix_responses_subject", "study_id", "subject_id", "occurrence_id"),
+        {"info": FOR_EVER},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    occurrence_id: Mapped[UUID]
+    assessment_id: Mapped[str]
+    protocol_version: Mapped[str]
+    instrument_code: Mapped[str]
+    instrument_version: Mapped[str]
+    instrument_digest: Mapped[str]
+    language: Mapped[str]
+    local_day: Mapped[date]
+    time_zone: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime]
+    clock_offset_ms: Mapped[int | None] = mapped_column(sa.BigInteger)  # server minus phone, at the sync
+    corrected_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    device_id: Mapped[UUID | None]
+    body: Mapped[str]
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    signature: Mapped[str]
+    findings: Mapped[list] = mapped_column(Json, default=list)
+    amends_id: Mapped[UUID | None]
+
+
+class Score(Base):
+    """A number from answers, or the reason why there is none, with everything needed to work it out again."""
+
+    __tablename__ = "scores"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["study_id", "response_id"], ["responses.study_id", "responses.id"]),
+        {"info": FOR_EVER},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    response_id: Mapped[UUID] = mapped_column(primary_key=True)
+    scale: Mapped[str] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, default=1)  # a re-scoring adds a run, overwrites none
+    subject_id: Mapped[str]
+    value: Mapped[float | None] = mapped_column(sa.Float(53))
+    reason: Mapped[str | None]
+    answered: Mapped[int]
+    expected: Mapped[int]
+    rule: Mapped[str]
+    method: Mapped[str]
+    method_version: Mapped[str]
+    items_used: Mapped[list] = mapped_column(Json)
+    items_missing: Mapped[list] = mapped_column(Json)
+    blinded: Mapped[bool]
+    scored_at: Mapped[datetime]
+
+
+class SetAside(Base):
+    """An upload that could not be filed, kept whole: held for a person, or in conflict with one on file.
+
+    What `sequence` of reasons it was set aside for stands in `findings`; `response_id` is blank when the upload
+    named none that could be read.
+    """
+
+    __tablename__ = "set_asides"
+    __table_args__ = (
+        of_participant(),
+        sa.UniqueConstraint("study_id", "subject_id", "digest"),
+        sa.Index("ix_set_asides_response", "study_id", "subject_id", "response_id"),
+        {"info": {**FOR_EVER, "append_only": False}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    response_id: Mapped[str | None]
+    outcome: Mapped[str]  # held | conflict
+    body: Mapped[str]
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    signature: Mapped[str]
+    findings: Mapped[list] = mapped_column(Json)
+    received_at: Mapped[datetime]
+    clock_offset_ms: Mapped[int | None] = mapped_column(sa.BigInteger)
+    device_id: Mapped[UUID | None]
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None]
+
+
+class Draft(Base):
+    """Saved progress of an occurrence, so that a replaced phone can go on. Not a record: the last one counts."""
+
+    __tablename__ = "drafts"
+    __table_args__ = (of_participant(), {"info": {"scope": "subject"}})
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    occurrence_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    body: Mapped[str]
+    saved_at: Mapped[datetime]
+    device_id: Mapped[UUID | None]

@@ -1,0 +1,295 @@
+"""Taking in what phones send: each entry once, however often it comes, and none of it ever lost.
+
+One act for one entry, under the participant's lock: compare with what is on file, check, score, file, note it on
+the occurrence, in the trail and in the feed. What cannot be filed is set aside whole, and its receipt says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.questionnaires import catalogue, checking, scoring
+from epro.questionnaires.instrument import Instrument
+from epro.responses import receipts
+from epro.responses.models import Response, Score, SetAside
+from epro.responses.receipts import Receipt
+from epro.responses.submission import Finding, Submission, clock_findings, read
+from epro.scheduling import occurrences
+from epro.scheduling.models import Occurrence
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+ID_IN_USE = Finding("id_in_use", "This id is in use; a person will look.", "/id", holds=True)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of an entry. `late_for` is an occurrence that had been missed and is answered after all."""
+
+    receipt: Receipt
+    late_for: Occurrence | None = None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One entry with everything that is known about it while it is decided."""
+
+    tx: Tx
+    participant: Participant
+    submission: Submission
+    digest: str
+    offset: timedelta | None
+
+    @property
+    def named(self) -> str | None:
+        return str(self.submission.id) if self.submission.id else None
+
+    @property
+    def corrected_at(self) -> datetime:
+        """The completion by our clock."""
+        assert self.submission.completed_at is not None
+        return self.submission.completed_at + (self.offset or timedelta())
+
+    @property
+    def offset_ms(self) -> int | None:
+        return None if self.offset is None else round(self.offset / timedelta(milliseconds=1))
+
+
+def receive(
+    tx: Tx, participant: Participant, entry: Any, sent_at: datetime | None, *, id_in_use: bool = False
+) -> Taken:
+    """Take in one entry of a batch (participant locked by the caller).
+
+    `sent_at` is the phone's clock when it sent the batch: the difference to ours corrects its account of time.
+    `id_in_use`: the id is known to be another participant's, whose row cannot be seen from here.
+    """
+    submission = read(entry)
+    digest = hashlib.sha256(submission.body).hexdigest()
+    case = _Case(tx, participant, submission, digest, tx.now - sent_at if sent_at else None)
+    known = _known(case)
+    if known is not None:
+        return Taken(known)
+    if id_in_use:
+        return Taken(_set_aside(case, receipts.HELD, [ID_IN_USE]))
+    findings, occurrence, instrument = _examine(case)
+    held = [finding for finding in findings if finding.holds]
+    if held or occurrence is None or instrument is None:
+        return Taken(_set_aside(case, receipts.HELD, findings))
+    return _file(case, occurrence, instrument, findings)
+
+
+def _known(case: _Case) -> Receipt | None:
+    """The receipt of an entry that is here already, or in conflict with one that is; None when it is new."""
+    tx, participant = case.tx, case.participant
+    response = tx.get(Response, participant.study_id, case.submission.id) if case.submission.id else None
+    if response is not None and response.subject_id == participant.subject_id and response.digest == case.digest:
+        return Receipt(case.named, receipts.ALREADY, case.digest, response.received_at, response.signature,
+                       response.findings)
+    aside = tx.one(sa.select(SetAside).where(
+        SetAside.study_id == participant.study_id, SetAside.subject_id == participant.subject_id,
+        SetAside.digest == case.digest))
+    if aside is not None:
+        return Receipt(case.named, aside.outcome, case.digest, aside.received_at, aside.signature, aside.findings)
+    if response is None:
+        return None
+    if response.subject_id != participant.subject_id:
+        return _set_aside(case, receipts.HELD, [ID_IN_USE])
+    other = Finding("other_content", "Another content is on file under this id; both are kept.", "/id", holds=True)
+    return _set_aside(case, receipts.CONFLICT, [other])
+
+
+def _examine(case: _Case) -> tuple[list[Finding], Occurrence | None, Instrument | None]:
+    """Everything there is to say about a new entry, and what it belongs to as far as that can be told."""
+    submission, findings = case.submission, list(case.submission.findings)
+    occurrence, instrument = _occurrence(case, findings), _instrument(case, findings)
+    if instrument is not None:
+        findings += _answers(instrument, submission)
+    if occurrence is not None and submission.completed_at is not None:
+        findings += _about_time(case, occurrence)
+    if occurrence is not None and instrument is not None:
+        findings += _about_instrument(occurrence, instrument)
+    return findings, occurrence, instrument
+
+
+def _occurrence(case: _Case, findings: list[Finding]) -> Occurrence | None:
+    """The occurrence it answers, if it is hers."""
+    asked = case.submission.occurrence_id
+    if asked is None:
+        return None
+    found = case.tx.get(Occurrence, case.participant.study_id, asked)
+    if found is None or found.subject_id != case.participant.subject_id:
+        findings.append(Finding("unknown_occurrence", "Nothing is expected under this id.", "/occurrence_id", holds=True))
+        return None
+    if found.cancelled_at is not None:
+        findings.append(Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True))
+    return found
+
+
+def _instrument(case: _Case, findings: list[Finding]) -> Instrument | None:
+    """The version she saw: that one, and no other, the answers are checked and scored with."""
+    code, version = case.submission.instrument_code, case.submission.instrument_version
+    if code is None or version is None:
+        return None
+    found = catalogue.find(case.tx, code, version)
+    if found is None:
+        findings.append(Finding("unknown_instrument", "This version of the instrument is not published.", "/instrument",
+                                holds=True))
+    return found
+
+
+def _answers(instrument: Instrument, submission: Submission) -> list[Finding]:
+    return [
+        Finding(found.code, found.detail, f"/answers/{_escaped(found.item)}", holds=True)
+        for found in checking.check(instrument, submission.answers)
+    ]
+
+
+def _about_time(case: _Case, occurrence: Occurrence) -> list[Finding]:
+    tx, findings = case.tx, clock_findings(case.submission, case.offset, case.tx.now)
+    withdrawn = case.participant.withdrawn_at
+    if withdrawn is not None and case.corrected_at > withdrawn:
+        findings.append(Finding("after_withdrawal", "It was completed after the withdrawal.", "/completed_at", holds=True))
+    elif not occurrence.opens_at <= case.corrected_at < occurrence.closes_at:
+        findings.append(Finding("outside_window", "It was completed outside its window.", "/completed_at", holds=True))
+    elif tx.now > occurrence.grace_until:
+        findings.append(Finding("late_sync", "It was completed in time and arrived late."))
+    if case.submission.time_zone and case.submission.time_zone != occurrence.time_zone:
+        findings.append(Finding("other_time_zone", "The phone was in another time zone than planned.", "/time_zone"))
+    return findings
+
+
+def _about_instrument(occurrence: Occurrence, instrument: Instrument) -> list[Finding]:
+    if instrument.code != occurrence.instrument_code:
+        return [Finding("other_instrument", "Another instrument is expected here.", "/instrument/code", holds=True)]
+    if instrument.version != occurrence.instrument_version:
+        return [Finding("other_version", "Another version of the instrument is expected here.", "/instrument/version")]
+    return []
+
+
+def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
+    """Keep it whole, say why, list it for a person."""
+    tx, participant = case.tx, case.participant
+    told = [finding.told() for finding in findings]
+    signature = receipts.sign(case.named, case.digest, tx.now)
+    aside_id = uuid4()
+    tx.insert(SetAside, [{
+        "study_id": participant.study_id, "id": aside_id, "subject_id": participant.subject_id,
+        "response_id": case.named, "outcome": outcome, "body": case.submission.body.decode(), "digest": case.digest,
+        "signature": signature, "findings": told, "received_at": tx.now, "clock_offset_ms": case.offset_ms,
+        "device_id": tx.actor.device_id,
+    }])
+    event = trail.record(tx, participant, f"response.{outcome}", "set_aside", aside_id, response=case.named,
+                         digest=case.digest, findings=[finding.code for finding in findings])
+    trail.stream(tx, event, participant, f"response.{outcome}", {"set_aside": {
+        "id": str(aside_id), "response_id": case.named, "digest": case.digest, "findings": told,
+        "received_at": trail.instant(tx.now),
+    }})
+    return Receipt(case.named, outcome, case.digest, tx.now, signature, told)
+
+
+def _file(case: _Case, occurrence: Occurrence, instrument: Instrument, findings: list[Finding]) -> Taken:
+    """Store, score, note: all in the act that will be committed before the receipt goes out."""
+    tx, participant, submission = case.tx, case.participant, case.submission
+    told = [finding.told() for finding in findings]
+    row = _row(case, occurrence, instrument, told)
+    scores = _scores(case, instrument)
+    tx.insert(Response, [row])
+    tx.insert(Score, scores)
+    was_missed = occurrence.missed_at is not None
+    first = occurrences.fulfil(tx, participant, occurrence)
+    event = trail.record(tx, participant, "response.stored", "response", submission.id, digest=case.digest,
+                         occurrence=str(occurrence.id), findings=[finding.code for finding in findings])
+    trail.stream(tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores))
+    receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
+    return Taken(receipt, late_for=occurrence if first and was_missed else None)
+
+
+def _row(
+    case: _Case, occurrence: Occurrence, instrument: Instrument, findings: list[dict[str, str]]
+) -> dict[str, Any]:
+    tx, submission = case.tx, case.submission
+    return {
+        "study_id": case.participant.study_id, "id": submission.id, "subject_id": case.participant.subject_id,
+        "occurrence_id": occurrence.id, "assessment_id": occurrence.assessment_id,
+        "protocol_version": occurrence.protocol_version, "instrument_code": instrument.code,
+        "instrument_version": instrument.version, "instrument_digest": instrument.digest,
+        "language": submission.language, "local_day": occurrence.local_day, "time_zone": submission.time_zone,
+        "started_at": submission.started_at, "completed_at": submission.completed_at,
+        "clock_offset_ms": case.offset_ms, "corrected_at": case.corrected_at, "received_at": tx.now,
+        "device_id": tx.actor.device_id, "body": submission.body.decode(), "digest": case.digest,
+        "signature": receipts.sign(case.named, case.digest, tx.now), "findings": findings,
+    }
+
+
+def _scores(case: _Case, instrument: Instrument) -> list[dict[str, Any]]:
+    return [
+        {
+            "study_id": case.participant.study_id, "response_id": case.submission.id, "run": 1,
+            "subject_id": case.participant.subject_id, "scale": score.scale, "value": score.value,
+            "reason": score.reason, "answered": score.answered, "expected": score.expected, "rule": score.rule,
+            "method": score.method, "method_version": str(score.method_version),
+            "items_used": list(score.items_used), "items_missing": list(score.items_missing),
+            "blinded": score.blinded, "scored_at": case.tx.now,
+        }
+        for score in scoring.score(instrument, case.submission.answers)
+    ]
+
+
+def _streamed(
+    submission: Submission, occurrence: Occurrence, row: dict[str, Any], scores: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The response and its scores, as the feed tells them."""
+    response = {
+        "id": row["id"], "occurrence_id": occurrence.id, "assessment": row["assessment_id"],
+        "visit": occurrence.visit_id, "study_day": occurrence.study_day, "local_day": row["local_day"],
+        "protocol_version": row["protocol_version"],
+        "instrument": {"code": row["instrument_code"], "version": row["instrument_version"],
+                       "digest": row["instrument_digest"]},
+        "language": row["language"], "answers": dict(submission.answers), "time_zone": row["time_zone"],
+        "started_at": submission.content.get("started_at"), "completed_at": submission.content["completed_at"],
+        "corrected_at": trail.instant(row["corrected_at"]), "received_at": trail.instant(row["received_at"]),
+        "clock_offset_ms": row["clock_offset_ms"], "device_id": row["device_id"], "digest": row["digest"],
+        "findings": row["findings"],
+    }
+    left_out = {"study_id", "subject_id", "response_id", "scored_at", "run"}
+    told = [{name: value for name, value in score.items() if name not in left_out} for score in scores]
+    return {"response": response, "scores": told}
+
+
+def _escaped(item: str) -> str:
+    """A key within a JSON pointer (RFC 6901)."""
+    return item.replace("~", "~0").replace("/", "~1")
+
+
+def primary(rows: list[Response]) -> Response:
+    """Of several answers to one occurrence, the one that counts, whatever order they came in: the earliest
+    completed, then the smallest id. The others stay on file beside it."""
+    return min(rows, key=lambda row: (row.corrected_at, str(row.id)))
+
+
+def of(tx: Tx, participant: Participant) -> list[Response]:
+    """What is on file of a participant, in the order it was received."""
+    query = sa.select(Response).where(
+        Response.study_id == participant.study_id, Response.subject_id == participant.subject_id
+    )
+    return tx.all(query.order_by(Response.received_at, Response.id))
+
+
+def scores_of(tx: Tx, study_id: str, response_ids: list[UUID]) -> list[Score]:
+    query = sa.select(Score).where(Score.study_id == study_id, Score.response_id.in_(response_ids))
+    return tx.all(query.order_by(Score.response_id, Score.scale, Score.run))
+
+
+def set_aside(tx: Tx, participant: Participant) -> list[SetAside]:
+    """What waits for a person to settle, oldest first."""
+    query = sa.select(SetAside).where(
+        SetAside.study_id == participant.study_id, SetAside.subject_id == participant.subject_id
+    )
+    return tx.all(query.order_by(SetAside.received_at, SetAside.id))

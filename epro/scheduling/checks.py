@@ -1,0 +1,489 @@
+"""The rules of a study file that a schema cannot say: references, translations, windows that fit.
+
+Each rule is a generator over a `Draft`, that is the file as far as its shape is sound: a value that the schema
+has refused is None here and no rule speaks about it again. So all faults come out in one go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from itertools import pairwise
+from typing import Any
+from zoneinfo import available_timezones
+
+from epro.scheduling.durations import CLOCK, DURATION, parse_clock, parse_duration
+from epro.scheduling.protocol import DAY
+from epro.scheduling.shape import one_of
+from epro.scheduling.source import Fault, Path, Source
+
+Instruments = Mapping[tuple[str, str], Collection[str]]  # (code, version) -> languages it is worded in
+Entry = tuple[Path, dict[str, Any]]
+
+_INHERITED = ("window", "sync_grace", "reminders", "at_risk", "on_miss")
+_NOT_ZONES = {"Factory", "localtime"}  # in the database, and not a place
+
+# ISO 639-1. A code of three letters is taken by its form alone.
+_LANGUAGES = """
+    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo
+    es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka
+    kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng
+    nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su
+    sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+_COUNTRY_FOR_LANGUAGE = {
+    "cn": "zh-CN",
+    "jp": "ja",
+    "kp": "ko",
+    "cz": "cs",
+    "dk": "da",
+    "ua": "uk",
+    "in": "hi",
+}
+# All of China keeps one time, and the database names it by one city.
+_CITY_WITHOUT_ZONE = dict.fromkeys(
+    ("Beijing", "Chengdu", "Guangzhou", "Hangzhou", "Nanjing", "Shenzhen", "Tianjin", "Wuhan", "Xian"),
+    "Asia/Shanghai",
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The file, its lines, and the instruments that exist (None: not asked)."""
+
+    data: dict[str, Any]
+    source: Source
+    instruments: Instruments | None
+
+    def entries(self, name: str) -> list[Entry]:
+        listed = self.data.get(name) or []
+        return [((name, n), entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
+
+    def named(self, name: str) -> dict[str, dict[str, Any]]:
+        """Entries by id. Ids that the schema refuses are known all the same, so that no reference to one is told."""
+        raw = self.source.data.get(name)
+        written = raw if isinstance(raw, list) else []
+        refused: dict[str, dict[str, Any]] = {
+            str(entry["id"]): {} for entry in written if isinstance(entry, dict) and "id" in entry
+        }
+        return refused | {entry["id"]: entry for _, entry in self.entries(name) if entry.get("id")}
+
+    def study(self) -> dict[str, Any]:
+        return self.data.get("study") or {}
+
+    def languages(self) -> list[str]:
+        """The study's languages, as far as they are languages."""
+        return [tag for tag in self.study().get("languages") or [] if tag and _is_language(tag)]
+
+    def told(self, path: Path, assessment: dict[str, Any], key: str) -> tuple[Path, Any]:
+        """What holds for this assessment, and where that is written: in itself or among the defaults."""
+        if key in assessment:
+            return (*path, key), assessment[key]
+        return ("defaults", key), (self.data.get("defaults") or {}).get(key)
+
+
+def check_rules(draft: Draft) -> list[Fault]:
+    """Every fault against every rule."""
+    return [fault for rule in RULES for fault in rule(draft)]
+
+
+# Names.
+
+
+def unique_ids(draft: Draft) -> Iterator[Fault]:
+    for name in ("anchors", "sites", "visits", "assessments"):
+        yield from _repeats(draft, name, "id", "duplicate_id")
+    yield from _repeats(draft, "visits", "number", "duplicate_number")
+
+
+def _repeats(draft: Draft, name: str, key: str, code: str) -> Iterator[Fault]:
+    seen: dict[Any, int] = {}
+    for path, entry in draft.entries(name):
+        value = entry.get(key)
+        if value in seen:
+            message = f"another of the {name} has the {key} {value}, in line {seen[value]}"
+            yield draft.source.fault((*path, key), code, message, f"Give each its own {key}.")
+        elif value is not None:
+            seen[value] = draft.source.line((*path, key))
+
+
+def reserved_ids(draft: Draft) -> Iterator[Fault]:
+    for path, visit in draft.entries("visits"):
+        if re.fullmatch(r"d-?[0-9]+", visit.get("id") or ""):
+            message = f"{visit['id']} is how the days of a rhythm are named"
+            mend = f"Name the visit otherwise, such as day{visit['id'][1:].lstrip('-')}."
+            yield draft.source.fault((*path, "id"), "reserved_id", message, mend)
+
+
+def known_anchors(draft: Draft) -> Iterator[Fault]:
+    anchors = draft.named("anchors")
+    for path, name in _anchors_used(draft):
+        if anchors and name not in anchors:
+            yield draft.source.fault(
+                path, "unknown_anchor", f"there is no anchor {name}", one_of(name, anchors)
+            )
+
+
+def _anchors_used(draft: Draft) -> Iterator[tuple[Path, str]]:
+    for path, visit in draft.entries("visits"):
+        if visit.get("anchor"):
+            yield (*path, "anchor"), visit["anchor"]
+    for path, assessment in draft.entries("assessments"):
+        if (assessment.get("every") or {}).get("anchor"):
+            yield (*path, "every", "anchor"), assessment["every"]["anchor"]
+
+
+def needed_anchors(draft: Draft) -> Iterator[Fault]:
+    used = {name for _, name in _anchors_used(draft)}
+    for path, anchor in draft.entries("anchors"):
+        if anchor.get("required_at_enrolment") and anchor.get("id") and anchor["id"] not in used:
+            message = f"{anchor['id']} is required at enrolment and nothing hangs on it"
+            mend = "Let a visit or a rhythm use it, or do not require it."
+            yield draft.source.fault((*path, "required_at_enrolment"), "unused_anchor", message, mend)
+
+
+def known_visits(draft: Draft) -> Iterator[Fault]:
+    visits = draft.named("visits")
+    for path, assessment in draft.entries("assessments"):
+        for n, name in enumerate(assessment.get("at") or []):
+            if name and name not in visits:
+                place = (*path, "at", n)
+                yield draft.source.fault(
+                    place, "unknown_visit", f"there is no visit {name}", one_of(name, visits)
+                )
+
+
+def known_zones(draft: Draft) -> Iterator[Fault]:
+    places: list[tuple[Path, Any]] = [(("study", "time_zone"), draft.study().get("time_zone"))]
+    places += [((*path, "time_zone"), site.get("time_zone")) for path, site in draft.entries("sites")]
+    for path, zone in places:
+        if zone and zone not in _zones():
+            yield draft.source.fault(
+                path, "unknown_time_zone", f"there is no time zone {zone}", _zone_meant(zone)
+            )
+
+
+def _zone_meant(zone: str) -> str:
+    near = get_close_matches(zone, _zones(), n=1, cutoff=0.8)
+    meant = _CITY_WITHOUT_ZONE.get(zone.split("/")[-1]) or (near[0] if near else None)
+    return f"Did you mean {meant}?" if meant else "Name it by continent and city, such as Asia/Shanghai."
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NOT_ZONES)
+
+
+def sound_pattern(draft: Draft) -> Iterator[Fault]:
+    pattern = draft.study().get("subject_id_pattern")
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        path = ("study", "subject_id_pattern")
+        yield draft.source.fault(
+            path, "bad_pattern", f"not a regular expression: {error}", "Mend or drop it."
+        )
+
+
+# Languages.
+
+
+def known_languages(draft: Draft) -> Iterator[Fault]:
+    for n, language in enumerate(draft.study().get("languages") or []):
+        if language and not _is_language(language):
+            stem = language.split("-")[0]
+            meant = _COUNTRY_FOR_LANGUAGE.get(stem)
+            mend = f"Did you mean {meant}?" if meant else "Use a language code of ISO 639, such as zh-CN."
+            place = ("study", "languages", n)
+            yield draft.source.fault(place, "bad_language", f"{stem} is not the code of a language", mend)
+
+
+def _is_language(tag: str) -> bool:
+    stem = tag.split("-")[0]
+    return len(stem) != 2 or stem in _LANGUAGES.split()
+
+
+def listed_default_language(draft: Draft) -> Iterator[Fault]:
+    language, path = draft.study().get("default_language"), ("study", "default_language")
+    if language and draft.languages() and language not in draft.languages():
+        message = f"{language} is not among the study's languages"
+        yield draft.source.fault(
+            path, "default_language_not_listed", message, one_of(language, draft.languages())
+        )
+
+
+def translated_texts(draft: Draft) -> Iterator[Fault]:
+    languages = draft.languages()
+    for path, text in _texts(draft):
+        if missing := [language for language in languages if language not in text]:
+            words = " and ".join(missing)
+            mend = f"Add the words in {words}, or take {words} off the study's languages."
+            yield draft.source.fault(path, "missing_translation", f"no words in {words}", mend)
+        for language in text:
+            if languages and language not in languages and not _refused(draft, (*path, language)):
+                message, mend = f"{language} is not among the study's languages", one_of(language, languages)
+                yield draft.source.fault((*path, language), "unknown_language", message, mend)
+
+
+def _refused(draft: Draft, path: Path) -> bool:
+    """Whether the shape of this key or of the study's own list has been told as faulty already."""
+    return not re.fullmatch(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", str(path[-1]))
+
+
+def _texts(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
+    places: list[tuple[Path, Any]] = [(("study", key), draft.study().get(key)) for key in ("title", "note")]
+    for name, key in (("anchors", "label"), ("sites", "name"), ("visits", "label"), ("assessments", "label")):
+        places += [((*path, key), entry.get(key)) for path, entry in draft.entries(name)]
+    return ((path, text) for path, text in places if isinstance(text, dict) and text)
+
+
+# Instruments.
+
+
+def known_instruments(draft: Draft) -> Iterator[Fault]:
+    if draft.instruments is None:
+        return
+    for path, assessment in draft.entries("assessments"):
+        wanted = assessment.get("instrument") or {}
+        if wanted.get("code") and wanted.get("version"):
+            yield from _instrument(draft, (*path, "instrument"), wanted["code"], wanted["version"])
+
+
+def _instrument(draft: Draft, path: Path, code: str, version: str) -> Iterator[Fault]:
+    assert draft.instruments is not None
+    versions = {known[1] for known in draft.instruments if known[0] == code}
+    if not versions:
+        mend = one_of(code, {known[0] for known in draft.instruments})
+        yield draft.source.fault(
+            (*path, "code"), "unknown_instrument", f"there is no instrument {code}", mend
+        )
+    elif version not in versions:
+        message, mend = f"{code} has no version {version}", f"Use one of: {', '.join(sorted(versions))}."
+        yield draft.source.fault((*path, "version"), "unknown_instrument_version", message, mend)
+    elif missing := [lang for lang in draft.languages() if lang not in draft.instruments[code, version]]:
+        words = " and ".join(missing)
+        mend = f"Import a wording pack of {code} in {words}, or take {words} off the study's languages."
+        message = f"{code} {version} has no wording in {words}"
+        yield draft.source.fault(path, "instrument_language_missing", message, mend)
+
+
+# Days and windows.
+
+
+def days_in_order(draft: Draft) -> Iterator[Fault]:
+    for path, assessment in draft.entries("assessments"):
+        every = assessment.get("every") or {}
+        first, last = every.get("from"), every.get("to")
+        if first is not None and last is not None and first > last:
+            message = f"from day {first} to day {last} there is no day"
+            yield draft.source.fault(
+                (*path, "every", "to"), "days_reversed", message, "Let to be from or later."
+            )
+
+
+def needed_settings(draft: Draft) -> Iterator[Fault]:
+    defaults = draft.source.data.get("defaults")
+    inherited = defaults if isinstance(defaults, dict) else {}
+    for path, assessment in draft.entries("assessments"):
+        for key in ("window", "sync_grace"):
+            if key not in assessment and key not in inherited:
+                mend = f"Add {key} here or under defaults."
+                yield draft.source.fault((*path, key), "missing_key", f"{key} is missing", mend)
+
+
+def windows_that_open(draft: Draft) -> Iterator[Fault]:
+    for path, window in _windows_as_written(draft):
+        if window["opens"] == window["closes"]:
+            message = f"it opens and closes at {window['opens']}: nothing, or a whole day?"
+            mend = 'For a whole day write opens: "00:00" and closes: "24:00"; else let closes differ.'
+            yield draft.source.fault((*path, "closes"), "zero_length_window", message, mend)
+
+
+def _windows_as_written(draft: Draft) -> Iterator[tuple[Path, dict[str, str]]]:
+    holders = [*draft.entries("assessments"), (("defaults",), draft.data.get("defaults") or {})]
+    for path, holder in holders:
+        if _is_window(holder.get("window")):
+            yield (*path, "window"), holder["window"]
+
+
+def _is_window(window: Any) -> bool:
+    return isinstance(window, dict) and all(
+        isinstance(window.get(key), str) and CLOCK.fullmatch(window[key]) for key in ("opens", "closes")
+    )
+
+
+def rhythms_without_overlap(draft: Draft) -> Iterator[Fault]:
+    for path, assessment in draft.entries("assessments"):
+        days = (assessment.get("every") or {}).get("days")
+        lengths = _lengths(draft, path, assessment)
+        if days and lengths and lengths[0][1] > days * DAY:
+            message = (
+                f"each window lasts {_words(lengths[0][1])}, and the next opens after {_words(days * DAY)}"
+            )
+            mend = "Close it earlier, lower open_for, or raise days."
+            yield draft.source.fault((*path, "every"), "overlapping_windows", message, mend)
+
+
+def visits_without_overlap(draft: Draft) -> Iterator[Fault]:
+    visits = draft.named("visits")
+    for path, assessment in draft.entries("assessments"):
+        span = _span(draft, path, assessment)
+        known = [visits[name] for name in _visits_asked(assessment) if _is_placed(visits.get(name))]
+        known.sort(key=lambda visit: (visit["anchor"], visit["day"] - _around(visit, "before")))
+        for one, two in pairwise(known):
+            if span and one["anchor"] == two["anchor"] and _end(one, span) > _start(two, span):
+                message = f"the windows of {one['id']} and {two['id']} overlap"
+                mend = "Narrow before or after of these visits, or ask this at one of them only."
+                yield draft.source.fault((*path, "at"), "overlapping_visits", message, mend)
+
+
+def _visits_asked(assessment: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for name in assessment.get("at") or [] if name))
+
+
+def _is_placed(visit: dict[str, Any] | None) -> bool:
+    return visit is not None and visit.get("anchor") is not None and visit.get("day") is not None
+
+
+def _around(visit: dict[str, Any], side: str) -> int:
+    return int(visit.get(side) or 0)
+
+
+def _start(visit: dict[str, Any], span: tuple[int, int]) -> int:
+    return int(visit["day"] - _around(visit, "before")) * DAY + span[0]
+
+
+def _end(visit: dict[str, Any], span: tuple[int, int]) -> int:
+    return int(visit["day"] + _around(visit, "after")) * DAY + span[1]
+
+
+def _span(draft: Draft, path: Path, assessment: dict[str, Any]) -> tuple[int, int] | None:
+    """Minutes from midnight to opening and to closing; the closing may lie past midnight."""
+    _, window = draft.told(path, assessment, "window")
+    if not _is_window(window):
+        return None
+    opens, closes = parse_clock(window["opens"]), parse_clock(window["closes"])
+    return (opens, closes) if closes > opens else (opens, closes + DAY)
+
+
+def _lengths(draft: Draft, path: Path, assessment: dict[str, Any]) -> list[tuple[str, int]]:
+    """How long the windows last by the clock on the wall, in minutes, shortest first, each with its name."""
+    span, visits = _span(draft, path, assessment), draft.named("visits")
+    if not span:
+        return []
+    if every := assessment.get("every"):
+        days = {"the window": every.get("open_for") or 1}
+    else:
+        known = {name: visits[name] for name in _visits_asked(assessment) if _is_placed(visits.get(name))}
+        days = {
+            f"the window of {name}": 1 + _around(v, "before") + _around(v, "after")
+            for name, v in known.items()
+        }
+    lengths = [(name, (count - 1) * DAY + span[1] - span[0]) for name, count in days.items()]
+    return sorted(lengths, key=lambda entry: entry[1])
+
+
+def _words(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h" + (f" {rest}m" if rest else "")
+
+
+def _minutes(text: Any) -> int | None:
+    sound = isinstance(text, str) and DURATION.fullmatch(text)
+    return int(parse_duration(text).total_seconds()) // 60 if sound else None
+
+
+# Reminders, warnings, alerts.
+
+
+def reminders_inside(draft: Draft) -> Iterator[Fault]:
+    for path, assessment in draft.entries("assessments"):
+        place, reminders = draft.told(path, assessment, "reminders")
+        lengths = _lengths(draft, path, assessment)
+        for n, reminder in enumerate(reminders or []):
+            if lengths and isinstance(reminder, dict):
+                yield from _reminder(draft, (*place, n), reminder, *lengths[0])
+
+
+def _reminder(draft: Draft, place: Path, reminder: dict[str, Any], name: str, length: int) -> Iterator[Fault]:
+    after, before = _minutes(reminder.get("after_opening")), _minutes(reminder.get("before_closing"))
+    outside = "after the closing" if after is not None and after >= length else ""
+    outside = "before the opening" if before is not None and before > length else outside
+    outside = "at the closing" if before == 0 else outside
+    if outside:
+        message = f"it comes {outside}: {name} lasts {_words(length)}"
+        mend = f"Let it lie within these {_words(length)}."
+        yield draft.source.fault(place, "reminder_outside_window", message, mend)
+
+
+def warnings_inside(draft: Draft) -> Iterator[Fault]:
+    for path, assessment in draft.entries("assessments"):
+        place, warning = draft.told(path, assessment, "at_risk")
+        before = _minutes((warning or {}).get("before_closing"))
+        lengths = _lengths(draft, path, assessment)
+        if before is not None and lengths and not 0 < before < lengths[0][1]:
+            name, length = lengths[0]
+            message = f"{name} lasts {_words(length)}, so this warns of nothing"
+            mend = f"Warn later than the opening and before the closing: between 1m and {_words(length - 1)}."
+            yield draft.source.fault((*place, "before_closing"), "at_risk_outside_window", message, mend)
+
+
+def alerts_that_reach_someone(draft: Draft) -> Iterator[Fault]:
+    for path, rule in _rules_on_miss(draft):
+        if rule.get("alert") is True and rule.get("roles", []) == []:
+            yield draft.source.fault(
+                path, "alert_to_nobody", "an alert is raised and no role is told", "Add roles."
+            )
+        if rule.get("alert") is False and rule.get("escalation"):
+            message, mend = (
+                "an escalation of an alert that is off",
+                "Set alert: true, or take the escalation out.",
+            )
+            yield draft.source.fault((*path, "escalation"), "escalation_without_alert", message, mend)
+
+
+def escalations_that_rise(draft: Draft) -> Iterator[Fault]:
+    for path, rule in _rules_on_miss(draft):
+        latest = 0
+        for n, step in enumerate(rule.get("escalation") or []):
+            after = _minutes((step or {}).get("after"))
+            if after is None:
+                continue
+            if after <= latest:
+                message = f"{_words(after)} is not later than {_words(latest)} after the alert"
+                mend = "All steps count from the alert; let each come later than the one before."
+                place = (*path, "escalation", n, "after")
+                yield draft.source.fault(place, "escalation_not_increasing", message, mend)
+            latest = max(latest, after)
+
+
+def _rules_on_miss(draft: Draft) -> Iterator[Entry]:
+    holders = [*draft.entries("assessments"), (("defaults",), draft.data.get("defaults") or {})]
+    return (((*path, "on_miss"), holder["on_miss"]) for path, holder in holders if holder.get("on_miss"))
+
+
+RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
+    unique_ids,
+    reserved_ids,
+    known_anchors,
+    needed_anchors,
+    known_visits,
+    known_zones,
+    sound_pattern,
+    known_languages,
+    listed_default_language,
+    translated_texts,
+    known_instruments,
+    days_in_order,
+    needed_settings,
+    windows_that_open,
+    rhythms_without_overlap,
+    visits_without_overlap,
+    reminders_inside,
+    warnings_inside,
+    alerts_that_reach_someone,
+    escalations_that_rise,
+)

@@ -1,0 +1,81 @@
+"""Published protocols and the occurrences that they ask for."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from epro.db import Base
+from epro.studies.models import of_participant
+
+
+class PublishedProtocol(Base):
+    """One version of a study file, for ever as it was published."""
+
+    __tablename__ = "published_protocols"
+    __table_args__ = {"info": {"audited": True, "append_only": True}}
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    body: Mapped[str]  # canonical JSON
+    source: Mapped[str]  # the file as it was written, comments and all
+    published_at: Mapped[datetime]
+
+
+class Occurrence(Base):
+    """One expected answering. The plan and the facts are stored; the state is told (see state.py).
+
+    `attention_at` says when the clockwork must look again; blank when never.
+    """
+
+    __tablename__ = "occurrences"
+    __table_args__ = (
+        of_participant(),
+        sa.Index("ix_occurrences_subject", "study_id", "subject_id", "change_no"),
+        # Only the living: stays as small as what is planned ahead, however long the study runs.
+        sa.Index(
+            "ix_occurrences_attention",
+            "attention_at",
+            postgresql_where=sa.text("attention_at IS NOT NULL"),
+            sqlite_where=sa.text("attention_at IS NOT NULL"),
+        ),
+        {
+            "info": {
+                "audited": True,
+                "scope": "subject",
+                "unaudited": {"attention_at", "reminders_done", "change_no"},
+            }
+        },
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    assessment_id: Mapped[str]
+    key: Mapped[str]
+    visit_id: Mapped[str | None]
+    anchor: Mapped[str]
+    study_day: Mapped[int]
+    protocol_version: Mapped[str]
+    instrument_code: Mapped[str]
+    instrument_version: Mapped[str]
+    local_day: Mapped[date]
+    time_zone: Mapped[str]
+    tzdata: Mapped[str]
+    opens_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    grace_until: Mapped[datetime]
+    planned_at: Mapped[datetime]
+    attention_at: Mapped[datetime | None]
+    reminders_done: Mapped[int] = mapped_column(default=0)
+    change_no: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    at_risk_at: Mapped[datetime | None]
+    fulfilled_at: Mapped[datetime | None]  # when we learnt of an answer given in time
+    missed_at: Mapped[datetime | None]
+    excused_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    cancelled_reason: Mapped[str | None]

@@ -1,0 +1,290 @@
+"""Occurrences: planning them over a rolling horizon, re-planning with the differences shown first, and facts.
+
+Rows exist from now to `HORIZON` ahead; the clockwork extends. What has opened or is settled does not move.
+Nothing is created whose window is over already, so nothing is born missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.scheduling import attention, protocols, timeline
+from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import Protocol
+from epro.studies import participants
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+HORIZON = timedelta(days=35)
+EXTEND_EVERY = timedelta(days=7)
+TZDATA = version("tzdata")
+
+
+@dataclass
+class Differences:
+    """What a plan would change: ids of rows that stay, move, go, and what comes; `over` is past and skipped."""
+
+    kept: list[Occurrence] = field(default_factory=list)
+    moved: list[tuple[Occurrence, timeline.Planned]] = field(default_factory=list)
+    cancelled: list[Occurrence] = field(default_factory=list)
+    new: list[timeline.Planned] = field(default_factory=list)
+    over: list[timeline.Planned] = field(default_factory=list)
+
+    @property
+    def any(self) -> bool:
+        return bool(self.moved or self.cancelled or self.new)
+
+
+def differences(tx: Tx, participant: Participant, anchors: Mapping[str, date] | None = None) -> Differences:
+    """How the plan, made afresh for these anchors (default: those on record), differs from the rows."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    planned = {p.id: p for p in _planned(tx, participant, protocol, anchors)}
+    found = Differences()
+    for row in _rows(tx, participant, list(planned)):
+        want = planned.pop(row.id, None)
+        _compare(found, row, want, tx.now)
+    for want in planned.values():
+        (found.over if want.closes_at <= tx.now else found.new).append(want)
+    return found
+
+
+def replan(tx: Tx, participant: Participant, why: str) -> Differences:
+    """Bring the rows of a participant (locked by the caller) to the plan; record it if anything changes."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    found = differences(tx, participant)
+    participant.planned_through = _last_day(participant, tx.now)
+    participant.plan_at = tx.now + EXTEND_EVERY
+    if found.any:
+        _apply(tx, participant, protocol, found, why)
+        trail.record(
+            tx,
+            participant,
+            "plan.changed",
+            "participant",
+            participant.subject_id,
+            reason=why,
+            new=len(found.new),
+            moved=len(found.moved),
+            cancelled=len(found.cancelled),
+            skipped_as_over=len(found.over),
+        )
+    return found
+
+
+def extend_due(tx: Tx, limit: int = 100) -> int:
+    """Extend the horizon of participants whose turn has come; returns how many."""
+    query = (
+        sa.select(Participant)
+        .where(Participant.plan_at <= tx.now)
+        .order_by(Participant.plan_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    due = tx.all(query)
+    for participant in due:
+        replan(tx, participant, "horizon")
+    return len(due)
+
+
+def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
+    """Cancel what is not answered and not over yet (the caller records why). Nothing is planned any more."""
+    participant.plan_at = None
+    rows = [row for row in _rows(tx, participant, []) if row.closes_at > tx.now and not _settled(row)]
+    for row in rows:
+        _cancel(tx, participant, row, why)
+    return len(rows)
+
+
+def fulfil(tx: Tx, participant: Participant, occurrence: Occurrence) -> bool:
+    """Note that an answer given in time has come. True the first time. A miss noted before stays a fact."""
+    if occurrence.fulfilled_at is not None:
+        return False
+    occurrence.fulfilled_at, occurrence.attention_at = tx.now, None
+    occurrence.change_no = next_change(participant)
+    return True
+
+
+def look_again_at_all(tx: Tx, participant: Participant) -> None:
+    """Her reminder hour changed: work out anew when the clockwork must look at what is still open or ahead."""
+    for row in _rows(tx, participant, []):
+        if row.attention_at is not None:
+            protocol = protocols.find(tx, row.study_id, row.protocol_version)
+            row.attention_at = look_again(participant, protocol, row, tx.now)
+            row.change_no = next_change(participant)
+
+
+def next_change(participant: Participant) -> int:
+    """The next number of this participant's list of changes, under her lock: never repeats, never goes back."""
+    participant.change_no += 1
+    return participant.change_no
+
+
+def changes(tx: Tx, participant: Participant, since: int, limit: int) -> list[Occurrence]:
+    """Occurrences changed after `since`, in the order of change."""
+    query = (
+        sa.select(Occurrence)
+        .where(
+            Occurrence.study_id == participant.study_id,
+            Occurrence.subject_id == participant.subject_id,
+            Occurrence.change_no > since,
+        )
+        .order_by(Occurrence.change_no)
+        .limit(limit)
+    )
+    return tx.all(query)
+
+
+def of(tx: Tx, participant: Participant) -> list[Occurrence]:
+    """All rows of a participant, in the order of their windows."""
+    query = sa.select(Occurrence).where(
+        Occurrence.study_id == participant.study_id, Occurrence.subject_id == participant.subject_id
+    )
+    return tx.all(query.order_by(Occurrence.opens_at, Occurrence.id))
+
+
+def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
+    """The missed occurrences of the same assessment up to this one, newest first, unbroken by an answer."""
+    query = (
+        sa.select(Occurrence)
+        .where(
+            Occurrence.study_id == occurrence.study_id,
+            Occurrence.subject_id == occurrence.subject_id,
+            Occurrence.assessment_id == occurrence.assessment_id,
+            Occurrence.opens_at <= occurrence.opens_at,
+            Occurrence.cancelled_at.is_(None),
+            Occurrence.excused_at.is_(None),
+        )
+        .order_by(Occurrence.opens_at.desc())
+        .limit(30)
+    )
+    run: list[UUID] = []
+    for row in tx.all(query):
+        if row.fulfilled_at is not None or row.missed_at is None:
+            break
+        run.append(row.id)
+    return run
+
+
+def _planned(
+    tx: Tx, participant: Participant, protocol: Protocol, anchors: Mapping[str, date] | None
+) -> list[timeline.Planned]:
+    today = tx.now.astimezone(ZoneInfo(participant.time_zone)).date()
+    longest = max((v.before + v.after for v in protocol.visits), default=0) + 2
+    return timeline.plan(
+        protocol,
+        participant.subject_id,
+        anchors if anchors is not None else participants.anchors(tx, participant),
+        [timeline.ZoneSpan(stay.since, stay.time_zone) for stay in participants.zone_stays(tx, participant)],
+        first_day=today - timedelta(days=longest),
+        last_day=_last_day(participant, tx.now),
+    )
+
+
+def _last_day(participant: Participant, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(participant.time_zone)).date() + HORIZON
+
+
+def _rows(tx: Tx, participant: Participant, ids: list[UUID]) -> list[Occurrence]:
+    ahead = Occurrence.closes_at > tx.now
+    query = sa.select(Occurrence).where(
+        Occurrence.study_id == participant.study_id,
+        Occurrence.subject_id == participant.subject_id,
+        sa.or_(ahead, Occurrence.id.in_(ids)) if ids else ahead,
+    )
+    return tx.all(query)
+
+
+def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None, now: datetime) -> None:
+    started = row.opens_at <= now and row.cancelled_at is None
+    if _settled(row) or started:
+        found.kept.append(row)
+    elif want is None or want.closes_at <= now:
+        if row.cancelled_at is None:
+            found.cancelled.append(row)
+    elif row.cancelled_at is not None or (row.opens_at, row.closes_at) != (want.opens_at, want.closes_at):
+        found.moved.append((row, want))
+    else:
+        found.kept.append(row)
+
+
+def _settled(row: Occurrence) -> bool:
+    return any((row.fulfilled_at, row.missed_at, row.excused_at))
+
+
+def _apply(tx: Tx, participant: Participant, protocol: Protocol, found: Differences, why: str) -> None:
+    tx.insert(Occurrence, [_new_row(tx, participant, protocol, want) for want in found.new])
+    for row, want in found.moved:
+        _move(tx, participant, protocol, row, want)
+    for row in found.cancelled:
+        _cancel(tx, participant, row, why)
+    tx.session.flush()
+
+
+def _new_row(tx: Tx, participant: Participant, protocol: Protocol, want: timeline.Planned) -> dict[str, Any]:
+    instrument = protocol.assessment(want.assessment_id).instrument
+    row = Occurrence(**_times(want))
+    row.reminders_done = 0
+    return {
+        "study_id": participant.study_id,
+        "subject_id": participant.subject_id,
+        "id": want.id,
+        "assessment_id": want.assessment_id,
+        "key": want.key,
+        "visit_id": want.visit_id,
+        "anchor": want.anchor,
+        "study_day": want.offset,
+        "protocol_version": protocol.version,
+        "instrument_code": instrument.code,
+        "instrument_version": instrument.version,
+        "planned_at": tx.now,
+        "reminders_done": 0,
+        "change_no": next_change(participant),
+        "attention_at": look_again(participant, protocol, row, tx.now),
+        **_times(want),
+    }
+
+
+def _move(
+    tx: Tx, participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned
+) -> None:
+    for name, value in _times(want).items():
+        setattr(row, name, value)
+    row.cancelled_at = row.cancelled_reason = None
+    row.reminders_done, row.change_no = 0, next_change(participant)
+    row.attention_at = look_again(participant, protocol, row, tx.now)
+
+
+def _cancel(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None:
+    row.cancelled_at, row.cancelled_reason, row.attention_at = tx.now, why, None
+    row.change_no = next_change(participant)
+
+
+def look_again(
+    participant: Participant, protocol: Protocol, row: Occurrence, now: datetime
+) -> datetime | None:
+    """When the clockwork must look at this row next."""
+    hour = participants.reminder_hour(participant)
+    return attention.next_attention(
+        row, protocol.assessment(row.assessment_id), now, first_reminder_at=hour, zone=participant.time_zone
+    )
+
+
+def _times(want: timeline.Planned) -> dict[str, Any]:
+    return {
+        "local_day": want.local_day,
+        "time_zone": want.zone,
+        "tzdata": TZDATA,
+        "opens_at": want.opens_at,
+        "closes_at": want.closes_at,
+        "grace_until": want.grace_until,
+        "assessment_id": want.assessment_id,
+    }

@@ -1,0 +1,382 @@
+"""What a study asks, of whom, and when: one version of it, frozen.
+
+A `Protocol` comes from a study file (see `reading.py`) or from the canonical form that was stored when the
+version was published. The canonical form is itself a study file with every default written out, so that
+what is stored can be read, compared and checked like what was written. Its digest says which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from epro.canonical import digest
+from epro.scheduling.durations import format_clock, format_duration, parse_clock, parse_duration
+
+FORMAT = 1
+ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrator")
+FOLLOW_PHONE, STAY_HOME = "follow_phone", "stay_home"
+
+Text = Mapping[str, str]  # language tag -> words
+Json = dict[str, Any]
+
+DAY = 24 * 60  # minutes
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A day that counting starts from, such as the infusion."""
+
+    id: str
+    label: Text
+    required_at_enrolment: bool
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Anchor:
+        return cls(data["id"], data["label"], data.get("required_at_enrolment", False))
+
+    def canonical(self) -> Json:
+        return {"id": self.id, "label": dict(self.label), "required_at_enrolment": self.required_at_enrolment}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where care is given. `phone` is the number of a human being, shown to the participant."""
+
+    id: str
+    name: Text
+    time_zone: str
+    phone: str | None
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Site:
+        return cls(data["id"], data["name"], data["time_zone"], data.get("phone"))
+
+    def canonical(self) -> Json:
+        site = {"id": self.id, "name": dict(self.name), "time_zone": self.time_zone}
+        return site | ({"phone": self.phone} if self.phone else {})
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A named point of the protocol: `day` counted from the anchor, answered `before` to `after` days around it."""
+
+    id: str
+    label: Text
+    number: int | float
+    anchor: str
+    day: int
+    before: int
+    after: int
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Visit:
+        return cls(
+            data["id"],
+            data["label"],
+            data["number"],
+            data["anchor"],
+            int(data["day"]),
+            int(data.get("before", 0)),
+            int(data.get("after", 0)),
+        )
+
+    def canonical(self) -> Json:
+        return {
+            "id": self.id,
+            "label": dict(self.label),
+            "number": self.number,
+            "anchor": self.anchor,
+            "day": self.day,
+            "before": self.before,
+            "after": self.after,
+        }
+
+
+@dataclass(frozen=True)
+class InstrumentRef:
+    """Which instrument, in which version."""
+
+    code: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Every:
+    """Every so many `days`, from day `first` to day `last` after the anchor, each window lasting `open_for` days."""
+
+    days: int
+    first: int
+    last: int
+    anchor: str
+    open_for: int
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Every:
+        return cls(
+            int(data["days"]),
+            int(data["from"]),
+            int(data["to"]),
+            data["anchor"],
+            int(data.get("open_for", 1)),
+        )
+
+    def canonical(self) -> Json:
+        return {
+            "days": self.days,
+            "from": self.first,
+            "to": self.last,
+            "anchor": self.anchor,
+            "open_for": self.open_for,
+        }
+
+
+@dataclass(frozen=True)
+class Window:
+    """The hours an answer counts, in minutes after local midnight; `closes` 1440 is the end of the day."""
+
+    opens: int
+    closes: int
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Window:
+        return cls(parse_clock(data["opens"]), parse_clock(data["closes"]))
+
+    def canonical(self) -> Json:
+        return {"opens": format_clock(self.opens), "closes": format_clock(self.closes)}
+
+    @property
+    def closing(self) -> int:
+        """Minutes from the midnight before the last day to the closing; over 1440 if that is past midnight."""
+        return self.closes if self.closes > self.opens else self.closes + DAY
+
+    def lasts(self, days: int) -> timedelta:
+        """How long it is open by the clock on the wall when it stands open for so many days."""
+        return timedelta(days=days - 1, minutes=self.closing - self.opens)
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """A nudge, so long after the opening or so long before the closing. Exactly one of the two is set."""
+
+    after_opening: timedelta | None = None
+    before_closing: timedelta | None = None
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Reminder:
+        return cls(**{key: parse_duration(value) for key, value in data.items()})
+
+    def canonical(self) -> Json:
+        lengths = {"after_opening": self.after_opening, "before_closing": self.before_closing}
+        return {key: format_duration(length) for key, length in lengths.items() if length is not None}
+
+
+@dataclass(frozen=True)
+class EscalationStep:
+    """Who is told next, so long after the alert was raised, when nobody has acted."""
+
+    after: timedelta
+    role: str
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> EscalationStep:
+        return cls(parse_duration(data["after"]), data["role"])
+
+    def canonical(self) -> Json:
+        return {"after": format_duration(self.after), "role": self.role}
+
+
+@dataclass(frozen=True)
+class OnMiss:
+    """What a miss sets off: an alert to `roles` after so many misses in a row, and who hears of it next."""
+
+    alert: bool = False
+    after: int = 1
+    roles: tuple[str, ...] = ()
+    urgency: str = "routine"
+    escalation: tuple[EscalationStep, ...] = ()
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> OnMiss:
+        return cls(
+            data["alert"],
+            int(data.get("after", 1)),
+            tuple(data.get("roles", ())),
+            data.get("urgency", "routine"),
+            tuple(EscalationStep.from_canonical(step) for step in data.get("escalation", ())),
+        )
+
+    def canonical(self) -> Json:
+        return {
+            "alert": self.alert,
+            "after": self.after,
+            "roles": list(self.roles),
+            "urgency": self.urgency,
+            "escalation": [step.canonical() for step in self.escalation],
+        }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One instrument asked by a rule: once `at` each named visit, or `every` so many days."""
+
+    id: str
+    label: Text
+    instrument: InstrumentRef
+    at: tuple[str, ...]
+    every: Every | None
+    window: Window
+    sync_grace: timedelta
+    reminders: tuple[Reminder, ...]
+    at_risk: timedelta | None
+    on_miss: OnMiss
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Assessment:
+        risk = data.get("at_risk")
+        return cls(
+            id=data["id"],
+            label=data["label"],
+            instrument=InstrumentRef(**data["instrument"]),
+            at=tuple(data.get("at", ())),
+            every=Every.from_canonical(data["every"]) if "every" in data else None,
+            window=Window.from_canonical(data["window"]),
+            sync_grace=parse_duration(data["sync_grace"]),
+            reminders=tuple(Reminder.from_canonical(reminder) for reminder in data.get("reminders", ())),
+            at_risk=parse_duration(risk["before_closing"]) if risk else None,
+            on_miss=OnMiss.from_canonical(data["on_miss"]) if "on_miss" in data else OnMiss(),
+        )
+
+    def canonical(self) -> Json:
+        rule: Json = {"every": self.every.canonical()} if self.every else {"at": list(self.at)}
+        risk = {"at_risk": {"before_closing": format_duration(self.at_risk)}} if self.at_risk else {}
+        return {
+            "id": self.id,
+            "label": dict(self.label),
+            "instrument": {"code": self.instrument.code, "version": self.instrument.version},
+            "window": self.window.canonical(),
+            "sync_grace": format_duration(self.sync_grace),
+            "reminders": [reminder.canonical() for reminder in self.reminders],
+            "on_miss": self.on_miss.canonical(),
+            **rule,
+            **risk,
+        }
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One version of one study. Lists stand in the order of the file; ids are unique within each."""
+
+    study_id: str
+    version: str
+    title: Text
+    note: Text
+    languages: tuple[str, ...]
+    default_language: str
+    time_zone: str
+    zone_policy: str
+    subject_id_pattern: str | None
+    anchors: tuple[Anchor, ...]
+    sites: tuple[Site, ...]
+    visits: tuple[Visit, ...]
+    assessments: tuple[Assessment, ...]
+    hide_scores_from: tuple[str, ...]
+    show_scores_to_participant: bool
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Protocol:
+        """Build from the stored form, or from any study file without faults whose defaults are written out."""
+        study = data["study"]
+        return cls(
+            study_id=study["id"],
+            version=study["version"],
+            title=study["title"],
+            note=study.get("note", {}),
+            languages=tuple(study["languages"]),
+            default_language=study.get("default_language", study["languages"][0]),
+            time_zone=study["time_zone"],
+            zone_policy=study["zone_policy"],
+            subject_id_pattern=study.get("subject_id_pattern"),
+            anchors=tuple(Anchor.from_canonical(anchor) for anchor in data["anchors"]),
+            sites=tuple(Site.from_canonical(site) for site in data["sites"]),
+            visits=tuple(Visit.from_canonical(visit) for visit in data.get("visits", ())),
+            assessments=tuple(Assessment.from_canonical(assessment) for assessment in data["assessments"]),
+            hide_scores_from=tuple(data.get("blinding", {}).get("hide_scores_from", ())),
+            show_scores_to_participant=data.get("show_scores_to_participant", False),
+        )
+
+    def canonical(self) -> Json:
+        """Plain JSON with every default written out; the same protocol always gives the same bytes."""
+        return {
+            "format": FORMAT,
+            "study": self._study(),
+            "anchors": [anchor.canonical() for anchor in self.anchors],
+            "sites": [site.canonical() for site in self.sites],
+            "visits": [visit.canonical() for visit in self.visits],
+            "assessments": [assessment.canonical() for assessment in self.assessments],
+            "blinding": {"hide_scores_from": list(self.hide_scores_from)},
+            "show_scores_to_participant": self.show_scores_to_participant,
+        }
+
+    def _study(self) -> Json:
+        pattern = {"subject_id_pattern": self.subject_id_pattern} if self.subject_id_pattern else {}
+        note = {"note": dict(self.note)} if self.note else {}
+        return {
+            "id": self.study_id,
+            "version": self.version,
+            "title": dict(self.title),
+            "languages": list(self.languages),
+            "default_language": self.default_language,
+            "time_zone": self.time_zone,
+            "zone_policy": self.zone_policy,
+            **pattern,
+            **note,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the canonical form written as RFC 8785 JSON."""
+        return digest(self.canonical())
+
+    def assessment(self, id: str) -> Assessment:
+        """The assessment of that id. Raises KeyError."""
+        return self._assessments[id]
+
+    def visit(self, id: str) -> Visit:
+        """The visit of that id. Raises KeyError."""
+        return self._visits[id]
+
+    def site(self, id: str) -> Site:
+        """The site of that id. Raises KeyError."""
+        return self._sites[id]
+
+    @property
+    def required_anchors(self) -> tuple[str, ...]:
+        """Ids of the anchors whose date must be known to enrol."""
+        return tuple(anchor.id for anchor in self.anchors if anchor.required_at_enrolment)
+
+    @cached_property
+    def _assessments(self) -> dict[str, Assessment]:
+        return {assessment.id: assessment for assessment in self.assessments}
+
+    @cached_property
+    def _visits(self) -> dict[str, Visit]:
+        return {visit.id: visit for visit in self.visits}
+
+    @cached_property
+    def _sites(self) -> dict[str, Site]:
+        return {site.id: site for site in self.sites}
+
+
+def with_defaults(data: Json) -> Json:
+    """The study file with its `defaults` written into every assessment that does not say otherwise.
+
+    A key is taken whole or not at all: nothing is merged inside it, so a reader needs to look in one place.
+    """
+    defaults = data.get("defaults") or {}
+    assessments: Sequence[Json] = data["assessments"]
+    rest = {key: value for key, value in data.items() if key != "defaults"}
+    return rest | {"assessments": [defaults | assessment for assessment in assessments]}

@@ -1,0 +1,142 @@
+"""Who may come in: staff and their roles, devices, sessions, activation codes, machine keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from epro.db import Base
+from epro.studies.models import AUDITED, of_participant
+
+
+class Staff(Base):
+    """One account of one person. Name, e-mail and phone are in the contact store under `staff/<id>`."""
+
+    __tablename__ = "staff"
+    __table_args__ = {"info": {"audited": True, "unaudited": {"failures", "locked_until", "totp_step"}}}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email_lookup: Mapped[str] = mapped_column(unique=True)
+    language: Mapped[str]
+    password_hash: Mapped[str]
+    totp_sealed: Mapped[str | None]
+    totp_step: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class StaffGrant(Base):
+    """A role that somebody holds at a site ("*": all sites) of a study, until revoked."""
+
+    __tablename__ = "staff_grants"
+    __table_args__ = (sa.Index("ix_staff_grants_where", "study_id", "site_id", "role"), {"info": AUDITED})
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    study_id: Mapped[str]
+    site_id: Mapped[str]
+    role: Mapped[str]
+    granted_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Device(Base):
+    """A phone that was activated for a participant."""
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        of_participant(),
+        sa.Index("ix_devices_subject", "study_id", "subject_id"),
+        {"info": {"audited": True, "scope": "subject", "unaudited": {"seen_at"}}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    installation_id: Mapped[str]
+    platform: Mapped[str | None]
+    app_version: Mapped[str | None]
+    activated_at: Mapped[datetime]
+    seen_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str | None]
+
+
+class SignInSession(Base):
+    """A family of tokens, of a device or of a person of the staff. Every request looks at this row.
+
+    Refresh tokens are numbered; `generation` is the newest that was given out, `rotated_at` when. A token is
+    never kept, only its digest can be worked out again.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        sa.Index("ix_sessions_device", "study_id", "device_id"),
+        sa.Index("ix_sessions_staff", "staff_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    study_id: Mapped[str | None]
+    subject_id: Mapped[str | None]
+    device_id: Mapped[UUID | None]
+    installation_id: Mapped[str | None]
+    staff_id: Mapped[UUID | None]
+    generation: Mapped[int] = mapped_column(default=1)
+    refresh_hash: Mapped[str] = mapped_column(sa.String(64))
+    previous_hash: Mapped[str | None] = mapped_column(sa.String(64))
+    rotated_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None]
+
+
+class ActivationCode(Base):
+    """A one-use code that makes a phone a participant's. Only a hash of its secret part is kept."""
+
+    __tablename__ = "activation_codes"
+    __table_args__ = (
+        of_participant(),
+        {"info": {"audited": True, "scope": "subject", "unaudited": {"tries"}}},
+    )
+
+    selector: Mapped[str] = mapped_column(primary_key=True)
+    study_id: Mapped[str]
+    subject_id: Mapped[str] = mapped_column(index=True)
+    secret_hash: Mapped[str]
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    used_at: Mapped[datetime | None]
+    used_by_device: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]
+
+
+class MachineKey(Base):
+    """A sponsor's machine: reads the feed of one study."""
+
+    __tablename__ = "machine_keys"
+    __table_args__ = {"info": AUDITED}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    study_id: Mapped[str]
+    name: Mapped[str]
+    secret_hash: Mapped[str] = mapped_column(sa.String(64))
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class RateCount(Base):
+    """How often a limited door was tried in one window of time."""
+
+    __tablename__ = "rate_counts"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    expires_at: Mapped[float] = mapped_column(sa.Float)

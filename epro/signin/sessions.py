@@ -1,0 +1,116 @@
+"""Sessions: opening one, refreshing it without ever locking a patient out, ending it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from flask_jwt_extended import create_access_token
+
+from epro import db, keys
+from epro.errors import NotSignedIn
+from epro.signin import tokens
+from epro.signin.models import SignInSession
+from epro.tx import Tx
+
+PHONE, STAFF = "epro-phone", "epro-staff"
+LIFE = {PHONE: timedelta(days=400), STAFF: timedelta(hours=12)}
+LOST_REPLY = timedelta(minutes=2)  # within this a repeat is taken for a retry, whoever sends it
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a sign-in or a refresh gives out."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+def open_session(tx: Tx, audience: str, **holder: Any) -> Pair:
+    """Start a session; `holder` names its device or its person."""
+    session_id = uuid4()
+    pair = _pair(session_id, 1, audience, tx.now)
+    tx.add(SignInSession(
+        id=session_id, generation=1, refresh_hash=tokens.digest(pair.refresh_token), rotated_at=tx.now,
+        started_at=tx.now, expires_at=tx.now + LIFE[audience], **holder,
+    ))
+    return pair
+
+
+def refresh(tx: Tx, token: str, audience: str, installation_id: str | None = None) -> Pair | None:
+    """The next pair, or None when the token ends its family here and now (the caller commits that, and refuses).
+
+    The newest token rotates. The one before it, as long as its successor was never used, is a lost reply: the
+    same successor is given again, within two minutes to anybody, later to the same installation. Any other
+    token of the family that was once valid means that two hold it: the family ends. Raises NotSignedIn for a
+    token that is none of ours, or of a session that has ended.
+    """
+    session_id = tokens.session_of(token)
+    session = tx.get(SignInSession, session_id, lock=True) if session_id else None
+    if session is None or _audience(session) != audience or not _ours(session, token):
+        raise NotSignedIn()
+    if session.ended_at or session.expires_at <= tx.now:
+        raise NotSignedIn()
+    given = tokens.digest(token)
+    if given == session.refresh_hash:
+        return _rotate(tx, session, audience)
+    if given == session.previous_hash and _is_lost_reply(tx, session, installation_id):
+        return _pair(session.id, session.generation, audience, tx.now)
+    session.ended_at, session.ended_reason = tx.now, "refresh_token_reused"
+    return None
+
+
+def find(tx: Tx, session_id: UUID) -> SignInSession | None:
+    return tx.get(SignInSession, session_id)
+
+
+def end(tx: Tx, reason: str, *conditions: Any) -> int:
+    """End every running session that the conditions name; it holds from the next request on."""
+    statement = sa.update(SignInSession).where(SignInSession.ended_at.is_(None), *conditions)
+    done = tx.session.execute(statement.values(ended_at=tx.now, ended_reason=reason))
+    return done.rowcount  # type: ignore[attr-defined]
+
+
+def jwt_key() -> str:
+    return keys.derive(db.settings()["SECRET_KEY"] or "", "access tokens").hex()
+
+
+def _rotate(tx: Tx, session: SignInSession, audience: str) -> Pair:
+    pair = _pair(session.id, session.generation + 1, audience, tx.now)
+    session.previous_hash, session.refresh_hash = session.refresh_hash, tokens.digest(pair.refresh_token)
+    session.generation, session.rotated_at = session.generation + 1, tx.now
+    return pair
+
+
+def _is_lost_reply(tx: Tx, session: SignInSession, installation_id: str | None) -> bool:
+    if tx.now - session.rotated_at <= LOST_REPLY:
+        return True
+    return installation_id is not None and installation_id == session.installation_id
+
+
+def _ours(session: SignInSession, token: str) -> bool:
+    """Whether this is a token that the session gave out at some time."""
+    if tokens.digest(token) in (session.refresh_hash, session.previous_hash):
+        return True
+    older = range(max(1, session.generation - 1000), session.generation - 1)
+    return any(tokens.refresh_token(_refresh_key(), session.id, n) == token for n in older)
+
+
+def _pair(session_id: UUID, generation: int, audience: str, now: datetime) -> Pair:
+    access = create_access_token(
+        identity=str(session_id), expires_delta=False, additional_claims=tokens.claims(audience, now)
+    )
+    refresh_token = tokens.refresh_token(_refresh_key(), session_id, generation)
+    return Pair(access, refresh_token, int(tokens.ACCESS_FOR.total_seconds()))
+
+
+def _refresh_key() -> bytes:
+    return keys.derive(db.settings()["SECRET_KEY"] or "", "refresh tokens")
+
+
+def _audience(session: SignInSession) -> str:
+    return STAFF if session.staff_id else PHONE

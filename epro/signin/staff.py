@@ -1,0 +1,226 @@
+"""Staff: accounts, roles, signing in with a password and, where it is set up, a one-time code."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pyotp
+import sqlalchemy as sa
+
+from epro import db, keys, trail
+from epro.contacts import sealing, store
+from epro.errors import Conflict, EproError, Invalid, NotFound
+from epro.signin import passwords, sessions
+from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
+from epro.studies.access import ROLES
+from epro.tx import Actor, Grant, Tx, begin, look, system
+
+DOOR = system("door")
+FREE_TRIES = 5
+LONGEST_WAIT = timedelta(minutes=15)
+
+
+class SignInRefused(EproError):
+    """E-mail, password or one-time code is not right, or the account is waiting after wrong tries."""
+
+    status, code = 401, "sign_in_refused"
+
+
+def add(
+    tx: Tx, *, email: str, name: str, password: str, language: str, phone: str | None = None,
+    grants: Sequence[Grant] = (), totp: bool = False,
+) -> tuple[Staff, str | None]:
+    """A new account with its roles; returns it and, if asked for, the one-time-code seed as an otpauth address."""
+    _check_password(password)
+    for grant in grants:
+        _check_grant(grant)
+    email = store.normal("email", email)
+    found = store.lookup("email", email)
+    if tx.one(sa.select(Staff).where(Staff.email_lookup == found)):
+        raise Conflict("There is an account with this e-mail address already.")
+    seed = pyotp.random_base32() if totp else None
+    staff = tx.add(Staff(
+        id=uuid4(), email_lookup=found, language=language, password_hash=passwords.hashed(password),
+        created_at=tx.now, totp_step=0, failures=0,
+    ))
+    staff.totp_sealed = _seal(staff.id, seed) if seed else None
+    tx.session.flush()
+    values = {"email": email, "name": name, **({"phone": store.normal("phone", phone)} if phone else {})}
+    contact = store.keep(trail.INSTALLATION, f"staff/{staff.id}", values, tx.now)
+    trail.record(tx, trail.study_chain(tx), "staff.added", "staff", staff.id, contact=contact)
+    for one in grants:
+        give(tx, staff.id, one)
+    return staff, pyotp.TOTP(seed).provisioning_uri(name=email, issuer_name="epro") if seed else None
+
+
+def give(tx: Tx, staff_id: UUID, grant: Grant) -> None:
+    """Give somebody a role; it holds from her next request on."""
+    _check_grant(grant)
+    tx.add(StaffGrant(id=uuid4(), staff_id=staff_id, study_id=grant.study_id, site_id=grant.site_id,
+                      role=grant.role, granted_at=tx.now))
+    head = trail.study_chain(tx, grant.study_id)
+    trail.record(tx, head, "staff.granted", "staff", staff_id, role=grant.role, site=grant.site_id)
+
+
+def revoke(tx: Tx, staff_id: UUID, grant: Grant, reason: str) -> None:
+    """Take a role back; it holds from her next request on."""
+    rows = tx.all(sa.select(StaffGrant).where(
+        StaffGrant.staff_id == staff_id, StaffGrant.study_id == grant.study_id, StaffGrant.role == grant.role,
+        StaffGrant.site_id == grant.site_id, StaffGrant.revoked_at.is_(None)))
+    if not rows:
+        raise NotFound()
+    for row in rows:
+        row.revoked_at = tx.now
+    head = trail.study_chain(tx, grant.study_id)
+    trail.record(tx, head, "staff.grant_revoked", "staff", staff_id, reason=reason, role=grant.role,
+                 site=grant.site_id)
+
+
+def close(tx: Tx, staff_id: UUID, reason: str) -> None:
+    """End an account and every session of it at once."""
+    staff = tx.get(Staff, staff_id, lock=True)
+    if staff is None:
+        raise NotFound()
+    staff.closed_at = tx.now
+    sessions.end(tx, "account_closed", SignInSession.staff_id == staff_id)
+    trail.record(tx, trail.study_chain(tx), "staff.closed", "staff", staff_id, reason=reason)
+
+
+def sign_in(email: str, password: str, otp: str | None) -> tuple[UUID, sessions.Pair] | None:
+    """A new session, or None when refused. The slow hash is compared outside any transaction."""
+    with look(DOOR) as tx:
+        staff = by_email(tx, email)
+    fits = passwords.fits(staff.password_hash if staff else None, password)
+    if staff is None:
+        return None
+    with begin(DOOR) as tx:
+        return _open(tx, staff.id, fits, otp)
+
+
+def _open(tx: Tx, staff_id: UUID, fits: bool, otp: str | None) -> tuple[UUID, sessions.Pair] | None:
+    staff = tx.get(Staff, staff_id, lock=True)
+    if staff is None or staff.closed_at or (staff.locked_until is not None and staff.locked_until > tx.now):
+        return None
+    if not fits or not _otp_fits(tx, staff, otp):
+        _count_failure(tx, staff)
+        return None
+    staff.failures, staff.locked_until = 0, None
+    pair = sessions.open_session(tx, sessions.STAFF, staff_id=staff.id)
+    trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff.id)
+    return staff.id, pair
+
+
+def by_email(tx: Tx, email: str) -> Staff | None:
+    try:
+        found = store.lookup("email", store.normal("email", email))
+    except Invalid:
+        return None
+    return tx.one(sa.select(Staff).where(Staff.email_lookup == found))
+
+
+def actor_of(tx: Tx, session: SignInSession) -> Actor | None:
+    """Who signed in, with the roles she holds at this moment; None when the account was closed."""
+    staff = tx.get(Staff, session.staff_id)
+    if staff is None or staff.closed_at is not None:
+        return None
+    return Actor("staff", str(staff.id), grants=grants_of(tx, staff.id), session_id=session.id)
+
+
+def grants_of(tx: Tx, staff_id: UUID) -> tuple[Grant, ...]:
+    """The roles somebody holds at this moment."""
+    rows = tx.all(sa.select(StaffGrant).where(StaffGrant.staff_id == staff_id, StaffGrant.revoked_at.is_(None)))
+    return tuple(Grant(row.study_id, row.site_id, row.role) for row in rows)
+
+
+def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
+    """Who holds a role at a site and has an open account, in a fixed order."""
+    query = (
+        sa.select(Staff)
+        .join(StaffGrant, StaffGrant.staff_id == Staff.id)
+        .where(
+            StaffGrant.study_id == study_id, StaffGrant.site_id.in_((site_id, "*")), StaffGrant.role == role,
+            StaffGrant.revoked_at.is_(None), Staff.closed_at.is_(None),
+        )
+        .order_by(Staff.id)
+    )
+    return list(dict.fromkeys(tx.all(query)))
+
+
+def add_key(tx: Tx, study_id: str, name: str, days: int) -> tuple[MachineKey, str]:
+    """A machine key for the feed of one study; its text is shown once."""
+    secret = secrets.token_urlsafe(32)
+    row = tx.add(MachineKey(
+        id=uuid4(), study_id=study_id, name=name, secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
+        made_at=tx.now, expires_at=tx.now + timedelta(days=days),
+    ))
+    trail.record(tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name)
+    return row, f"epk_{row.id.hex}_{secret}"
+
+
+def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
+    """End a machine key; it holds from its next request on."""
+    row = tx.get(MachineKey, key_id, lock=True)
+    if row is None:
+        raise NotFound()
+    row.revoked_at = tx.now
+    trail.record(tx, trail.study_chain(tx, row.study_id), "key.revoked", "machine_key", row.id, reason=reason)
+
+
+def actor_of_key(tx: Tx, text: str) -> Actor | None:
+    """The machine behind a key, or None."""
+    name, _, secret = text.removeprefix("epk_").partition("_")
+    try:
+        row = tx.get(MachineKey, UUID(hex=name))
+    except ValueError:
+        return None
+    given = hashlib.sha256(secret.encode()).hexdigest()
+    if row is None or row.revoked_at or row.expires_at <= tx.now or not hmac.compare_digest(given, row.secret_hash):
+        return None
+    return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", "machine"),))
+
+
+def _check_password(password: str) -> None:
+    if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
+        detail = f"A password has {passwords.SHORTEST} to {passwords.LONGEST} characters."
+        raise Invalid(errors=[{"pointer": "/password", "code": "bad_password", "detail": detail}])
+
+
+def _check_grant(grant: Grant) -> None:
+    if grant.role not in ROLES:
+        raise Invalid(f"There is no role of this name; roles are {', '.join(ROLES)}.")
+
+
+def _count_failure(tx: Tx, staff: Staff) -> None:
+    staff.failures += 1
+    beyond = staff.failures - FREE_TRIES
+    if beyond >= 0:
+        staff.locked_until = tx.now + min(timedelta(seconds=2**min(beyond, 12)), LONGEST_WAIT)
+
+
+def _otp_fits(tx: Tx, staff: Staff, otp: str | None) -> bool:
+    """Each time step opens once; one step of a wrong clock is forgiven."""
+    if staff.totp_sealed is None:
+        return True
+    totp, now_step = pyotp.TOTP(_unseal(staff.id, staff.totp_sealed)), int(tx.now.timestamp()) // 30
+    for step in (now_step - 1, now_step, now_step + 1):
+        if step > staff.totp_step and otp and hmac.compare_digest(totp.at(step * 30).encode(), otp.strip().encode()):
+            staff.totp_step = step
+            return True
+    return False
+
+
+def _seed_key() -> bytes:
+    return keys.derive(db.settings()["SECRET_KEY"] or "", "one-time-code seeds")
+
+
+def _seal(staff_id: UUID, seed: str) -> str:
+    return sealing.seal(_seed_key(), "0", f"staff/{staff_id}/totp", seed)
+
+
+def _unseal(staff_id: UUID, sealed: str) -> str:
+    return sealing.unseal(_seed_key(), "0", f"staff/{staff_id}/totp", sealed)

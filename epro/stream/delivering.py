@@ -1,0 +1,75 @@
+"""Carrying the feed to its sinks. A sink that is away is tried again at the next strike; nobody else notices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from epro.questionnaires import catalogue
+from epro.questionnaires.instrument import Instrument
+from epro.scheduling import protocols
+from epro.scheduling.protocol import Protocol
+from epro.stream import feed
+from epro.stream.sequencer import SEQUENCER, sequence
+from epro.stream.sinks import Sink, SinkUnavailable
+from epro.stream.sinks.trial_rows import Definitions
+from epro.studies.models import Study
+from epro.tx import look
+
+log = logging.getLogger(__name__)
+BATCH = 500
+
+
+def relay(sinks: Iterable[Sink]) -> int:
+    """Give positions to what waits, then bring every sink up to date. Returns how many entries were carried."""
+    while sequence():
+        pass
+    return sum(deliver(sink) for sink in sinks)
+
+
+def deliver(sink: Sink) -> int:
+    """Bring one sink up to date with every study; returns how many entries were carried."""
+    carried = 0
+    for study_id in _studies():
+        try:
+            carried += _deliver_study(sink, study_id)
+        except SinkUnavailable as fault:
+            log.warning("sink away", extra={"action": "sink.away", "sink": sink.name, "fault": str(fault)})
+            return carried
+    return carried
+
+
+def _deliver_study(sink: Sink, study_id: str) -> int:
+    position, carried = sink.position(study_id), 0
+    while True:
+        with look(SEQUENCER) as tx:
+            entries = feed.after(tx, study_id, position, BATCH)
+        if not entries:
+            return carried
+        position = sink.apply(study_id, entries)
+        carried += len(entries)
+
+
+def definitions() -> Definitions:
+    """Published instruments and protocols, as sinks ask for them."""
+    return Definitions(_instrument, _protocol)
+
+
+def _instrument(code: str, version: str) -> Instrument:
+    with look(SEQUENCER) as tx:
+        found = catalogue.find(tx, code, version)
+    if found is None:
+        raise LookupError(f"instrument {code} {version} is not published")
+    return found
+
+
+def _protocol(study_id: str, version: str) -> Protocol:
+    with look(SEQUENCER) as tx:
+        return protocols.find(tx, study_id, version)
+
+
+def _studies() -> list[str]:
+    with look(SEQUENCER) as tx:
+        return tx.all(sa.select(Study.id).order_by(Study.id))

@@ -1,0 +1,91 @@
+"""Does the trial database hold exactly what the feed says? Every row is worked out again and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from epro.stream import feed
+from epro.stream.sequencer import SEQUENCER, last_position
+from epro.stream.sinks.trial_db import TABLES, TrialDatabase
+from epro.stream.sinks.trial_rows import Definitions, Row, rows_of
+from epro.tx import look
+
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row that is not as the feed has it. `what` is missing, changed, extra or behind."""
+
+    what: str
+    table: str
+    key: str
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.table} {self.key}" + (f" ({', '.join(self.columns)})" if self.columns else "")
+
+
+def differences(
+    target: TrialDatabase, study_id: str, known: Definitions, progress: Callable[[int], None] = lambda done: None
+) -> Iterator[Difference]:
+    """Every difference between the feed of a study and the trial database, batch by batch."""
+    with look(SEQUENCER) as tx:
+        newest = last_position(tx, study_id)
+    applied = target.position(study_id)
+    if applied != newest:
+        yield Difference("behind", "feed_state", f"{study_id} is at {applied} of {newest}")
+    for first in range(0, newest, BATCH):
+        with look(SEQUENCER) as tx:
+            batch = [entry for entry in feed.after(tx, study_id, first, BATCH) if entry.position <= newest]
+        yield from _compare_batch(target, study_id, batch, known, first, first + BATCH)
+        progress(len(batch))
+    yield from _beyond(target, study_id, newest)
+
+
+def _compare_batch(
+    target: TrialDatabase, study_id: str, batch: list[feed.Entry], known: Definitions, after: int, until: int
+) -> Iterator[Difference]:
+    wanted = rows_of(batch, known)
+    with target.engine.connect() as connection:
+        for name, table in TABLES.items():
+            there = {_key(table, row): row for row in _rows(connection, table, study_id, after, until)}
+            for row in getattr(wanted, name):
+                key = _key(table, row)
+                found = there.pop(key, None)
+                if found is None:
+                    yield Difference("missing", name, key)
+                elif changed := _changed(row, found):
+                    yield Difference("changed", name, key, changed)
+            for key in there:
+                yield Difference("extra", name, key)
+
+
+def _beyond(target: TrialDatabase, study_id: str, newest: int) -> Iterator[Difference]:
+    """Rows whose position the feed has not reached, or never gives."""
+    with target.engine.connect() as connection:
+        for name, table in TABLES.items():
+            outside = sa.or_(table.c.POSITION > newest, table.c.POSITION < 1)
+            for row in connection.execute(sa.select(table).where(table.c.STUDYID == study_id, outside)).mappings():
+                yield Difference("extra", name, _key(table, row))
+
+
+def _rows(connection: sa.Connection, table: sa.Table, study_id: str, after: int, until: int) -> list[Any]:
+    query = sa.select(table).where(
+        table.c.STUDYID == study_id, table.c.POSITION > after, table.c.POSITION <= until
+    )
+    return list(connection.execute(query).mappings())
+
+
+def _key(table: sa.Table, row: Any) -> str:
+    return "/".join(str(row[column.name]) for column in table.primary_key)
+
+
+def _changed(wanted: Row, found: Any) -> tuple[str, ...]:
+    return tuple(sorted(name for name, value in found.items() if value != wanted.get(name)))
+
+

@@ -1,0 +1,128 @@
+"""The trial database: the first sink. Any SQLAlchemy URL; SQLite and PostgreSQL are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from epro import clock, db
+from epro.stream.feed import Entry
+from epro.stream.sinks import SinkUnavailable
+from epro.stream.sinks import trial_tables as tables
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
+from epro.trail.entries import instant
+
+TABLES = {
+    "responses": tables.responses, "answers": tables.answers, "scores": tables.scores,
+    "amendments": tables.amendments, "entries": tables.entries,
+}
+
+
+class FeedGap(Exception):
+    """An entry does not follow the last one applied: the feed was not read as it must be."""
+
+
+class TrialDatabase:
+    """The sink that keeps the trial database exactly where the feed is."""
+
+    name = "trial_database"
+
+    def __init__(self, url: str, definitions: Definitions):
+        self.engine = _engine(url)
+        self._definitions = definitions
+        self._ready, self._guard = False, Lock()
+
+    def position(self, study_id: str) -> int:
+        with self._open() as connection:
+            return _position(connection, study_id)
+
+    def apply(self, study_id: str, entries: Sequence[Entry]) -> int:
+        rows = rows_of(list(entries), self._definitions)
+        with self._open() as connection:
+            last = _position(connection, study_id, lock=True)
+            fresh = [entry for entry in entries if entry.position > last]
+            if not fresh:
+                return last
+            if fresh[0].position != last + 1:
+                raise FeedGap(f"{study_id}: position {fresh[0].position} does not follow {last}")
+            _write(connection, rows, after=last)
+            _advance(connection, study_id, fresh[-1].position)
+            return fresh[-1].position
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _open(self) -> Iterator[sa.Connection]:
+        try:
+            self._make_tables()
+            with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as fault:
+            raise SinkUnavailable(type(fault.orig).__name__) from None
+
+    def _make_tables(self) -> None:
+        """Create what is missing, once per process; a second process doing the same is no fault."""
+        with self._guard:
+            if self._ready:
+                return
+            try:
+                tables.metadata.create_all(self.engine)
+            except DBAPIError:
+                tables.metadata.create_all(self.engine)
+            with self.engine.begin() as connection:
+                _insert(connection, tables.schema_state, [{"ONE": 1, "VERSION": tables.VERSION}])
+            self._ready = True
+
+
+def _engine(url: str) -> sa.Engine:
+    made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, **_options(url))
+    db.prepare(made, None)
+    return made
+
+
+def _options(url: str) -> dict[str, Any]:
+    if url.startswith("postgresql"):
+        return {"connect_args": {"connect_timeout": 3}, "pool_size": 4}
+    return {}
+
+
+def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -> int:
+    query = sa.select(tables.feed_state.c.POSITION).where(tables.feed_state.c.STUDYID == study_id)
+    if lock:
+        start = {"STUDYID": study_id, "POSITION": 0, "APPLIEDDTC": instant(clock.now())}
+        _insert(connection, tables.feed_state, [start])
+        query = query.with_for_update()
+    return connection.scalar(query) or 0
+
+
+def _write(connection: sa.Connection, rows: Rows, *, after: int) -> None:
+    for name, table in TABLES.items():
+        fresh = [row for row in getattr(rows, name) if row["POSITION"] > after]
+        _insert(connection, table, fresh)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    """Insert what is not there yet: a key that is there keeps its row."""
+    if not rows:
+        return
+    name = connection.dialect.name
+    if name in ("mysql", "mariadb"):
+        connection.execute(mysql.insert(table).prefix_with("IGNORE"), rows)
+        return
+    insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[name]
+    connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
+def _advance(connection: sa.Connection, study_id: str, position: int) -> None:
+    connection.execute(
+        sa.update(tables.feed_state)
+        .where(tables.feed_state.c.STUDYID == study_id)
+        .values(POSITION=position, APPLIEDDTC=instant(clock.now()))
+    )

@@ -1,0 +1,116 @@
+"""What an actor may see and do, decided here and nowhere else.
+
+Two questions: may this role do this at all (`allow`), and which rows may it touch (`visible`). A row outside
+is answered exactly like a row that does not exist. PostgreSQL's row policies say the second once more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from epro.errors import Conflict, NotAllowed, NotFound
+from epro.studies.models import Participant
+from epro.tx import Actor, Grant, Tx
+
+ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrator")
+
+# Who may do what. A permission that stands nowhere is nobody's.
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "participant.read": frozenset({"nurse", "investigator", "data_manager"}),
+    "participant.enrol": frozenset({"nurse", "investigator"}),
+    "participant.activate": frozenset({"nurse", "investigator"}),
+    "participant.anchor": frozenset({"nurse", "investigator"}),
+    "participant.withdraw": frozenset({"nurse", "investigator"}),
+    "participant.contact": frozenset({"nurse", "investigator"}),
+    "device.revoke": frozenset({"nurse", "investigator", "administrator"}),
+    "alert.read": frozenset({"nurse", "investigator"}),
+    "alert.act": frozenset({"nurse", "investigator"}),
+    "response.read": frozenset({"nurse", "investigator", "data_manager"}),
+    "feed.read": frozenset({"data_manager", "machine"}),
+    "study.publish": frozenset({"study_builder", "administrator"}),
+    "staff.manage": frozenset({"administrator"}),
+}
+
+
+def grants_for(actor: Actor, permission: str) -> tuple[Grant, ...]:
+    """The actor's grants that carry this permission."""
+    roles = PERMISSIONS[permission]
+    return tuple(grant for grant in actor.grants if grant.role in roles)
+
+
+def allow(actor: Actor, permission: str, study_id: str | None = None, site_id: str | None = None) -> None:
+    """Raise NotAllowed if no grant carries this; NotFound if one does, but elsewhere."""
+    if actor.kind == "system":
+        return
+    grants = grants_for(actor, permission)
+    if not grants:
+        raise NotAllowed()
+    if study_id is not None and not any(_covers(grant, study_id, site_id) for grant in grants):
+        raise NotFound()
+
+
+def studies_of(actor: Actor, permission: str) -> list[str]:
+    """The studies in which the actor holds this permission, in order."""
+    allow(actor, permission)
+    return sorted({grant.study_id for grant in grants_for(actor, permission)})
+
+
+def one_study(actor: Actor, permission: str, asked: str | None) -> str:
+    """The study meant: the one asked for, or the only one there is. Raises Conflict when it is unclear."""
+    held = studies_of(actor, permission)
+    if asked is not None:
+        if asked not in held:
+            raise NotFound()
+        return asked
+    if len(held) != 1:
+        raise Conflict("More than one study is open to this key: name it with `study`.")
+    return held[0]
+
+
+def visible(actor: Actor, permission: str, table: Any = Participant) -> sa.ColumnElement[bool]:
+    """The condition under which rows of `table` (participants, or rows with their key) may be touched."""
+    if actor.kind == "system":
+        return sa.true()
+    if actor.kind == "participant":
+        return sa.and_(table.study_id == actor.study_id, table.subject_id == actor.subject_id)
+    inside = [_inside(grant) for grant in grants_for(actor, permission)]
+    if not inside:
+        return sa.false()
+    if table is Participant:
+        return sa.or_(*inside)
+    own = sa.and_(Participant.study_id == table.study_id, Participant.subject_id == table.subject_id)
+    return sa.exists().where(own, sa.or_(*inside))
+
+
+def participant(
+    tx: Tx, subject_id: str, permission: str, *, study_id: str | None = None, lock: bool = False
+) -> Participant:
+    """The participant of this id that the actor may see under this permission, else NotFound."""
+    allow(tx.actor, permission)
+    query = sa.select(Participant).where(
+        Participant.subject_id == subject_id, visible(tx.actor, permission)
+    )
+    if study_id is not None:
+        query = query.where(Participant.study_id == study_id)
+    found = tx.all(query.limit(2))
+    if not found:
+        raise NotFound()
+    if len(found) > 1:
+        raise Conflict("This subject id stands in more than one study: name it with `study`.")
+    if not lock:
+        return found[0]
+    locked = tx.get(Participant, found[0].study_id, found[0].subject_id, lock=True)
+    assert locked is not None
+    return locked
+
+
+def _covers(grant: Grant, study_id: str, site_id: str | None) -> bool:
+    return grant.study_id == study_id and (site_id is None or grant.site_id in ("*", site_id))
+
+
+def _inside(grant: Grant) -> sa.ColumnElement[bool]:
+    if grant.site_id == "*":
+        return Participant.study_id == grant.study_id
+    return sa.and_(Participant.study_id == grant.study_id, Participant.site_id == grant.site_id)

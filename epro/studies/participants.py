@@ -1,0 +1,167 @@
+"""Participants: enrolling, anchors, zones, preferences, withdrawal. The plan that follows is scheduling's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.errors import Conflict
+from epro.studies.models import Anchor, Participant, Site, ZoneStay
+from epro.tx import Tx
+
+
+class SubjectIdTaken(Conflict):
+    """This subject id is taken in this study."""
+
+    code = "subject_id_taken"
+
+
+class AlreadyWithdrawn(Conflict):
+    """This participant has been withdrawn before."""
+
+    code = "already_withdrawn"
+
+
+def enrol(
+    tx: Tx, site: Site, *, subject_id: str, language: str, time_zone: str, protocol_version: str,
+    anchors: Mapping[str, date], contact: Mapping[str, str],
+) -> Participant:
+    """A new participant at a site; `contact` are the trail's commitments of what the contact store keeps."""
+    head = hold_numbering(tx, site)
+    refuse_taken(tx, site, subject_id)
+    participant = tx.add(Participant(
+        study_id=site.study_id, subject_id=subject_id, site_id=site.id, language=language, time_zone=time_zone,
+        protocol_version=protocol_version, enrolled_at=tx.now, preferences={}, change_no=0,
+        chain_seq=0, chain_mac=trail.START,
+    ))
+    tx.session.flush()
+    tx.add(ZoneStay(id=uuid4(), study_id=site.study_id, subject_id=subject_id, time_zone=time_zone, since=tx.now,
+                    seq=0))
+    for name, day in sorted(anchors.items()):
+        _add_anchor(tx, participant, name, day, "enrolment")
+    tx.session.flush()
+    trail.record(tx, participant, "participant.enrolled", "participant", subject_id, site=site.id,
+                 language=language, time_zone=time_zone, protocol=protocol_version, contact=dict(contact),
+                 anchors={name: day.isoformat() for name, day in anchors.items()})
+    trail.record(tx, head, "participant.enrolled", "participant", subject_id, site=site.id)
+    return participant
+
+
+def hold_numbering(tx: Tx, site: Site) -> trail.ChainHead:
+    """Enrolments of a study go one after the other: this lock is held until the act is over."""
+    return trail.study_chain(tx, site.study_id)
+
+
+def refuse_taken(tx: Tx, site: Site, subject_id: str) -> None:
+    """Raise SubjectIdTaken if somebody has this id."""
+    if tx.one(sa.select(Participant.subject_id).where(
+        Participant.study_id == site.study_id, Participant.subject_id == subject_id
+    )):
+        raise SubjectIdTaken()
+
+
+def next_subject_id(tx: Tx, site: Site) -> str:
+    """The next free number of the site, such as 01-007; the caller holds the study's chain."""
+    query = sa.select(sa.func.count()).select_from(Participant).where(
+        Participant.study_id == site.study_id, Participant.site_id == site.id
+    )
+    number = (tx.session.scalar(query) or 0) + 1
+    while tx.get(Participant, site.study_id, f"{site.id}-{number:03}"):
+        number += 1
+    return f"{site.id}-{number:03}"
+
+
+def anchors(tx: Tx, participant: Participant) -> dict[str, date]:
+    """The anchors on record; of each the day that was set last."""
+    return {row.anchor: row.day for row in anchor_rows(tx, participant)}
+
+
+def anchor_rows(tx: Tx, participant: Participant) -> list[Anchor]:
+    """Every setting of an anchor, oldest first."""
+    query = sa.select(Anchor).where(
+        Anchor.study_id == participant.study_id, Anchor.subject_id == participant.subject_id
+    )
+    return tx.all(query.order_by(Anchor.seq))
+
+
+def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason: str) -> None:
+    """Set or move an anchor of a participant (locked by the caller)."""
+    before = anchors(tx, participant).get(anchor)
+    _add_anchor(tx, participant, anchor, day, reason)
+    tx.session.flush()
+    trail.record(tx, participant, "anchor.set", "participant", participant.subject_id, reason=reason,
+                 anchor=anchor, day=day.isoformat(), before=before.isoformat() if before else None)
+
+
+def zone_stays(tx: Tx, participant: Participant) -> list[ZoneStay]:
+    """Where she lived from when, oldest first."""
+    query = sa.select(ZoneStay).where(
+        ZoneStay.study_id == participant.study_id, ZoneStay.subject_id == participant.subject_id
+    )
+    return tx.all(query.order_by(ZoneStay.seq))
+
+
+def change_settings(
+    tx: Tx, participant: Participant, *, language: str | None = None, time_zone: str | None = None,
+    preferences: Mapping[str, Any] | None = None,
+) -> bool:
+    """Change what she may set herself (locked by the caller). True if her zone changed: the plan must follow."""
+    changed: dict[str, Any] = {}
+    if language and language != participant.language:
+        participant.language = changed["language"] = language
+    moved = bool(time_zone) and time_zone != participant.time_zone
+    if time_zone and moved:
+        participant.time_zone = changed["time_zone"] = time_zone
+        tx.add(ZoneStay(id=uuid4(), study_id=participant.study_id, subject_id=participant.subject_id,
+                        time_zone=time_zone, since=tx.now, seq=participant.chain_seq))
+    if preferences and {**participant.preferences, **preferences} != participant.preferences:
+        participant.preferences = {**participant.preferences, **preferences}
+        changed["preferences"] = dict(preferences)
+    if changed:
+        tx.session.flush()
+        trail.record(tx, participant, "participant.settings_changed", "participant", participant.subject_id, **changed)
+    return moved
+
+
+def opt_out(tx: Tx, participant: Participant, by: str) -> bool:
+    """She wants no messages any more (locked by the caller). True the first time."""
+    if participant.opted_out_at is not None:
+        return False
+    participant.opted_out_at = tx.now
+    trail.record(tx, participant, "participant.opted_out", "participant", participant.subject_id, by=by)
+    return True
+
+
+def opt_in(tx: Tx, participant: Participant, by: str) -> bool:
+    """She wants messages again. True if that is a change."""
+    if participant.opted_out_at is None:
+        return False
+    participant.opted_out_at = None
+    trail.record(tx, participant, "participant.opted_in", "participant", participant.subject_id, by=by)
+    return True
+
+
+def withdraw(tx: Tx, participant: Participant, reason: str) -> None:
+    """End her participation (locked by the caller). What she completed before may still arrive."""
+    if participant.withdrawn_at is not None:
+        raise AlreadyWithdrawn()
+    participant.withdrawn_at = tx.now
+    trail.record(tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason)
+
+
+def reminder_hour(participant: Participant) -> time | None:
+    """The hour at which she likes to be reminded, on her own clock."""
+    hour = (participant.preferences or {}).get("reminder_hour")
+    return time.fromisoformat(hour) if hour else None
+
+
+def _add_anchor(tx: Tx, participant: Participant, name: str, day: date, reason: str) -> None:
+    tx.add(Anchor(
+        id=uuid4(), study_id=participant.study_id, subject_id=participant.subject_id, anchor=name, day=day,
+        set_at=tx.now, set_by=str(tx.actor), reason=reason, seq=participant.chain_seq,
+    ))

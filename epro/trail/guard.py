@@ -1,0 +1,75 @@
+"""Forgetting to record is impossible: a commit that changed an audited row in silence is refused.
+
+Audited tables say so in their `info` ({"audited": True}); `unaudited` there names columns that are mere
+bookkeeping (when to look again, counters). The guard watches rows that the session flushes and statements
+that it executes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from epro.db import RecordingSession
+
+OWES, RECORDED = "epro.owes", "epro.recorded"
+
+
+class SilentChange(TypeError):
+    """An audited row changed and nothing was written in the trail."""
+
+
+def recorded(session: Session) -> None:
+    """An event was added: this act is on record."""
+    session.info[RECORDED] = True
+
+
+@event.listens_for(RecordingSession, "before_flush")
+def _watch_rows(session: Session, context: Any, instances: Any) -> None:
+    touched = [*session.new, *session.deleted, *(row for row in session.dirty if _changed(session, row))]
+    for row in touched:
+        if sa.inspect(row).mapper.local_table.info.get("audited"):
+            session.info[OWES] = sa.inspect(row).mapper.local_table.name
+
+
+@event.listens_for(RecordingSession, "do_orm_execute")
+def _watch_statements(state: ORMExecuteState) -> None:
+    if not (state.is_insert or state.is_update or state.is_delete):
+        return
+    table = state.statement.table  # type: ignore[attr-defined]
+    info = table.info
+    if info.get("audited") and not _bookkeeping(state, info):
+        state.session.info[OWES] = table.name
+
+
+@event.listens_for(RecordingSession, "before_commit")
+def _settle(session: Session) -> None:
+    session.flush()
+    owes, done = session.info.pop(OWES, None), session.info.pop(RECORDED, False)
+    if owes and not done:
+        raise SilentChange(f"a row of {owes} changed and nothing was written in the trail")
+
+
+@event.listens_for(RecordingSession, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop(OWES, None)
+    session.info.pop(RECORDED, None)
+
+
+def _changed(session: Session, row: Any) -> bool:
+    if not session.is_modified(row):
+        return False
+    state = sa.inspect(row)
+    quiet = state.mapper.local_table.info.get("unaudited", ())
+    return any(a.history.has_changes() for a in state.attrs if a.key not in quiet)
+
+
+def _bookkeeping(state: ORMExecuteState, info: Any) -> bool:
+    if not state.is_update:
+        return False
+    values = getattr(state.statement, "_values", None) or {}
+    names = {getattr(column, "key", column) for column in values}
+    return bool(names) and names <= set(info.get("unaudited", ()))

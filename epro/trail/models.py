@@ -1,0 +1,81 @@
+"""The trail's tables: events, written once; the heads of the chains of no participant; the outbox of the feed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from epro.db import Base
+from epro.trail.entries import START
+
+
+class Chained:
+    """A row that carries the head of a chain. Whoever writes to the chain holds this row's lock."""
+
+    chain_seq: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    chain_mac: Mapped[str] = mapped_column(sa.String(64), default=START)
+
+
+class Event(Base):
+    """One act, as it happened. `body` is the entry itself; the other columns are copies to search by."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        sa.Index("ix_events_subject", "study_id", "subject_id", "at"),
+        sa.Index("ix_events_at", "study_id", "at"),
+        {"info": {"append_only": True, "scope": "subject_or_study"}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    chain: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject_id: Mapped[str | None]
+    object_type: Mapped[str]
+    object_id: Mapped[str]
+    body: Mapped[str]
+    mac: Mapped[str] = mapped_column(sa.String(64))
+
+
+class ChainHead(Chained, Base):
+    """The head of a chain that belongs to no participant: a study's own, or the installation's (study "-")."""
+
+    __tablename__ = "chain_heads"
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    chain: Mapped[str] = mapped_column(primary_key=True)
+
+
+class FeedEntry(Base):
+    """One entry of a study's feed, written in the act it tells of. Its position is given after the commit.
+
+    `no` orders entries that wait for a position: within one participant it grows in the order of her acts,
+    because her row's lock is held while it is drawn. It is never shown: positions are gapless, `no` is not.
+    """
+
+    __tablename__ = "feed_entries"
+    __table_args__ = (
+        sa.UniqueConstraint("study_id", "position"),
+        sa.Index("ix_feed_entries_waiting", "no", postgresql_where=sa.text("position IS NULL"),
+                 sqlite_where=sa.text("position IS NULL")),
+        {"info": {"scope": "subject", "only_once": "position"}},
+    )
+
+    no: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    study_id: Mapped[str]
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    subject_id: Mapped[str]
+    site_id: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    body: Mapped[str]  # canonical JSON of the entry, without its position
+    position: Mapped[int | None] = mapped_column(sa.BigInteger)
+    positioned_at: Mapped[datetime | None]

@@ -1,0 +1,119 @@
+"""`epro instrument`: list, show, score."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from epro.cli.instrument import instrument
+
+FOUR = {f"fss{number}": 4 for number in range(1, 10)}
+
+
+def run(*words: str, stdin: bytes = b""):
+    return CliRunner().invoke(instrument, [str(word) for word in words], input=stdin)
+
+
+def lines(*responses: dict) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in responses)
+
+
+def test_list_names_every_bundled_instrument():
+    result = run("list")
+    assert result.exit_code == 0
+    for word in ("lupusqol 1.0", "facit_fatigue 1.0", "fss 1.0", "fatigue_diary 1.0", "zh-CN placeholder"):
+        assert word in result.stdout
+
+
+def test_show_as_json_prints_the_definition():
+    shown = json.loads(run("show", "lupusqol", "--json").stdout)
+    assert [(item["id"], item["number"]) for item in shown["items"]][14:16] == [("lq15", 15), ("lq16", 16)]
+    assert [scale["name"] for scale in shown["scales"]][:2] == ["physical_health", "pain"]
+    assert shown["scales"][1]["items"] == ["lq09", "lq10", "lq11"]
+    assert len(shown["digest"]) == 64
+
+
+def test_show_in_one_language():
+    shown = json.loads(run("show", "fatigue_diary", "--json", "--lang", "zh-CN").stdout)
+    assert (shown["language"], shown["title"]) == ("zh-CN", "疲劳日记")
+    assert "疲劳日记" in run("show", "fatigue_diary", "--lang", "zh-CN").stdout
+
+
+def test_show_for_people_says_how_it_is_scored():
+    text = run("show", "facit_fatigue").stdout
+    assert "total: Total, 0-52, higher_is_better" in text
+    assert "prorated_sum 1, needs more_than_half of ff01" in text
+    assert text.count("reversed") == 11
+
+
+@pytest.mark.parametrize("words", [
+    ("show", "nope"), ("show", "fss", "--version", "9"), ("show", "fss", "--lang", "fr"), ("score", "nope", "-", "-"),
+    ("score", "fss", "-"), ("score", "fss", "/nowhere/at/all", "-"), ("score", "fss", "-", "/nowhere/at/all"),
+    ("score", "fss", "-", "-", "--version", "9"),
+])  # fmt: skip
+def test_a_wrong_call_ends_with_two(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Error:" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_score_from_file_to_file(tmp_path):
+    source, sink = tmp_path / "in.ndjson", tmp_path / "out.ndjson"
+    source.write_bytes(lines({"id": "a", "answers": FOUR}, {"id": "b", "answers": {"fss1": None}}))
+    result = run("score", "fss", source, sink)
+    assert (result.exit_code, result.output) == (0, "")
+    first, second = map(json.loads, sink.read_text().splitlines())
+    four = {"value": 4.0, "answered": 9, "expected": 9, "reason": None}
+    assert first == {"id": "a", "scores": {"fss9_mean": four, "fss7_mean": four | {"answered": 7, "expected": 7}}}
+    assert second["scores"]["fss9_mean"] == {
+        "value": None, "answered": 0, "expected": 9, "reason": "too_few_answers",
+    }  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.ndjson", "out.ndjson"]
+
+
+def test_invalid_answers_are_told_and_the_rest_is_scored(tmp_path):
+    sink = tmp_path / "out.ndjson"
+    result = run("score", "fss", "-", sink, stdin=lines({"id": 1, "answers": {"fss1": 8}}, {"id": 2, "answers": FOUR}))
+    assert result.exit_code == 1
+    assert "1 of 2 responses" in result.stderr
+    first, second = map(json.loads, sink.read_text().splitlines())
+    assert first["findings"][0] == {
+        "code": "out_of_range", "item": "fss1", "detail": "The code is not among the choices of this item.",
+    }  # fmt: skip
+    assert second["scores"]["fss7_mean"]["value"] == 4.0
+
+
+def test_a_bad_line_stops_it_and_leaves_what_was_there(tmp_path):
+    sink = tmp_path / "out.ndjson"
+    sink.write_text("yesterday\n")
+    result = run("score", "fss", "-", sink, stdin=lines({"id": 1, "answers": {}}) + b'{"id":2,"answers":3}\n')
+    assert result.exit_code == 1
+    assert result.stderr == "Error: line 2, at /answers: an object from item ids to codes is needed.\n"
+    assert sink.read_text() == "yesterday\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ndjson"]
+
+
+def test_input_and_output_may_not_be_one_file(tmp_path):
+    source = tmp_path / "in.ndjson"
+    source.write_bytes(lines({"id": 1, "answers": {}}))
+    os.link(source, tmp_path / "same.ndjson")
+    assert run("score", "fss", source, tmp_path / "same.ndjson").exit_code == 2
+    assert source.read_bytes() == lines({"id": 1, "answers": {}})
+
+
+def test_in_a_pipe_it_needs_no_database_and_stays_silent(tmp_path):
+    code = "import sys; from epro.cli.instrument import instrument; instrument()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EPRO_")}
+    environment |= {"EPRO_DATABASE_URL": "sqlite:////nowhere/at/all.db", "PYTHONPATH": os.getcwd()}
+    result = subprocess.run(
+        [sys.executable, "-c", code, "score", "fss", "-", "/dev/stdout"],
+        input=lines({"id": 1, "answers": FOUR}), capture_output=True, env=environment, cwd=os.getcwd(), check=True,
+    )  # fmt: skip
+    assert json.loads(result.stdout)["scores"]["fss9_mean"]["value"] == 4.0
+    assert result.stderr == b""
