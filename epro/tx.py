@@ -117,8 +117,7 @@ def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
     with db.RecordingSession(db.reading(db.engine()), expire_on_commit=False) as session:
         tx = Tx(session, now or clock.now(), actor)
         set_reach(session, actor)
-        yield tx
-        session.rollback()
+        yield tx  # closing rolls back, and leaves what was read readable
 
 
 def glance(statement: sa.Select[Any]) -> Any | None:

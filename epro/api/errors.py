@@ -69,9 +69,9 @@ def _database_away(error: Exception) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     # The traceback goes to the log without values: what was asked may hold answers.
-    log.error("unforeseen", extra={
+    log.error("unforeseen %s at %s", type(error).__name__, " < ".join(reversed(_where(error))), extra={
         "action": "request.failed", "request_id": g.get("request_id"), "route": str(request.url_rule),
-        "fault": type(error).__name__, "where": _where(error),
+        "fault": type(error).__name__,
     })
     return problem(500, "internal_error", "Something went wrong here; it has been noted.",
                    request_id=g.get("request_id"))

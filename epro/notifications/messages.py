@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from epro import db, trail
+from epro import trail
 from epro.notifications.models import Message
 from epro.studies.models import Participant
 from epro.tx import Tx
@@ -29,17 +29,16 @@ def plan(
     occurrence_id: UUID | None = None, alert_id: UUID | None = None, rotation: int = 0,
 ) -> bool:
     """Put a message on the ledger (participant locked by the caller). False if it stands there already."""
-    row = {
-        "study_id": participant.study_id, "subject_id": participant.subject_id,
-        "id": message_id(participant.study_id, participant.subject_id, *key), "purpose": purpose,
-        "occurrence_id": occurrence_id, "alert_id": alert_id, "recipient": recipient, "template": template,
-        "rotation": rotation, "language": language, "why": why, "planned_at": tx.now, "due_at": due_at,
-        "expires_at": expires_at, "callback_secret": secrets.token_urlsafe(16), "attempts": 0,
-    }
-    statement = db.insert_missing(tx.session, Message).values(row).on_conflict_do_nothing()
-    if tx.session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
+    wanted = message_id(participant.study_id, participant.subject_id, *key)
+    if tx.get(Message, participant.study_id, wanted):
         return False
-    trail.record(tx, participant, "message.planned", "message", row["id"], purpose=purpose, recipient=recipient,
+    tx.add(Message(
+        study_id=participant.study_id, subject_id=participant.subject_id, id=wanted, purpose=purpose,
+        occurrence_id=occurrence_id, alert_id=alert_id, recipient=recipient, template=template,
+        rotation=rotation, language=language, why=why, planned_at=tx.now, due_at=due_at, expires_at=expires_at,
+        callback_secret=secrets.token_urlsafe(16), attempts=0,
+    ))
+    trail.record(tx, participant, "message.planned", "message", wanted, purpose=purpose, recipient=recipient,
                  template=template, **why)
     return True
 

@@ -21,6 +21,5 @@ def valid_twilio(
     """
     if not auth_token or not signature:
         return False
-    # Flask's full_path ends in "?" when there is no query; the address Twilio signed does not.
-    url = public_base_url.rstrip("/") + "/" + path_with_query.lstrip("/").removesuffix("?")
+    url = public_base_url.rstrip("/") + "/" + path_with_query.lstrip("/")
     return bool(RequestValidator(auth_token).validate(url, form, signature))

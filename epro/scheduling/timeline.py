@@ -80,8 +80,9 @@ def plan(
 ) -> list[Planned]:
     """All occurrences that open on a local day from `first_day` to `last_day`, by opening and then by id.
 
-    `zones` in any order (of two at one instant the later in the list holds); none means the study's zone. What hangs on an anchor without a date is not planned.
-    Without `first_day` it starts at the beginning of the study. Raises ZoneInfoNotFoundError.
+    `zones` in any order (of two at one instant the later in the list holds); none means the study's zone. What
+    hangs on an anchor without a date is not planned. Without `first_day` it starts at the beginning of the study.
+    Raises ZoneInfoNotFoundError.
     """
     clock = _clock(protocol, zones)
     since = first_day or date.min

@@ -48,6 +48,8 @@ def _watch_statements(state: ORMExecuteState) -> None:
 @event.listens_for(RecordingSession, "before_commit")
 def _settle(session: Session) -> None:
     session.flush()
+    if session.in_nested_transaction():
+        return  # a savepoint's end is not the act's
     owes, done = session.info.pop(OWES, None), session.info.pop(RECORDED, False)
     if owes and not done:
         raise SilentChange(f"a row of {owes} changed and nothing was written in the trail")

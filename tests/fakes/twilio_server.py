@@ -430,13 +430,14 @@ def post_inbound(url: str, sender: str, body: str, auth_token: str = AUTH_TOKEN,
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="A provider on loopback that speaks Twilio's REST API.")
-    parser.add_argument("--port", type=int, default=0)
+    parser = argparse.ArgumentParser(description="A provider on loopback that speaks Twilio's REST API.",
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="0: any free one, named on the first line")
     parser.add_argument("--log", help="file to which every accepted message is appended as a JSON line")
-    parser.add_argument("--account", default=ACCOUNT_SID)
-    parser.add_argument("--token", default=AUTH_TOKEN)
+    parser.add_argument("--account", default=ACCOUNT_SID, help="account sid")
+    parser.add_argument("--token", default=AUTH_TOKEN, help="auth token")
     parser.add_argument("--script", default="", help="behaviours, separated by commas")
-    parser.add_argument("--slow-seconds", type=float, default=30.0)
+    parser.add_argument("--slow-seconds", type=float, default=30.0, help="of accept_slowly")
     chosen = parser.parse_args(arguments)
     provider = TwilioServer(account_sid=chosen.account, auth_token=chosen.token, port=chosen.port,
                             log=chosen.log, slow_seconds=chosen.slow_seconds)

@@ -80,7 +80,8 @@ def test_the_turn_decides_the_wording_and_comes_round():
 
 
 @pytest.mark.parametrize("harmless", ["{{7*7}}", "{0.__class__}", "{app_name.__class__}", "{app_name!r}",
-                                      "{{app_name}}", "${app_name }", "%(app_name)s", "{name}"])
+                                      "{{app_name}}", "{{app_name}", "{app_name}}",
+                                      "${app_name }", "%(app_name)s", "{name}"])
 def test_nothing_in_a_text_is_ever_evaluated(texts, harmless):
     texts["en"]["templates"]["reminder.due"]["wordings"] = [f"Hello {harmless}"]
     assert render("reminder.due", "en", VALUES, 0, texts).text == f"Hello {harmless}"

@@ -185,7 +185,8 @@ def replace_done(occurrence: SimpleNamespace, done: int) -> SimpleNamespace:
         ("22:00", "Europe/London", ["22:00"]),  # the second would come at the same moment
         ("23:00", "Europe/London", ["23:00"]),  # or before it
         ("21:15", "Europe/Berlin", ["20:15", "22:00"]),
-        ("04:15", "Asia/Shanghai", ["20:15", "22:00"]),  # her next day, the same window
+        ("04:15", "Asia/Shanghai", ["20:15", "22:00"]),  # past midnight where she is, the same window
+        ("00:30", "Europe/Moscow", ["21:30", "22:00"]),  # the first would come at 22:00 there, the day before
     ],
 )
 def test_the_participants_own_hour(wish, zone, due):

@@ -233,9 +233,12 @@ def test_a_time_zone_with_no_letters_at_all():
     ]
 
 
-def test_too_many_characters_in_a_pattern_is_a_bad_value_of_its_kind():
-    long = EXAMPLE.replace('"[0-9]{3}-[0-9]{3,4}"', "a" * 201)
-    assert codes(long) == ["bad_pattern"]
+@pytest.mark.parametrize(
+    ("pattern", "told"), [("a" * 200, []), ("a" * 201, ["bad_pattern"]), ("''", ["bad_pattern"])]
+)
+def test_the_pattern_of_subject_ids_has_a_length(pattern, told):
+    without = re.sub(r"  subject_id_pattern: .*\n", "", EXAMPLE)
+    assert codes(without.replace("study:\n", f"study:\n  subject_id_pattern: {pattern}\n", 1)) == told
 
 
 # One fault hides no other, and says nothing twice
@@ -248,6 +251,36 @@ def test_too_many_characters_in_a_pattern_is_a_bad_value_of_its_kind():
 def test_any_part_may_be_nonsense_and_the_rest_is_still_checked(name, instead):
     text = re.sub(rf"^{name}:.*?(?=^\S)", f"{name}: {instead}\n", EXAMPLE + "format2: x\n", flags=re.M | re.S)
     assert "unknown_key" in codes(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("- before_closing: 3h  ", "- before_closing: 6h  "),  # at the opening
+        ("- after_opening: 1h  ", "- after_opening: 359m  "),  # a minute before the closing
+        ("at_risk: {before_closing: 3h}", "at_risk: {before_closing: 359m}"),
+        ("from: 0, to: 84", "from: 84, to: 84"),
+        ('{opens: "18:00", closes: "24:00"}', '{opens: "18:00", closes: "17:59"}'),
+        ("    day: 84\n    before: 7\n", "    day: 84\n    before: 52\n"),  # opens the morning after week 4
+    ],
+)
+def test_what_just_fits_is_no_fault(old, new):
+    assert EXAMPLE.count(old) == 1
+    assert codes(EXAMPLE.replace(old, new)) == []
+
+
+def test_windows_may_touch():
+    whole_days = EXAMPLE.replace(
+        'window: {opens: "08:00", closes: "22:00"}', 'window: {opens: "00:00", closes: "24:00"}'
+    )
+    assert codes(whole_days.replace("    day: 84\n    before: 7\n", "    day: 84\n    before: 52\n")) == []
+    assert (
+        codes(whole_days.replace("    day: 84\n    before: 7\n", "    day: 84\n    before: 53\n"))
+        == ["overlapping_visits"] * 3
+    )
+    assert (
+        codes(EXAMPLE.replace('{opens: "18:00", closes: "24:00"}', '{opens: "00:00", closes: "24:00"}')) == []
+    )
 
 
 def test_a_fault_in_the_defaults_is_told_once_though_three_assessments_take_it():

@@ -220,6 +220,15 @@ def test_a_whole_day_diary_over_the_date_line_stays_in_step():
     ]
 
 
+@pytest.mark.parametrize("first", [10, 11, 12, 13, 14])
+def test_a_plan_that_begins_in_the_middle_knows_what_came_before(first):
+    """The window of the 12th waits for that of the 11th, which waits for that of the 10th."""
+    zones = [*home(PAGO), ZoneSpan(datetime(2026, 3, 11, 7, tzinfo=UTC), KIRITIMATI)]
+    whole = days(diary("00:00", "24:00"), zones, INFUSED, date(2026, 3, 20))
+    cut = days(diary("00:00", "24:00"), zones, date(2026, 3, first), date(2026, 3, 20))
+    assert cut == [one for one in whole if one.local_day.day >= first]
+
+
 def test_stay_home_takes_no_notice_of_travel():
     protocol = replace(diary(), zone_policy="stay_home")
     away = [*home(), ZoneSpan(datetime(2026, 3, 11, tzinfo=UTC), LONDON)]

@@ -60,7 +60,7 @@ def keep_queries_out_of_logs() -> None:
         logging.getLogger(name).addFilter(NO_QUERIES)   # adding the same filter twice adds it once
 
 
-class HttpClient(TwilioHttpClient):   # type: ignore[misc]  # the SDK brings no types
+class HttpClient(TwilioHttpClient):
     """The SDK's client with time-outs, without retries or logs, and with a host that can be replaced.
 
     base_url: scheme and host put in place of the SDK's own (a loopback server, a hospital's relay).

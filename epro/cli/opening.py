@@ -1,0 +1,25 @@
+"""Opening the application for a command: settings from the environment, faults of the database in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from flask import Flask
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from epro import create_app, db, schema
+
+
+@contextmanager
+def opened(*, migrated: bool = True) -> Iterator[Flask]:
+    """The application with its context. Says what to do when the database is away or not migrated yet."""
+    app = create_app()
+    try:
+        with app.app_context():
+            if migrated and not schema.is_current(db.engine()):
+                raise click.ClickException("The database is not at the newest schema: run `epro db upgrade`.")
+            yield app
+    except (OperationalError, ProgrammingError) as fault:
+        raise click.ClickException(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None

@@ -1,0 +1,111 @@
+"""`epro staff` and `epro key`: accounts for people, keys for machines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from uuid import UUID
+
+import click
+
+from epro import trail
+from epro.cli.opening import opened
+from epro.errors import NotFound
+from epro.signin import staff as accounts
+from epro.studies.access import ROLES
+from epro.studies.models import Site, Study
+from epro.tx import Grant, Tx, begin, system
+
+COMMAND = system("command line")
+
+
+@click.group()
+def staff() -> None:
+    """Staff accounts."""
+
+
+@staff.command()
+@click.option("--email", required=True)
+@click.option("--name", required=True)
+@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE@STUDY[/SITE]",
+              help=f"May be given more than once. Roles: {', '.join(ROLES)}. Without a site: all sites.")
+@click.option("--language", default="zh-CN", show_default=True)
+@click.option("--phone", help="For alerts by text message, such as +8613800138000.")
+@click.option("--totp", is_flag=True, help="Ask for a one-time code too; prints the address for the phone's app.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def add(email: str, name: str, roles: tuple[str, ...], language: str, phone: str | None, totp: bool,
+        password_stdin: bool) -> None:
+    """Add an account. The password is asked for, or read from standard input or EPRO_STAFF_PASSWORD."""
+    grants = [_grant(role) for role in roles]
+    password = _password(password_stdin)
+    with opened(), begin(COMMAND) as tx:
+        for grant in grants:
+            _check_place(tx, grant)
+        row, address = accounts.add(tx, email=email, name=name, password=password, language=language, phone=phone,
+                                    grants=grants, totp=totp)
+        staff_id = row.id
+    click.echo(f"Account {staff_id} added.")
+    if address:
+        click.echo(address)
+
+
+@staff.command()
+@click.argument("staff_id", type=click.UUID)
+@click.option("--reason", required=True)
+def close(staff_id: UUID, reason: str) -> None:
+    """Close an account and end its sessions."""
+    with opened(), begin(COMMAND) as tx:
+        accounts.close(tx, staff_id, reason)
+    click.echo("Account closed.")
+
+
+@click.group()
+def key() -> None:
+    """Machine keys for the sponsor's feed."""
+
+
+@key.command("add")
+@click.option("--study", required=True)
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 366))
+def add_key(study: str, name: str, days: int) -> None:
+    """Make a key that reads the feed of one study. It is shown once."""
+    with opened(), begin(COMMAND) as tx:
+        if tx.get(Study, study) is None:
+            raise NotFound(f"There is no study {study}.")
+        row, text = accounts.add_key(tx, study, name, days)
+        made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
+    click.echo(made)
+
+
+@key.command("revoke")
+@click.argument("key_id", type=click.UUID)
+@click.option("--reason", required=True)
+def revoke_key(key_id: UUID, reason: str) -> None:
+    """End a key."""
+    with opened(), begin(COMMAND) as tx:
+        accounts.revoke_key(tx, key_id, reason)
+    click.echo("Key revoked.")
+
+
+def _grant(text: str) -> Grant:
+    role, at, place = text.partition("@")
+    study, _, site = place.partition("/")
+    if not at or not study or role not in ROLES:
+        raise click.BadParameter(f"`{text}` is not ROLE@STUDY or ROLE@STUDY/SITE.", param_hint="--role")
+    return Grant(study, site or "*", role)
+
+
+def _check_place(tx: Tx, grant: Grant) -> None:
+    if grant.study_id == trail.INSTALLATION:
+        return
+    if tx.get(Study, grant.study_id) is None:
+        raise NotFound(f"There is no study {grant.study_id}: publish it first.")
+    if grant.site_id != "*" and tx.get(Site, grant.study_id, grant.site_id) is None:
+        raise NotFound(f"There is no site {grant.site_id} in {grant.study_id}.")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return os.environ.get("EPRO_STAFF_PASSWORD") or click.prompt("Password", hide_input=True, confirmation_prompt=True)

@@ -1,0 +1,62 @@
+"""`epro study`: check a study file and publish it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from epro.cli.opening import opened
+from epro.questionnaires.library import bundled
+from epro.scheduling import protocols
+from epro.scheduling.protocol import Protocol
+from epro.scheduling.reading import read
+from epro.tx import begin, system
+
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group()
+def study() -> None:
+    """Study files."""
+
+
+@study.command()
+@FILE
+def check(file: Path) -> None:
+    """Name every fault of a study file at once, with its place and the mend. Needs no database."""
+    protocol = _read(file)
+    click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
+
+
+@study.command()
+@FILE
+def publish(file: Path) -> None:
+    """Check a study file and publish it. The same version with other content is refused."""
+    protocol = _read(file)
+    with opened(), begin(system("study builder")) as tx:
+        new = protocols.publish(tx, protocol, file.read_text(encoding="utf-8"))
+    word = "published" if new else "was published before, exactly so"
+    click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")
+
+
+def _read(file: Path) -> Protocol:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
+    protocol, faults = read(text, known_instruments())
+    for fault in faults:
+        click.echo(f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]", err=True)
+    if protocol is None:
+        click.echo(f"{file.name}: {len(faults)} fault{'s' if len(faults) != 1 else ''}", err=True)
+        sys.exit(1)
+    return protocol
+
+
+def known_instruments() -> Mapping[tuple[str, str], Any]:
+    """The languages of every bundled instrument, by code and version."""
+    return {(one.code, one.version): one.languages for one in bundled()}

@@ -1,0 +1,146 @@
+"""The clockwork: `tick` does everything that is due now; a metronome calls it. Safe to run twice, late, or in
+any number of places.
+
+APScheduler is the metronome and nothing more: it keeps no jobs of its own, and what is due is asked of the
+database each time. Where there is PostgreSQL a listener wakes the relay as soon as the feed has grown.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask
+
+from epro import clock, db
+from epro.notifications import alerts, attending, sending
+from epro.notifications.models import Heartbeat
+from epro.notifications.senders import Sender
+from epro.notifications.senders.build import build
+from epro.scheduling import occurrences
+from epro.stream import delivering
+from epro.stream.sinks import Sink
+from epro.stream.sinks.trial_db import TrialDatabase
+from epro.tx import begin, system
+
+log = logging.getLogger(__name__)
+
+CLOCKWORK = system("clockwork")
+CHANNEL = "epro_feed"
+BATCH = 50
+RELAY_SECONDS = 1
+FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
+Senders = dict[str, Sender]
+
+
+def tick(senders: Senders, now: datetime | None = None) -> int:
+    """Do everything that is due: extend plans, attend to occurrences, escalate, send. Returns how much there was."""
+    done = _until_nothing(lambda: _act(occurrences.extend_due, now))
+    done += _until_nothing(lambda: _act(attending.attend_due, now))
+    done += _until_nothing(lambda: _act(alerts.escalate_due, now))
+    return done + sending.send_due(senders, now, limit=BATCH * 10)
+
+
+def sinks_of(settings: dict[str, str | None]) -> list[Sink]:
+    """The sinks that the settings name."""
+    url = settings["TRIAL_DATABASE_URL"]
+    return [TrialDatabase(url, delivering.definitions())] if url else []
+
+
+def run(app: Flask, stop: Event | None = None) -> None:
+    """Work until told to stop (SIGTERM, SIGINT or `stop`)."""
+    stop = stop or _stop_on_signals()
+    settings = app.config["EPRO"]
+    with app.app_context():
+        senders, sinks = build(settings, clock.now), sinks_of(settings)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        scheduler = BackgroundScheduler(timezone="UTC")
+        every = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600, "next_run_time": clock.now()}
+        seconds = float(settings["TICK_SECONDS"] or 10)
+        scheduler.add_job(_in(app, lambda: (beat(name), tick(senders))), "interval", seconds=seconds, **every)
+        scheduler.add_job(_in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every)
+        scheduler.start()
+        log.info("worker started", extra={"action": "worker.started", "worker": name})
+        try:
+            _listen(app, sinks, stop)
+        finally:
+            scheduler.shutdown(wait=True)
+            log.info("worker stopped", extra={"action": "worker.stopped", "worker": name})
+
+
+def beat(worker: str, now: datetime | None = None) -> None:
+    """Say that this worker lives, and forget those long silent."""
+    with begin(CLOCKWORK, now) as tx:
+        tx.session.execute(sa.delete(Heartbeat).where(Heartbeat.beat_at < tx.now - FORGOTTEN))
+        statement = db.insert_missing(tx.session, Heartbeat).values(worker=worker, beat_at=tx.now)
+        tx.session.execute(statement.on_conflict_do_update(index_elements=["worker"], set_={"beat_at": tx.now}))
+
+
+def _act(step: Callable[..., int], now: datetime | None) -> int:
+    with begin(CLOCKWORK, now) as tx:
+        return step(tx, BATCH)
+
+
+def _until_nothing(step: Callable[[], int]) -> int:
+    """Repeat while batches come out full: a backlog is worked off within one tick."""
+    total = 0
+    while found := step():
+        total += found
+        if found < BATCH:
+            break
+    return total
+
+
+def _in(app: Flask, step: Callable[[], Any]) -> Callable[[], None]:
+    """One strike of the metronome: a fault is noted and the next strike comes all the same."""
+
+    def strike() -> None:
+        with app.app_context():
+            try:
+                step()
+            except sa.exc.OperationalError as fault:
+                log.error("database away", extra={"action": "database.away", "fault": type(fault.orig).__name__})
+            except Exception as fault:
+                log.error("strike failed", extra={"action": "worker.strike_failed", "fault": type(fault).__name__},
+                          exc_info=fault)
+
+    return strike
+
+
+def _listen(app: Flask, sinks: Sequence[Sink], stop: Event) -> None:
+    """Until told to stop: wait for word that the feed has grown, and carry it at once."""
+    if db.engine().dialect.name != "postgresql":
+        stop.wait()
+        return
+    strike = _in(app, lambda: delivering.relay(sinks))
+    while not stop.is_set():
+        try:
+            _listen_once(strike, stop)
+        except psycopg.OperationalError:
+            log.warning("listener away", extra={"action": "listener.away"})
+            stop.wait(1)
+
+
+def _listen_once(strike: Callable[[], None], stop: Event) -> None:
+    url = db.engine().url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
+        while not stop.is_set():
+            for _ in connection.notifies(timeout=0.5, stop_after=1):
+                strike()
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    return stop
