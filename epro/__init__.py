@@ -16,7 +16,7 @@ from flask_jwt_extended import JWTManager
 from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from epro import clock, config, db
+from epro import clock, config, db, production
 
 __version__ = "0.1.0"
 
@@ -34,6 +34,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     db.init_app(app, settings)
     _doors(app, settings)
     _manners(app, settings)
+    if settings["ENV"] == "production":
+        with app.app_context():
+            production.refuse_unsafe_database()
     return app
 
 

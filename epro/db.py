@@ -84,6 +84,9 @@ class ContactsBase(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 
 
+OWES, RECORDED = "epro.owes", "epro.recorded"  # what the trail's guard keeps in `session.info`
+
+
 class RecordingSession(Session):
     """The session every act runs in; the trail's guard watches its commits."""
 
@@ -130,7 +133,6 @@ def engine_options(url: str) -> dict[str, Any]:
     return {
         "pool_size": 16,
         "max_overflow": 32,
-        "pool_pre_ping": False,
         "connect_args": {"connect_timeout": 5},
     }
 
@@ -178,6 +180,8 @@ def _prepare_sqlite(made: Engine) -> None:
 
 
 def _prepare_postgresql(made: Engine, role: str) -> None:
+    made.dialect.use_insertmanyvalues_wo_returning = True  # eight scores are one statement, not eight
+
     @event.listens_for(made, "connect")
     def act_under(connection: Any, record: Any) -> None:
         quoted = made.dialect.identifier_preparer.quote_identifier(role)
@@ -206,6 +210,12 @@ def insert_missing(session: Session, model: type) -> Any:
     """An INSERT of the session's own dialect, one that knows `on_conflict_do_nothing` and `_update`."""
     dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     return dialects[session.get_bind().dialect.name](model)
+
+
+def remembered() -> dict[Any, Any]:
+    """What this process may keep of the application's databases because it never changes: published versions."""
+    kept: dict[Any, Any] = current_app.extensions.setdefault("epro.remembered", {})
+    return kept
 
 
 def settings() -> dict[str, str | None]:

@@ -87,9 +87,13 @@ class Tx:
         return list(self.session.scalars(statement))
 
     def insert(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Many plain rows in one statement."""
-        if rows:
-            self.session.execute(sa.insert(model), list(rows))
+        """Many plain rows in one statement, past the ORM: a third of the time where answers come in."""
+        if not rows:
+            return
+        table: sa.Table = model.__table__  # type: ignore[attr-defined]
+        if table.info.get("audited"):
+            self.session.info[db.OWES] = table.name
+        self.session.connection().execute(sa.insert(table), list(rows))
 
     def set_once(self, model: type, *conditions: Any, **facts: Any) -> bool:
         """Write facts that are still blank on the row that `conditions` name. True if this call wrote them."""

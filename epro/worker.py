@@ -64,9 +64,10 @@ def run(app: Flask, stop: Event | None = None) -> None:
         senders, sinks = build(settings, clock.now), sinks_of(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         scheduler = BackgroundScheduler(timezone="UTC")
-        every = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600, "next_run_time": clock.now()}
+        every = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600,
+                 "next_run_time": clock.unmoved()}
         seconds = float(settings["TICK_SECONDS"] or 10)
-        scheduler.add_job(_in(app, lambda: (beat(name), tick(senders))), "interval", seconds=seconds, **every)
+        scheduler.add_job(_in(app, lambda: _strike(name, senders)), "interval", seconds=seconds, **every)
         scheduler.add_job(_in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
@@ -75,6 +76,11 @@ def run(app: Flask, stop: Event | None = None) -> None:
         finally:
             scheduler.shutdown(wait=True)
             log.info("worker stopped", extra={"action": "worker.stopped", "worker": name})
+
+
+def _strike(name: str, senders: Senders) -> None:
+    beat(name)
+    tick(senders)
 
 
 def beat(worker: str, now: datetime | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -40,7 +40,7 @@ class Parser(FlaskParser):
             raise BadJson("The body is not a JSON object.")
         return value
 
-    def handle_error(self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any) -> None:
+    def handle_error(self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any) -> NoReturn:
         messages = error.normalized_messages()
         raise Invalid(errors=list(_pointers("", next(iter(messages.values())))))
 

@@ -135,7 +135,8 @@ def instrument(asked: dict[str, Any], code: str, version: str) -> Response:
         raise NotFound("This instrument has no wording in that language.") from None
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     response.set_etag(f"{found.digest[:32]}-{language}")
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 ENTRY = {
@@ -233,7 +234,7 @@ def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
 
 
 def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
-    wishes = {name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked}
+    wishes: dict[str, Any] = {name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked}
     moved = participants.change_settings(
         tx, participant, language=asked.get("language"), time_zone=asked.get("time_zone"), preferences=wishes
     )

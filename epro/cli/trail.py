@@ -15,6 +15,7 @@ from epro.cli.opening import opened
 from epro.responses import integrity
 from epro.studies.models import Participant
 from epro.trail import verifying
+from epro.trail.entries import Fault
 from epro.trail.models import Event
 from epro.tx import Tx, look, system
 
@@ -50,7 +51,7 @@ def verify(kept: Path | None) -> None:
     click.echo(f"{count} entries, no fault")
 
 
-def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[verifying.Fault]:
+def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[Fault]:
     try:
         earlier = json.loads(kept.read_text()) if kept else None
         yield from verifying.faults(tx, Participant, kept=earlier, progress=done)

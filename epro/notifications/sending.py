@@ -124,16 +124,17 @@ def _start(tx: Tx, participant: Participant, message: Message, channel: str, to:
 
 def _ask_about(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
     """A reminder whose outcome nobody noted: ask the provider if it can be asked, else say 'unknown'."""
-    sender = senders.get(message.channel or "")
-    to = dict(_reachable(participant, message, senders)).get(message.channel or "")
+    channel = message.channel or ""
+    sender: Any = senders.get(channel)
+    to = dict(_reachable(participant, message, senders)).get(channel)
     too_late = tx.now >= message.expires_at + rules.USEFUL_FOR
     if not isinstance(sender, Askable) or to is None or too_late:
         message.unknown_at, message.lease_until = tx.now, None
         trail.record(tx, participant, "message.unknown", "message", message.id, reason="worker_lost")
         return None
     message.lease_until = tx.now + LEASE
-    return Job(message.study_id, message.id, message.attempts, message.begun_at or tx.now, sender.channel,
-               _outgoing(tx, participant, message, sender.channel, to), True)
+    return Job(message.study_id, message.id, message.attempts, message.begun_at or tx.now, channel,
+               _outgoing(tx, participant, message, channel, to), True)
 
 
 def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
@@ -228,7 +229,7 @@ def _reachable(participant: Participant, message: Message, senders: Senders) -> 
 def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, to: str) -> Outgoing:
     site = tx.get(Site, participant.study_id, participant.site_id)
     settings = db.settings()
-    params = {"app_name": settings["APP_NAME"] or "epro", "site": participant.site_id, "count": 1,
+    params: dict[str, str | int] = {"app_name": settings["APP_NAME"] or "epro", "site": participant.site_id, "count": 1,
               "clinic_phone": (site.phone if site else None) or ""}
     text = wording.render(message.template, message.language, params, message.rotation)
     callback = f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 
-from epro import canonical, trail
+from epro import canonical, db, trail
 from epro.errors import Conflict
 from epro.questionnaires.instrument import Instrument, parse
 from epro.questionnaires.library import UnknownInstrument, bundled_instrument
@@ -21,8 +20,10 @@ class ChangedInstrument(Conflict):
 
 def find(tx: Tx, code: str, version: str) -> Instrument | None:
     """The published instrument of this code and version, or None. A published version never changes."""
-    row = tx.get(PublishedInstrument, code, version)
-    return _parsed(row.digest, row.body) if row else None
+    known: Instrument | None = db.remembered().get(("instrument", code, version))
+    if known is None and (row := tx.get(PublishedInstrument, code, version)) is not None:
+        known = db.remembered()[("instrument", code, version)] = parse(json.loads(row.body))
+    return known
 
 
 def publish(tx: Tx, code: str, version: str) -> Instrument:
@@ -39,11 +40,6 @@ def publish(tx: Tx, code: str, version: str) -> Instrument:
         trail.record(tx, trail.study_chain(tx), "instrument.published", "instrument", f"{code}/{version}",
                      digest=instrument.digest)
     return instrument
-
-
-@lru_cache(maxsize=256)
-def _parsed(digest: str, body: str) -> Instrument:
-    return parse(json.loads(body))
 
 
 __all__ = ["ChangedInstrument", "UnknownInstrument", "find", "publish"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,7 +14,7 @@ from epro.trail.entries import Fault
 from epro.trail.models import Event
 from epro.tx import Tx
 
-RECORDS = {"response": Response, "set_aside": SetAside}
+RECORDS: dict[str, Any] = {"response": Response, "set_aside": SetAside}
 
 
 def faults(tx: Tx) -> Iterator[Fault]:

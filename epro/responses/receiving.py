@@ -87,22 +87,28 @@ def receive(
 
 def _known(case: _Case) -> Receipt | None:
     """The receipt of an entry that is here already, or in conflict with one that is; None when it is new."""
-    tx, participant = case.tx, case.participant
-    response = tx.get(Response, participant.study_id, case.submission.id) if case.submission.id else None
-    if response is not None and response.subject_id == participant.subject_id and response.digest == case.digest:
-        return Receipt(case.named, receipts.ALREADY, case.digest, response.received_at, response.signature,
-                       response.findings)
-    aside = tx.one(sa.select(SetAside).where(
-        SetAside.study_id == participant.study_id, SetAside.subject_id == participant.subject_id,
-        SetAside.digest == case.digest))
-    if aside is not None:
-        return Receipt(case.named, aside.outcome, case.digest, aside.received_at, aside.signature, aside.findings)
-    if response is None:
+    rows = case.tx.session.connection().execute(_on_file(case)).all()
+    same = next((row for row in rows if row.digest == case.digest and row.subject_id == case.participant.subject_id), None)
+    if same is not None:
+        return Receipt(case.named, same.outcome, case.digest, same.received_at, same.signature, same.findings)
+    if not rows:
         return None
-    if response.subject_id != participant.subject_id:
+    if rows[0].subject_id != case.participant.subject_id:
         return _set_aside(case, receipts.HELD, [ID_IN_USE])
     other = Finding("other_content", "Another content is on file under this id; both are kept.", "/id", holds=True)
     return _set_aside(case, receipts.CONFLICT, [other])
+
+
+def _on_file(case: _Case) -> sa.CompoundSelect[Any]:
+    """What is on file under this id, and what was set aside with this content."""
+    study_id, columns = case.participant.study_id, ("subject_id", "digest", "received_at", "signature", "findings")
+    filed = sa.select(sa.literal(receipts.ALREADY).label("outcome"), *(getattr(Response, name) for name in columns))
+    aside = sa.select(SetAside.outcome, *(getattr(SetAside, name) for name in columns))
+    return sa.union_all(
+        filed.where(Response.study_id == study_id, Response.id == case.submission.id),
+        aside.where(SetAside.study_id == study_id, SetAside.subject_id == case.participant.subject_id,
+                    SetAside.digest == case.digest),
+    )
 
 
 def _examine(case: _Case) -> tuple[list[Finding], Occurrence | None, Instrument | None]:

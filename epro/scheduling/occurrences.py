@@ -52,8 +52,11 @@ def differences(tx: Tx, participant: Participant, anchors: Mapping[str, date] | 
     for row in _rows(tx, participant, list(planned)):
         want = planned.pop(row.id, None)
         _compare(found, row, want, tx.now)
+    taken = {(row.assessment_id, row.local_day) for row in found.kept if row.visit_id is None}
     for want in planned.values():
-        (found.over if want.closes_at <= tx.now else found.new).append(want)
+        # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
+        passed = want.closes_at <= tx.now or (want.visit_id is None and (want.assessment_id, want.local_day) in taken)
+        (found.over if passed else found.new).append(want)
     return found
 
 
@@ -178,7 +181,8 @@ def _planned(
     tx: Tx, participant: Participant, protocol: Protocol, anchors: Mapping[str, date] | None
 ) -> list[timeline.Planned]:
     today = tx.now.astimezone(ZoneInfo(participant.time_zone)).date()
-    longest = max((v.before + v.after for v in protocol.visits), default=0) + 2
+    longest = max([v.before + v.after for v in protocol.visits]
+                  + [a.every.open_for for a in protocol.assessments if a.every]) + 2
     return timeline.plan(
         protocol,
         participant.subject_id,

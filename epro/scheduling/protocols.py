@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-import sqlalchemy as sa
-
-from epro import canonical, trail
+from epro import canonical, db, trail
 from epro.errors import Conflict
 from epro.questionnaires import catalogue
 from epro.scheduling.models import PublishedProtocol
@@ -57,29 +55,23 @@ def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
 
 
 def find(tx: Tx, study_id: str, version: str) -> Protocol:
-    """The published protocol of this version. It is on record for every participant, so it is there."""
-    key = (study_id, version)
-    digest = tx.session.scalar(
-        sa.select(PublishedProtocol.digest).filter_by(study_id=study_id, version=version)
-    )
-    if digest is None:
-        raise LookupError(f"protocol {key} is not published")
-    return _KNOWN.get(digest) or _load(tx, study_id, version)
+    """The published protocol of this version. Raises LookupError if there is none.
+
+    A version never changes once it is published, so each is read once in a process.
+    """
+    known: Protocol | None = db.remembered().get(("protocol", study_id, version))
+    if known is None:
+        row = tx.get(PublishedProtocol, study_id, version)
+        if row is None:
+            raise LookupError(f"protocol {study_id} {version} is not published")
+        known = db.remembered()[("protocol", study_id, version)] = Protocol.from_canonical(json.loads(row.body))
+    return known
 
 
 def current(tx: Tx, study_id: str) -> Protocol | None:
     """What new participants of the study get, or None when there is no such study."""
     study = tx.get(Study, study_id)
     return find(tx, study_id, study.protocol_version) if study else None
-
-
-_KNOWN: dict[str, Protocol] = {}  # by digest: a published version never changes
-
-
-def _load(tx: Tx, study_id: str, version: str) -> Protocol:
-    row = tx.get(PublishedProtocol, study_id, version)
-    assert row is not None
-    return _KNOWN.setdefault(row.digest, Protocol.from_canonical(json.loads(row.body)))
 
 
 def _open_study(tx: Tx, protocol: Protocol) -> None:

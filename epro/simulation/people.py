@@ -140,6 +140,9 @@ class StaffMember(Caller):
         done: Json = self.must("POST", f"/v1/site/participants/{subject_id}/withdrawal", {"reason": reason})
         return done
 
+    def revoke_device(self, subject_id: str, device_id: str, reason: str) -> None:
+        self.must("POST", f"/v1/site/participants/{subject_id}/devices/{device_id}/revocation", {"reason": reason})
+
     def timeline(self, subject_id: str) -> Json:
         told: Json = self.must("GET", f"/v1/site/participants/{subject_id}/timeline")
         return told
@@ -182,6 +185,13 @@ class Phone(Caller):
         if not answer.ok:
             raise Refused(answer)
         return answer.body
+
+    def change(self, **wishes: Any) -> Json:
+        """Change her own settings, and learn what follows from it."""
+        about: Json = self.speak("PATCH", "/v1/phone/me", wishes)
+        self.language, self.time_zone = about["language"], about["time_zone"]
+        self.sync()
+        return about
 
     def sync(self) -> list[Json]:
         """Learn what is due; returns everything known, in the order of the windows."""

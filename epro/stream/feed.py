@@ -37,7 +37,7 @@ def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
         .order_by(FeedEntry.position)
         .limit(limit)
     )
-    return [Entry(*row) for row in tx.session.execute(query)]
+    return [Entry(**row) for row in tx.session.execute(query).mappings()]
 
 
 def told(entry: Entry, *, blinded: bool) -> dict[str, Any]:

@@ -14,9 +14,13 @@ import orjson
 
 from epro import db, keys
 from epro.trail import guard
-from epro.trail.entries import START, instant, link  # noqa: F401 - START is where a new chain begins
+from epro.trail.entries import START, instant, link
 from epro.trail.models import ChainHead, Chained, Event, FeedEntry
 from epro.tx import Tx
+
+__all__ = [
+    "INSTALLATION", "START", "ChainHead", "chain_of", "instant", "key", "record", "stream", "study_chain",
+]
 
 INSTALLATION = "-"  # the "study" of what belongs to no study: staff accounts, settings
 

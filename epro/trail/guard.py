@@ -13,9 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from epro.db import RecordingSession
-
-OWES, RECORDED = "epro.owes", "epro.recorded"
+from epro.db import OWES, RECORDED, RecordingSession
 
 
 class SilentChange(TypeError):

@@ -27,7 +27,7 @@ def heads(tx: Tx, participants: type[Any]) -> Heads:
     for row in tx.session.execute(sa.select(ChainHead.study_id, ChainHead.chain, ChainHead.chain_seq, ChainHead.chain_mac)):
         found[(row.study_id, row.chain)] = (row.chain_seq, row.chain_mac)
     people = sa.select(
-        participants.study_id, participants.subject_id, participants.chain_seq, participants.chain_mac  # type: ignore[attr-defined]
+        participants.study_id, participants.subject_id, participants.chain_seq, participants.chain_mac
     )
     for row in tx.session.execute(people):
         found[(row.study_id, f"participant/{row.subject_id}")] = (row.chain_seq, row.chain_mac)

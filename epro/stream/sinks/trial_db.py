@@ -116,7 +116,7 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None
     if name in ("mysql", "mariadb"):
         connection.execute(mysql.insert(table).prefix_with("IGNORE"), rows)
         return
-    insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[name]
+    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[name]
     connection.execute(insert(table).on_conflict_do_nothing(), rows)
 
 

@@ -1,0 +1,65 @@
+"""What the database itself must be like before a study may run on it.
+
+Asked once at the start in production. Every reason is named; nothing is started while there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from epro import db, schema
+from epro.config import ConfigurationError
+from epro.questionnaires import catalogue
+from epro.scheduling import protocols
+from epro.studies.models import Study
+from epro.tx import Tx, look, system
+
+START = system("start")
+
+
+def refuse_unsafe_database() -> None:
+    """Raise ConfigurationError when the database of the application at hand is not fit for a study."""
+    try:
+        reasons = list(_reasons())
+    except SQLAlchemyError as fault:
+        reasons = [f"the database does not answer ({type(fault).__name__})"]
+    if reasons:
+        raise ConfigurationError("epro does not start:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+
+
+def _reasons() -> Iterator[str]:
+    if not schema.is_current(db.engine()):
+        yield "the database is not at the newest schema: run `epro db upgrade`"
+        return
+    if db.engine().dialect.name == "postgresql":
+        yield from _about_postgresql()
+    with look(START) as tx:
+        yield from _placeholders(tx)
+
+
+def _about_postgresql() -> Iterator[str]:
+    with db.engine().connect() as connection:
+        for name, bad in (("fsync", ("off",)), ("full_page_writes", ("off",)), ("synchronous_commit", ("off",))):
+            if connection.scalar(sa.func.current_setting(name)) in bad:
+                yield f"PostgreSQL runs with {name} off: answers that were acknowledged could be lost"
+        powerful = sa.text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        if connection.scalar(powerful):
+            yield "the application's database role passes row-level security"
+        owned = sa.text("SELECT count(*) FROM pg_tables WHERE tableowner = current_user AND schemaname = 'public'")
+        if connection.scalar(owned):
+            yield "the application's database role owns tables: give it a role of its own"
+
+
+def _placeholders(tx: Tx) -> Iterator[str]:
+    """Open studies whose instruments have no licensed wording yet."""
+    for study in tx.all(sa.select(Study)):
+        protocol = protocols.find(tx, study.id, study.protocol_version)
+        for ref in sorted({(a.instrument.code, a.instrument.version) for a in protocol.assessments}):
+            instrument = catalogue.find(tx, *ref)
+            bare = [tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"]
+            if bare:
+                yield (f"study {study.id} asks {ref[0]} {ref[1]}, whose wording is a placeholder in "
+                       f"{', '.join(bare)}: import the licensed wording (`epro wording import`)")

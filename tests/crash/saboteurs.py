@@ -1,0 +1,147 @@
+"""Faults put in on purpose, each a safeguard taken away. The harness must find every one of them.
+
+A saboteur changes the program of this process only, before a flow runs in it: in the run that is killed and in
+the one after the restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from epro import clock, trail
+from epro.notifications import sending
+from epro.signin import sessions
+from epro.stream import feed
+from epro.stream.sinks import trial_db
+from epro.stream.sinks import trial_tables as tables
+from epro.stream.sinks.trial_rows import rows_of
+from epro.trail import guard
+from epro.trail.models import FeedEntry
+from epro.tx import begin
+
+
+def outbox_in_a_second_transaction() -> None:
+    """The feed's entry is written when the answer is committed already."""
+    stream = trail.stream
+
+    def later(tx: Any, *told: Any) -> None:
+        tx.after_commit.append(lambda: _then(tx, lambda second: stream(second, *told)))
+
+    trail.stream = later
+
+
+def record_outside_the_act() -> None:
+    """The trail's entry is written when the change is committed already."""
+    record = trail.record
+
+    def later(tx: Any, head: Any, *told: Any, **details: Any) -> Any:
+        guard.recorded(tx.session)
+        key = sa.inspect(type(head)).primary_key_from_instance(head)
+        tx.after_commit.append(lambda: _then(tx, lambda second: record(
+            second, second.get(type(head), *key, lock=True), *told, **details)))
+        return uuid4()
+
+    trail.record = later
+
+
+def accepted_before_the_call() -> None:
+    """A message to staff counts as sent before the provider is called."""
+    call = sending._call
+
+    def noted_first(job: Any, senders: Any) -> Any:
+        if not sending._is_reminder(job):
+            sending._note(job, "surely", None)
+        return call(job, senders)
+
+    sending._call = noted_first
+
+
+def reminder_begun_again() -> None:
+    """A reminder whose outcome nobody noted is simply sent again, and the provider is not asked."""
+
+    def again(tx: Any, participant: Any, message: Any, senders: Any) -> Any:
+        return sending._start(tx, participant, message, *sending._reachable(participant, message, senders)[0], False)
+
+    sending._ask_about = again
+
+
+def no_key_at_the_target() -> None:
+    """The trial database takes every row it is given, and its position comes in a transaction of its own, after."""
+    _keyless_tables()
+    trial_db._insert = lambda connection, table, rows: rows and connection.execute(sa.insert(table), rows)
+    trial_db.TrialDatabase.apply = _apply_in_two(rows_first=True)
+
+
+def position_before_the_rows() -> None:
+    """The trial database notes the position first, and gets the rows in a transaction of their own, after."""
+    trial_db.TrialDatabase.apply = _apply_in_two(rows_first=False)
+
+
+def refresh_that_cannot_be_repeated() -> None:
+    """A refresh token is spent even when the reply was lost."""
+    sessions._is_lost_reply = lambda *given: False
+
+
+SABOTEURS: dict[str, tuple[str, Callable[[], None], str]] = {
+    found.__name__: (flow, found, seen)
+    for flow, found, seen in (
+        ("intake", outbox_in_a_second_transaction, "lost: feed entry"),
+        ("intake", record_outside_the_act, "lost: act in the trail"),
+        ("clockwork", outbox_in_a_second_transaction, "lost: miss in the feed"),
+        ("clockwork", accepted_before_the_call, "lost: alert"),
+        ("clockwork", reminder_begun_again, "doubled: reminder"),
+        ("sink", no_key_at_the_target, "doubled: row of responses in the trial database"),
+        ("sink", position_before_the_rows, "lost: row of responses in the trial database"),
+        ("joining", refresh_that_cannot_be_repeated, "locked out"),
+    )
+}
+"""By name: the flow it is put into, what puts it there, and how the fault that must be found begins."""
+
+
+def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, known: Any) -> int:
+    """A relay as one would write it at first: whatever has a greater number than the last one seen.
+
+    Writes what it finds and returns the new last number.
+    """
+    query = sa.select(FeedEntry).where(FeedEntry.study_id == study_id, FeedEntry.no > last).order_by(FeedEntry.no)
+    with begin(trial_reader) as tx:
+        found = [feed.Entry(e.study_id, e.no, e.event_id, e.kind, e.body) for e in tx.all(query)]
+    if found:
+        with target.engine.begin() as connection:
+            trial_db._write(connection, rows_of(found, known), after=0)
+    return max([last, *(entry.position for entry in found)])
+
+
+def _then(tx: Any, act: Callable[[Any], Any]) -> None:
+    with begin(tx.actor, tx.now) as second:
+        act(second)
+
+
+def _keyless_tables() -> None:
+    keyless = sa.MetaData()
+    for table in tables.metadata.sorted_tables:
+        sa.Table(table.name, keyless, *[sa.Column(c.name, c.type) for c in table.columns])
+    tables.metadata.create_all = keyless.create_all
+
+
+def _apply_in_two(*, rows_first: bool) -> Any:
+    def apply(self: Any, study_id: str, entries: Sequence[feed.Entry]) -> int:
+        def write() -> None:
+            with self._open() as connection:
+                trial_db._write(connection, rows_of(list(entries), self._definitions), after=0)
+
+        def advance() -> None:
+            with self._open() as connection:
+                trial_db._position(connection, study_id, lock=True)
+                trial_db._advance(connection, study_id, entries[-1].position)
+
+        for act in (write, advance) if rows_first else (advance, write):
+            act()
+        return entries[-1].position
+
+    return apply

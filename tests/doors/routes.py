@@ -1,0 +1,112 @@
+"""Every route of the application, written out by hand: its lock, and how to call it so that it works.
+
+A route that stands in the application and not here fails `test_keys.py`. Whoever adds one says here who may use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+
+from tests.cast import STUDY
+from tests.doors.scene import Stage
+
+EVERYBODY = "nurse investigator data_manager study_builder administrator"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`lock` is phone, staff, sponsor, hook, metrics or open; `roles` of the staff may do it; `body` makes it work."""
+
+    lock: str
+    roles: str = ""
+    body: Any = None
+    query: str = ""
+    names: dict[str, Callable[[Stage], Any]] = field(default_factory=dict)
+
+
+def _enrolment(site: str = "01") -> dict[str, Any]:
+    return {"study": STUDY, "site": site, "language": "en", "time_zone": "Asia/Shanghai",
+            "anchors": {"enrolment": "2026-03-04"}}
+
+
+DEVICE = {"installation_id": "an installation", "platform": "test"}
+ANCHOR = {"anchor": "infusion", "date": "2026-03-20", "reason": "as it happened"}
+SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
+ALERT = {"alert_id": lambda stage: stage.ada.alert}
+REASON = {"reason": "as the protocol says"}
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("POST", "/v1/phone/activate"): Route("open", body={"activation_code": "00000-00000-00000", "device": DEVICE}),
+    ("POST", "/v1/phone/token"): Route("open", body={"refresh_token": "none of ours"}),
+    ("POST", "/v1/phone/logout"): Route("phone", body={}),
+    ("GET", "/v1/phone/me"): Route("phone"),
+    ("PATCH", "/v1/phone/me"): Route("phone", body={"language": "en"}),
+    ("GET", "/v1/phone/changes"): Route("phone"),
+    ("GET", "/v1/phone/instruments/<code>/<version>"): Route(
+        "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}),
+    ("POST", "/v1/phone/responses"): Route("phone", body={"responses": []}),
+    ("GET", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
+        "phone", names={"occurrence_id": lambda stage: stage.ada.occurrence}),
+    ("PUT", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
+        "phone", body={"answers": {}}, names={"occurrence_id": lambda stage: stage.ada.occurrence}),
+    ("POST", "/v1/phone/confirmations"): Route("phone", body={"notifications": []}),
+    ("POST", "/v1/staff/login"): Route("open", body={"email": "nobody@example.org", "password": "not a password"}),
+    ("POST", "/v1/staff/token"): Route("open", body={"refresh_token": "none of ours"}),
+    ("POST", "/v1/staff/logout"): Route("staff", EVERYBODY, body={}),
+    ("GET", "/v1/staff/me"): Route("staff", EVERYBODY),
+    ("GET", "/v1/site/participants"): Route("staff", "nurse investigator data_manager"),
+    ("POST", "/v1/site/participants"): Route("staff", "nurse investigator", body=_enrolment()),
+    ("GET", "/v1/site/participants/<subject_id>"): Route("staff", "nurse investigator data_manager", names=SUBJECT),
+    ("POST", "/v1/site/participants/<subject_id>/activation-code"): Route(
+        "staff", "nurse investigator", body={}, names=SUBJECT),
+    ("POST", "/v1/site/participants/<subject_id>/anchors"): Route(
+        "staff", "nurse investigator", body=ANCHOR, query="?preview=true", names=SUBJECT),
+    ("POST", "/v1/site/participants/<subject_id>/withdrawal"): Route(
+        "staff", "nurse investigator", body=REASON, names=SUBJECT),
+    ("POST", "/v1/site/participants/<subject_id>/devices/<uuid:device_id>/revocation"): Route(
+        "staff", "nurse investigator administrator", body=REASON,
+        names={**SUBJECT, "device_id": lambda stage: stage.ada.device}),
+    ("GET", "/v1/site/participants/<subject_id>/timeline"): Route(
+        "staff", "nurse investigator data_manager", names=SUBJECT),
+    ("GET", "/v1/site/alerts"): Route("staff", "nurse investigator"),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/acknowledgement"): Route(
+        "staff", "nurse investigator", body={}, names=ALERT),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/resolution"): Route(
+        "staff", "nurse investigator", body={"outcome": "reached"}, names=ALERT),
+    ("GET", "/v1/site/set-asides"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
+    ("POST", "/hooks/twilio/status"): Route("hook"),
+    ("POST", "/hooks/twilio/inbound"): Route("hook"),
+    ("GET", "/metrics"): Route("metrics"),
+    ("GET", "/healthz"): Route("open"),
+    ("GET", "/readyz"): Route("open"),
+    ("GET", "/v1/keys"): Route("open"),
+    ("GET", "/openapi.json"): Route("open"),
+    ("GET", "/docs"): Route("open"),
+    ("GET", "/docs/init.js"): Route("open"),
+    ("GET", "/docs/assets/<name>"): Route("open", names={"name": lambda _: "swagger-ui.css"}),
+}
+
+
+def in_the_application(app: Flask) -> set[tuple[str, str]]:
+    """Method and rule of every route, but for what Flask answers by itself."""
+    return {
+        (method, rule.rule) for rule in app.url_map.iter_rules() for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def path_of(rule: str, stage: Stage, **names: Any) -> str:
+    """The address of a route; `names` go before those of the table."""
+    path = rule
+    for method, known in ROUTES:
+        if known == rule:
+            for name, find in ROUTES[method, rule].names.items():
+                value = str(names[name] if name in names else find(stage))
+                path = path.replace(f"<{name}>", value).replace(f"<uuid:{name}>", value)
+    assert "<" not in path, f"the table gives no value for a name in {rule}"
+    return path

@@ -1,0 +1,47 @@
+"""What somebody with the owner's key to the database can do: everything, the triggers included.
+
+Tests plant their faults this way. The application never connects like this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from epro import db
+
+
+@contextmanager
+def as_owner(environ: Mapping[str, str], *unguarded: str, where: str = "main") -> Iterator[sa.Connection]:
+    """A transaction of the owner, with the triggers of the `unguarded` tables out of the way; commits at the end.
+
+    `where` is main, contacts or trial.
+    """
+    engine = sa.create_engine(_url(environ, where))
+    try:
+        with engine.begin() as connection:
+            for table in unguarded:
+                _unguard(connection, table)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _url(environ: Mapping[str, str], where: str) -> str:
+    main = db.driver_url(environ["EPRO_DATABASE_URL"])
+    if where == "contacts":
+        return db.driver_url(db.contacts_url(main, environ.get("EPRO_CONTACTS_DATABASE_URL")))
+    return db.driver_url(environ["EPRO_TRIAL_DATABASE_URL"]) if where == "trial" else main
+
+
+def _unguard(connection: sa.Connection, table: str) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        return
+    found = connection.execute(
+        sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"), {"table": table}
+    )
+    for (name,) in found.all():
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
