@@ -17,7 +17,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +24,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from flask import Flask
 
-from epro import clock, config, create_app, db, schema
+from epro import config, create_app, schema
 from epro.cli.study import known_instruments
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -143,12 +142,3 @@ def _member(tx: Any, number: int) -> Member:
     found = tx.one(sa.select(Occurrence.id).where(
         Occurrence.study_id == STUDY, Occurrence.subject_id == subject_id, Occurrence.assessment_id == "lupusqol"))
     return Member(subject_id, pair.access_token, str(found))
-
-
-def open_hour() -> Any:
-    """An instant at which the baseline questionnaires are open: nine in the morning in Shanghai."""
-    now = clock.now()
-    return now.replace(hour=1, minute=0) if now.hour < 1 or now.hour >= 13 else now
-
-
-__all__ = ["Member", "application", "databases", "db", "machine_key", "members", "serving", "timedelta"]

@@ -80,11 +80,12 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
 
 
 def _manners(app: Flask, settings: Mapping[str, str | None]) -> None:
-    from epro.api import health
+    from epro.api import door, health
 
     @app.before_request
     def begins() -> ResponseReturnValue | None:
         g.request_id, g.began = uuid4().hex, clock.monotonic()
+        door.refuse_nul()
         return None
 
     @app.after_request

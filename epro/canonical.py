@@ -87,7 +87,7 @@ def _integer(digits: str) -> int:
 
 def _float(digits: str) -> float:
     value = float(digits) if len(digits) <= 40 else math.inf
-    if math.isinf(value):
+    if abs(value) > LARGEST_INTEGER:
         raise BadJson("A number is beyond the range that can be kept exactly.")
     return value
 

@@ -49,7 +49,7 @@ def _offset() -> timedelta:
     try:
         with open(path) as file:
             return timedelta(seconds=float(file.read().strip() or 0))
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return timedelta()
 
 

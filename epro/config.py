@@ -78,8 +78,15 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (settings["RATE_LIMITS"] != "on", "EPRO_RATE_LIMITS is off"),
         (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
+        (_is_weak_ring(settings["CONTACTS_KEYS"]), "EPRO_CONTACTS_KEYS is not `id:secret,id:secret` with secrets of at "
+                                                   "least 32 characters"),
     ]
     return [reason for broken, reason in rules if broken]
+
+
+def _is_weak_ring(ring: str | None) -> bool:
+    pairs = (pair.partition(":") for pair in ring.split(",")) if ring else ()
+    return any(not name.strip() or len(secret.strip()) < 32 for name, _, secret in pairs)
 
 
 class ConfigurationError(RuntimeError):

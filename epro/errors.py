@@ -29,6 +29,12 @@ class BadJson(EproError):
     code = "bad_json"
 
 
+class BadAddress(EproError):
+    """The address holds a NUL, which stands in no name of ours."""
+
+    code = "bad_address"
+
+
 class Invalid(EproError):
     """Some fields are missing or wrong; see errors."""
 

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -93,7 +96,41 @@ class Tx:
         table: sa.Table = model.__table__  # type: ignore[attr-defined]
         if table.info.get("audited"):
             self.session.info[db.OWES] = table.name
-        self.session.connection().execute(sa.insert(table), list(rows))
+        connection = self.session.connection()
+        if len(rows) > 1 and connection.dialect.name == "postgresql":
+            connection.execute(_insert_records(table, tuple(rows[0])), {"rows": db.records_text(table, rows)})
+        else:
+            connection.execute(sa.insert(table).inline(), list(rows))
+
+    def plain(self, model: type, *key: Any, lock: bool = False) -> Any | None:
+        """The row as a plain object that nobody tracks, for where answers come in; `write` puts values back."""
+        row = self.session.connection().execute(_select_by_key(model, lock), _bound_key(model, key)).first()
+        return None if row is None else SimpleNamespace(**row._mapping)
+
+    def write(self, model: type, *key: Any, **values: Any) -> None:
+        """Put values into the row of this key, past the ORM."""
+        info = model.__table__.info  # type: ignore[attr-defined]
+        if info.get("audited") and not values.keys() <= info.get("unaudited", set()):
+            self.session.info[db.OWES] = model.__table__.name  # type: ignore[attr-defined]
+        statement = _update_by_key(model, tuple(values))
+        self.session.connection().execute(statement, {**_bound_key(model, key), **values})
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written within the block goes to PostgreSQL in one go, not waiting for each answer.
+
+        A fault shows at the end of the block, as the same exception as without it.
+        """
+        connection = self.session.connection()
+        if connection.dialect.name != "postgresql":
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.pipeline():
+                yield
+        except psycopg.Error as fault:
+            raise sa.exc.DBAPIError.instance(None, None, fault, psycopg.Error) from None
 
     def set_once(self, model: type, *conditions: Any, **facts: Any) -> bool:
         """Write facts that are still blank on the row that `conditions` name. True if this call wrote them."""
@@ -124,13 +161,38 @@ def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
         yield tx  # closing rolls back, and leaves what was read readable
 
 
-def glance(statement: sa.Select[Any]) -> Any | None:
-    """One row of a table without row policies, read in one round trip and outside any transaction."""
+@lru_cache(maxsize=64)
+def _insert_records(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    return sa.insert(table).from_select(list(names), db.records(table, names)).inline()
+
+
+@lru_cache(maxsize=64)
+def _select_by_key(model: Any, lock: bool) -> sa.Select[Any]:
+    statement = sa.select(*model.__table__.columns).where(*_is_key(model))
+    return statement.with_for_update() if lock else statement
+
+
+@lru_cache(maxsize=64)
+def _update_by_key(model: Any, names: tuple[str, ...]) -> sa.Update:
+    table: sa.Table = model.__table__
+    return sa.update(table).where(*_is_key(model)).values({name: sa.bindparam(name) for name in names})
+
+
+def _is_key(model: Any) -> list[sa.ColumnElement[bool]]:
+    return [column == sa.bindparam(f"key_{column.name}") for column in model.__table__.primary_key]
+
+
+def _bound_key(model: Any, key: tuple[Any, ...]) -> dict[str, Any]:
+    return {f"key_{column.name}": value for column, value in zip(model.__table__.primary_key, key, strict=True)}
+
+
+def glance(model: type, *key: Any) -> Any | None:
+    """The row of this key, of a table without row policies: one round trip, outside any transaction."""
     made = db.engine()
     alone = made.dialect.name == "postgresql"
     engine = made.execution_options(isolation_level="AUTOCOMMIT") if alone else db.reading(made)
     with engine.connect() as connection:
-        return connection.execute(statement).first()
+        return connection.execute(_select_by_key(model, False), _bound_key(model, key)).first()
 
 
 _SET_REACH = sa.text(

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
-import sqlalchemy as sa
 from flask import Flask, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -16,7 +15,7 @@ from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
-from epro.errors import BadJson, Invalid, NotAllowed, NotSignedIn
+from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn
 from epro.signin import devices, sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
@@ -114,6 +113,12 @@ def sponsor_lock() -> Actor:
     return found
 
 
+def refuse_nul() -> None:
+    """PostgreSQL keeps no NUL in a text: an address with one is refused before anything looks it up."""
+    if "\x00" in request.path or b"%00" in request.query_string or b"\x00" in request.query_string:
+        raise BadAddress()
+
+
 def metrics_lock() -> Actor:
     """The operator's token for the metrics; without one set, the door stays shut."""
     expected = db.settings()["METRICS_TOKEN"]
@@ -127,12 +132,22 @@ def failed(response: Any) -> bool:
     return bool(response.status_code in (400, 401, 403, 422))
 
 
-def must_be_here(tx: Tx, actor: Actor, *, upload: bool = False) -> Participant:
-    """The participant at the phone door, her row locked. A withdrawn one may only upload, for thirty days."""
+def must_be_here(tx: Tx, actor: Actor) -> Participant:
+    """The participant at the phone door, her row locked. Raises NotAllowed when she was withdrawn."""
     participant = tx.get(Participant, actor.study_id, actor.subject_id, lock=True)
     if participant is None:
         raise NotSignedIn()
-    if participant.withdrawn_at is not None and not (upload and tx.now <= participant.withdrawn_at + UPLOAD_FOR):
+    if participant.withdrawn_at is not None:
+        raise NotAllowed("Participation has ended.")
+    return participant
+
+
+def may_upload(tx: Tx, actor: Actor) -> Any:
+    """The same for handing in answers: a plain row, and a withdrawn participant may for thirty days more."""
+    participant = tx.plain(Participant, actor.study_id, actor.subject_id, lock=True)
+    if participant is None:
+        raise NotSignedIn()
+    if participant.withdrawn_at is not None and tx.now > participant.withdrawn_at + UPLOAD_FOR:
         raise NotAllowed("Participation has ended.")
     return participant
 
@@ -143,7 +158,7 @@ def _session(audience: str) -> SignInSession:
         session_id = UUID(claims["sub"])
     except (tokens.BadToken, ValueError):
         raise NotSignedIn() from None
-    row = glance(sa.select(*SignInSession.__table__.columns).where(SignInSession.id == session_id))
+    row = glance(SignInSession, session_id)
     if row is None or row.ended_at is not None or row.expires_at <= clock.now():
         raise NotSignedIn()
     if (row.staff_id is not None) != (audience == sessions.STAFF):
@@ -161,6 +176,9 @@ def _bearer() -> str:
 def _pointers(at: str, messages: Any) -> Iterable[dict[str, str]]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
+            if key == "_schema":  # marshmallow's word for the object itself
+                yield from _pointers(at, inner)
+                continue
             yield from _pointers(f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}", inner)
     else:
         for message in messages:

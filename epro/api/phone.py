@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from epro import canonical, clock, trail
 from epro.api import wakeup
-from epro.api.door import Door, actor, failed, limiter, must_be_here, phone_lock
+from epro.api.door import Door, actor, failed, limiter, may_upload, must_be_here, phone_lock
 from epro.api.schemas import (
     ActivatedOut, ActivateIn, ChangesOut, ConfirmationsIn, CountOut, DraftIn, DraftOut, LangIn, MeIn, MeOut,
     PairOut, ReceiptsOut, RefreshIn, SinceIn,
@@ -295,10 +295,11 @@ def _take_in(entry: Any, batch_sent_at: Any) -> Receipt:
 
 def _act_on(entry: Any, batch_sent_at: Any, *, id_in_use: bool = False) -> Receipt:
     with begin(actor()) as tx:
-        participant = must_be_here(tx, actor(), upload=True)
+        participant = may_upload(tx, actor())
         taken = receiving.receive(tx, participant, entry, batch_sent_at, id_in_use=id_in_use)
         if taken.late_for is not None:
             alerts.clear(tx, participant, taken.late_for)
+        participants.put_back(tx, participant)
     return taken.receipt
 
 

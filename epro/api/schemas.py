@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -41,6 +42,27 @@ def _clock(value: str) -> None:
     right = len(value) == 5 and hours.isascii() and hours.isdigit() and minutes.isascii() and minutes.isdigit()
     if not right or int(hours) > 23 or int(minutes) > 59:
         raise ValidationError("Not a time of day such as 19:30.")
+
+
+def day(**kwargs: Any) -> fields.Date:
+    """A day that can be meant; another year is a slip of the finger, and would move a whole plan."""
+    return fields.Date(validate=validate.Range(date(1900, 1, 1), date(2199, 12, 31)), **kwargs)
+
+
+class Days(fields.Dict):
+    """Days by name. A fault is told under the name itself, as a JSON pointer has it."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(keys=fields.String(), values=day(), **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError as fault:
+            if not isinstance(fault.messages, dict):
+                raise
+            told = {name: [text for texts in about.values() for text in texts] for name, about in fault.messages.items()}
+            raise ValidationError(told) from None
 
 
 def zone(**kwargs: Any) -> fields.String:
@@ -234,7 +256,7 @@ class EnrolIn(Strict):
     subject_id = fields.String(validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z"))
     language = Text(20, required=True)
     time_zone = zone(required=True)
-    anchors = fields.Dict(keys=fields.String(), values=fields.Date(), required=True)
+    anchors = Days(required=True)
     contact = fields.Nested(ContactIn)
 
 
@@ -279,7 +301,7 @@ class AnchorQuery(StudyIn):
 
 class AnchorIn(Strict):
     anchor = Text(40, required=True)
-    date = fields.Date(required=True)
+    date = day(required=True)
     reason = Text(500, required=True)
 
 

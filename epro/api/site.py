@@ -11,7 +11,7 @@ from flask.views import MethodView
 
 from epro import clock
 from epro.api import telling
-from epro.api.door import Door, actor, staff_lock
+from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
     AlertOut, AlertsIn, AlertsOut, AnchorIn, AnchorQuery, CodeOut, DifferencesOut, EnrolIn, ListIn, NoteIn,
     ParticipantOut, ParticipantsOut, ReasonIn, ResolutionIn, StudyIn,
@@ -145,7 +145,7 @@ def worklist(asked: dict[str, Any]) -> dict[str, Any]:
     access.allow(actor(), "alert.read")
     with look(actor()) as tx:
         rows = alerts.listed(tx, standing=asked["standing"], limit=asked["limit"] + 1, offset=asked["offset"],
-                             study_id=asked.get("study"))
+                             study_id=asked.get("study"), site_id=asked.get("site"))
         page = rows[: asked["limit"]]
         return {"alerts": [telling.alert(row) for row in page], "more": len(rows) > len(page)}
 
@@ -226,9 +226,9 @@ def _known_anchors(protocol: Protocol, names: Iterable[str], pointer: str) -> No
 def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Participant:
     contact = {field: store.normal(field, value) for field, value in (asked.get("contact") or {}).items()}
     participants.hold_numbering(tx, where)
-    subject_id = asked.get("subject_id") or participants.next_subject_id(tx, where)
-    participants.refuse_taken(tx, where, subject_id)
+    subject_id = _free_subject_id(where, asked.get("subject_id"))
     owner = f"participant/{subject_id}"
+    store.erase(where.study_id, owner)  # what an enrolment left that came to nothing
     commitments = store.keep(where.study_id, owner, contact, clock.now()) if contact else {}
     try:
         return participants.enrol(
@@ -238,6 +238,15 @@ def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Pa
     except Exception:
         store.erase(where.study_id, owner)  # nobody was enrolled under this name
         raise
+
+
+def _free_subject_id(where: Site, asked: str | None) -> str:
+    """An id that nobody in the whole study has, also where this nurse sees nobody (numbering held)."""
+    with look(DOOR) as everybody:
+        if asked is None:
+            return participants.next_subject_id(everybody, where)
+        participants.refuse_taken(everybody, where, asked)
+        return asked
 
 
 def _participant(tx: Tx, row: Participant) -> dict[str, Any]:

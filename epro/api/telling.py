@@ -78,9 +78,7 @@ def set_asides(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     query = sa.select(SetAside).where(
         access.visible(tx.actor, "response.read", SetAside), SetAside.settled_at.is_(None)
     )
-    if "study" in asked:
-        query = query.where(SetAside.study_id == asked["study"])
-    rows = tx.all(query.order_by(SetAside.received_at, SetAside.id).limit(asked["limit"] + 1).offset(asked["offset"]))
+    rows = tx.all(_asked_for(query, SetAside, asked).order_by(SetAside.received_at, SetAside.id).limit(asked["limit"] + 1).offset(asked["offset"]))
     page = rows[: asked["limit"]]
     told = [{**_set_aside(row), "study": row.study_id, "subject_id": row.subject_id} for row in page]
     return {"set_asides": told, "more": len(rows) > len(page)}
@@ -92,8 +90,7 @@ def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
         access.visible(tx.actor, "participant.read", Occurrence), Occurrence.opens_at <= tx.now,
         Occurrence.cancelled_at.is_(None),
     )
-    if "study" in asked:
-        query = query.where(Occurrence.study_id == asked["study"])
+    query = _asked_for(query, Occurrence, asked)
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
     for row in tx.session.scalars(query.order_by(Occurrence.study_id, Occurrence.subject_id).execution_options(
             yield_per=1000)):
@@ -109,6 +106,16 @@ def fits(pattern: str, text: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
+def _asked_for(query: sa.Select[Any], table: Any, asked: dict[str, Any]) -> sa.Select[Any]:
+    """The rows of the study and the site that were asked for."""
+    if "study" in asked:
+        query = query.where(table.study_id == asked["study"])
+    if "site" in asked:
+        own = sa.and_(Participant.study_id == table.study_id, Participant.subject_id == table.subject_id)
+        query = query.where(sa.exists().where(own, Participant.site_id == asked["site"]))
+    return query
+
+
 COUNTED = ("due", "answered", "missed", "open")
 
 
@@ -122,7 +129,8 @@ def _count(count: dict[str, int], row: Occurrence, tx: Tx) -> None:
 
 def _scores(tx: Tx, row: Participant, responses: list[Response]) -> dict[Any, list[dict[str, Any]]]:
     protocol = protocols.find(tx, row.study_id, row.protocol_version)
-    roles = {grant.role for grant in tx.actor.grants if grant.study_id == row.study_id}
+    here = (row.site_id, "*")
+    roles = {g.role for g in tx.actor.grants if g.study_id == row.study_id and g.site_id in here}
     hidden = bool(roles) and roles <= set(protocol.hide_scores_from)
     found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for score in receiving.scores_of(tx, row.study_id, [response.id for response in responses]):

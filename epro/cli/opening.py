@@ -17,9 +17,18 @@ def opened(*, migrated: bool = True) -> Iterator[Flask]:
     """The application with its context. Says what to do when the database is away or not migrated yet."""
     app = create_app()
     try:
-        with app.app_context():
+        with app.app_context(), _closing_connections():
             if migrated and not schema.is_current(db.engine()):
                 raise click.ClickException("The database is not at the newest schema: run `epro db upgrade`.")
             yield app
     except (OperationalError, ProgrammingError) as fault:
         raise click.ClickException(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None
+
+
+@contextmanager
+def _closing_connections() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for engine in db.db.engines.values():
+            engine.dispose()

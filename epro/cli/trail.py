@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import sqlalchemy as sa
@@ -53,8 +54,15 @@ def verify(kept: Path | None) -> None:
 
 def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[Fault]:
     try:
-        earlier = json.loads(kept.read_text()) if kept else None
+        earlier = _read(kept) if kept else None
         yield from verifying.faults(tx, Participant, kept=earlier, progress=done)
     except ValueError as fault:
         raise click.ClickException(str(fault)) from None
     yield from integrity.faults(tx)
+
+
+def _read(kept: Path) -> Any:
+    try:
+        return json.loads(kept.read_text(encoding="utf-8"))
+    except ValueError:
+        raise click.ClickException(f"{kept.name} is not JSON.") from None

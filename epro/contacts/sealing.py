@@ -25,19 +25,22 @@ def seal(key: bytes, key_id: str, place: str, value: str) -> str:
 
 
 def unseal(key: bytes, key_id: str, place: str, sealed: str) -> str:
-    raw = base64.b64decode(sealed)
     try:
+        raw = base64.b64decode(sealed)
         return AESGCM(key).decrypt(raw[:12], raw[12:], _bound(place, key_id)).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise CannotOpen("A contact field does not open with its key at its place.") from None
 
 
 def key_ring(setting: str | None, secret: str) -> dict[str, bytes]:
-    """Key id → key, newest first. `setting` is `id:secret,id:secret`; without it one key is derived."""
-    if not setting:
-        return {"0": keys.derive(secret, "contacts")}
-    pairs = (pair.partition(":") for pair in setting.split(","))
-    return {name.strip(): keys.derive(text.strip(), "contacts") for name, _, text in pairs}
+    """Key id → key, newest first. `setting` is `id:secret,id:secret`; without it there is one, derived.
+
+    The derived one, "0", stays the oldest of any ring: what was sealed before there was a ring must still open.
+    """
+    pairs = (pair.partition(":") for pair in setting.split(",")) if setting else ()
+    ring = {name.strip(): keys.derive(text.strip(), "contacts") for name, _, text in pairs}
+    ring.setdefault("0", keys.derive(secret, "contacts"))
+    return ring
 
 
 def _bound(place: str, key_id: str) -> bytes:

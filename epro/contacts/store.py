@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from epro import db, keys
 from epro.contacts.models import Contact
-from epro.contacts.sealing import key_ring, seal, unseal
+from epro.contacts.sealing import CannotOpen, key_ring, seal, unseal
 from epro.errors import Invalid
 
 FIELDS = ("phone", "email", "name")
@@ -93,7 +93,10 @@ def _keep_field(session: Session, study_id: str, owner: str, field: str, value: 
 
 
 def _open(row: Contact) -> str:
-    return unseal(_ring()[row.key_id], row.key_id, _place(row), row.sealed)
+    key = _ring().get(row.key_id)
+    if key is None:
+        raise CannotOpen("The key that a contact field was sealed with is not in the ring.")
+    return unseal(key, row.key_id, _place(row), row.sealed)
 
 
 def _place(row: Contact) -> str:

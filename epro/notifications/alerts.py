@@ -119,11 +119,15 @@ def escalate_due(tx: Tx, limit: int = 50) -> int:
     return len(due)
 
 
-def listed(tx: Tx, *, standing: bool, limit: int, offset: int, study_id: str | None = None) -> list[Alert]:
+def listed(
+    tx: Tx, *, standing: bool, limit: int, offset: int, study_id: str | None = None, site_id: str | None = None
+) -> list[Alert]:
     """The alerts of the actor's sites: the most urgent first, then the oldest."""
     query = sa.select(Alert).where(access.visible(tx.actor, "alert.read", Alert))
     if study_id:
         query = query.where(Alert.study_id == study_id)
+    if site_id:
+        query = query.where(Alert.site_id == site_id)
     if standing:
         query = query.where(Alert.resolved_at.is_(None), Alert.cleared_at.is_(None))
     urgent_first = sa.case((Alert.urgency == "urgent", 0), else_=1)

@@ -29,12 +29,23 @@ from epro.tx import Tx
 ID_IN_USE = Finding("id_in_use", "This id is in use; a person will look.", "/id", holds=True)
 
 
+COLUMNS = ("subject_id", "digest", "received_at", "signature", "findings")
+# What is on file under an id, and what was set aside with a content: one question for both.
+ON_FILE = sa.union_all(
+    sa.select(sa.literal(receipts.ALREADY).label("outcome"), *(getattr(Response, name) for name in COLUMNS)).where(
+        Response.study_id == sa.bindparam("study_id"), Response.id == sa.bindparam("response_id", type_=sa.Uuid())),
+    sa.select(SetAside.outcome, *(getattr(SetAside, name) for name in COLUMNS)).where(
+        SetAside.study_id == sa.bindparam("study_id"), SetAside.subject_id == sa.bindparam("subject_id"),
+        SetAside.digest == sa.bindparam("digest")),
+)
+
+
 @dataclass(frozen=True)
 class Taken:
     """What became of an entry. `late_for` is an occurrence that had been missed and is answered after all."""
 
     receipt: Receipt
-    late_for: Occurrence | None = None
+    late_for: Any = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class _Case:
     """One entry with everything that is known about it while it is decided."""
 
     tx: Tx
-    participant: Participant
+    participant: Any
     submission: Submission
     digest: str
     offset: timedelta | None
@@ -63,9 +74,9 @@ class _Case:
 
 
 def receive(
-    tx: Tx, participant: Participant, entry: Any, sent_at: datetime | None, *, id_in_use: bool = False
+    tx: Tx, participant: Any, entry: Any, sent_at: datetime | None, *, id_in_use: bool = False
 ) -> Taken:
-    """Take in one entry of a batch (participant locked by the caller).
+    """Take in one entry of a batch. The participant is a plain row, locked and put back by the caller.
 
     `sent_at` is the phone's clock when it sent the batch: the difference to ours corrects its account of time.
     `id_in_use`: the id is known to be another participant's, whose row cannot be seen from here.
@@ -87,7 +98,9 @@ def receive(
 
 def _known(case: _Case) -> Receipt | None:
     """The receipt of an entry that is here already, or in conflict with one that is; None when it is new."""
-    rows = case.tx.session.connection().execute(_on_file(case)).all()
+    asked = {"study_id": case.participant.study_id, "subject_id": case.participant.subject_id,
+             "response_id": case.submission.id, "digest": case.digest}
+    rows = case.tx.session.connection().execute(ON_FILE, asked).all()
     same = next((row for row in rows if row.digest == case.digest and row.subject_id == case.participant.subject_id), None)
     if same is not None:
         return Receipt(case.named, same.outcome, case.digest, same.received_at, same.signature, same.findings)
@@ -99,19 +112,7 @@ def _known(case: _Case) -> Receipt | None:
     return _set_aside(case, receipts.CONFLICT, [other])
 
 
-def _on_file(case: _Case) -> sa.CompoundSelect[Any]:
-    """What is on file under this id, and what was set aside with this content."""
-    study_id, columns = case.participant.study_id, ("subject_id", "digest", "received_at", "signature", "findings")
-    filed = sa.select(sa.literal(receipts.ALREADY).label("outcome"), *(getattr(Response, name) for name in columns))
-    aside = sa.select(SetAside.outcome, *(getattr(SetAside, name) for name in columns))
-    return sa.union_all(
-        filed.where(Response.study_id == study_id, Response.id == case.submission.id),
-        aside.where(SetAside.study_id == study_id, SetAside.subject_id == case.participant.subject_id,
-                    SetAside.digest == case.digest),
-    )
-
-
-def _examine(case: _Case) -> tuple[list[Finding], Occurrence | None, Instrument | None]:
+def _examine(case: _Case) -> tuple[list[Finding], Any, Instrument | None]:
     """Everything there is to say about a new entry, and what it belongs to as far as that can be told."""
     submission, findings = case.submission, list(case.submission.findings)
     occurrence, instrument = _occurrence(case, findings), _instrument(case, findings)
@@ -124,12 +125,12 @@ def _examine(case: _Case) -> tuple[list[Finding], Occurrence | None, Instrument 
     return findings, occurrence, instrument
 
 
-def _occurrence(case: _Case, findings: list[Finding]) -> Occurrence | None:
+def _occurrence(case: _Case, findings: list[Finding]) -> Any:
     """The occurrence it answers, if it is hers."""
     asked = case.submission.occurrence_id
     if asked is None:
         return None
-    found = case.tx.get(Occurrence, case.participant.study_id, asked)
+    found = case.tx.plain(Occurrence, case.participant.study_id, asked)
     if found is None or found.subject_id != case.participant.subject_id:
         findings.append(Finding("unknown_occurrence", "Nothing is expected under this id.", "/occurrence_id", holds=True))
         return None
@@ -157,7 +158,7 @@ def _answers(instrument: Instrument, submission: Submission) -> list[Finding]:
     ]
 
 
-def _about_time(case: _Case, occurrence: Occurrence) -> list[Finding]:
+def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
     tx, findings = case.tx, clock_findings(case.submission, case.offset, case.tx.now)
     withdrawn = case.participant.withdrawn_at
     if withdrawn is not None and case.corrected_at > withdrawn:
@@ -171,7 +172,7 @@ def _about_time(case: _Case, occurrence: Occurrence) -> list[Finding]:
     return findings
 
 
-def _about_instrument(occurrence: Occurrence, instrument: Instrument) -> list[Finding]:
+def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
     if instrument.code != occurrence.instrument_code:
         return [Finding("other_instrument", "Another instrument is expected here.", "/instrument/code", holds=True)]
     if instrument.version != occurrence.instrument_version:
@@ -200,25 +201,26 @@ def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
     return Receipt(case.named, outcome, case.digest, tx.now, signature, told)
 
 
-def _file(case: _Case, occurrence: Occurrence, instrument: Instrument, findings: list[Finding]) -> Taken:
+def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[Finding]) -> Taken:
     """Store, score, note: all in the act that will be committed before the receipt goes out."""
     tx, participant, submission = case.tx, case.participant, case.submission
     told = [finding.told() for finding in findings]
     row = _row(case, occurrence, instrument, told)
     scores = _scores(case, instrument)
-    tx.insert(Response, [row])
-    tx.insert(Score, scores)
     was_missed = occurrence.missed_at is not None
-    first = occurrences.fulfil(tx, participant, occurrence)
-    event = trail.record(tx, participant, "response.stored", "response", submission.id, digest=case.digest,
-                         occurrence=str(occurrence.id), findings=[finding.code for finding in findings])
-    trail.stream(tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores))
+    with tx.together():
+        tx.insert(Response, [row])
+        tx.insert(Score, scores)
+        first = occurrences.fulfil(tx, participant, occurrence)
+        event = trail.record(tx, participant, "response.stored", "response", submission.id, digest=case.digest,
+                             occurrence=str(occurrence.id), findings=[finding.code for finding in findings])
+        trail.stream(tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores))
     receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
     return Taken(receipt, late_for=occurrence if first and was_missed else None)
 
 
 def _row(
-    case: _Case, occurrence: Occurrence, instrument: Instrument, findings: list[dict[str, str]]
+    case: _Case, occurrence: Any, instrument: Instrument, findings: list[dict[str, str]]
 ) -> dict[str, Any]:
     tx, submission = case.tx, case.submission
     return {
@@ -249,7 +251,7 @@ def _scores(case: _Case, instrument: Instrument) -> list[dict[str, Any]]:
 
 
 def _streamed(
-    submission: Submission, occurrence: Occurrence, row: dict[str, Any], scores: list[dict[str, Any]]
+    submission: Submission, occurrence: Any, row: dict[str, Any], scores: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The response and its scores, as the feed tells them."""
     response = {

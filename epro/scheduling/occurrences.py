@@ -52,11 +52,14 @@ def differences(tx: Tx, participant: Participant, anchors: Mapping[str, date] | 
     for row in _rows(tx, participant, list(planned)):
         want = planned.pop(row.id, None)
         _compare(found, row, want, tx.now)
+    # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
     taken = {(row.assessment_id, row.local_day) for row in found.kept if row.visit_id is None}
+    for row, want in [pair for pair in found.moved if _doubles(pair[1], taken)]:
+        found.moved.remove((row, want))
+        if row.cancelled_at is None:
+            found.cancelled.append(row)
     for want in planned.values():
-        # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
-        passed = want.closes_at <= tx.now or (want.visit_id is None and (want.assessment_id, want.local_day) in taken)
-        (found.over if passed else found.new).append(want)
+        (found.over if want.closes_at <= tx.now or _doubles(want, taken) else found.new).append(want)
     return found
 
 
@@ -107,12 +110,14 @@ def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
     return len(rows)
 
 
-def fulfil(tx: Tx, participant: Participant, occurrence: Occurrence) -> bool:
-    """Note that an answer given in time has come. True the first time. A miss noted before stays a fact."""
+def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
+    """Note that an answer given in time has come (plain rows). True the first time. A miss before stays a fact."""
     if occurrence.fulfilled_at is not None:
         return False
     occurrence.fulfilled_at, occurrence.attention_at = tx.now, None
     occurrence.change_no = next_change(participant)
+    tx.write(Occurrence, occurrence.study_id, occurrence.id, fulfilled_at=occurrence.fulfilled_at,
+             attention_at=None, change_no=occurrence.change_no)
     return True
 
 
@@ -125,7 +130,7 @@ def look_again_at_all(tx: Tx, participant: Participant) -> None:
             row.change_no = next_change(participant)
 
 
-def next_change(participant: Participant) -> int:
+def next_change(participant: Any) -> int:
     """The next number of this participant's list of changes, under her lock: never repeats, never goes back."""
     participant.change_no += 1
     return participant.change_no
@@ -218,6 +223,10 @@ def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None,
         found.moved.append((row, want))
     else:
         found.kept.append(row)
+
+
+def _doubles(want: timeline.Planned, taken: set[tuple[str, date]]) -> bool:
+    return want.visit_id is None and (want.assessment_id, want.local_day) in taken
 
 
 def _settled(row: Occurrence) -> bool:

@@ -11,6 +11,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +35,15 @@ def claims(audience: str, now: datetime) -> dict[str, Any]:
 
 def read(token: str, key: str, audience: str, now: datetime) -> Mapping[str, Any]:
     """The claims of a valid access token. Raises BadToken."""
+    found = _verified(token, key, audience)
+    if found.get("type") != "access" or not isinstance(found["exp"], int) or found["exp"] <= now.timestamp():
+        raise BadToken("expired")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _verified(token: str, key: str, audience: str) -> Mapping[str, Any]:
+    """What the signature vouches for. A token that was good once is good text for ever; the hour is asked anew."""
     try:
         found: dict[str, Any] = jwt.decode(
             token, key, algorithms=[ALGORITHM], audience=audience, issuer=ISSUER,
@@ -41,9 +52,7 @@ def read(token: str, key: str, audience: str, now: datetime) -> Mapping[str, Any
         )
     except jwt.PyJWTError as fault:
         raise BadToken(type(fault).__name__) from None
-    if found.get("type") != "access" or not isinstance(found["exp"], int) or found["exp"] <= now.timestamp():
-        raise BadToken("expired")
-    return found
+    return MappingProxyType(found)
 
 
 def refresh_token(key: bytes, session_id: UUID, generation: int) -> str:

@@ -27,12 +27,16 @@ def burden(person: Random, day: Random, days_since_infusion: int | None) -> floa
     return _within(usual - gain * (1 - math.exp(-since / 12)) + day.gauss(0, 0.07))
 
 
-def answers(code: str, items: Sequence[Mapping[str, Any]], heavy: float, person: Random, day: Random) -> dict[str, Any]:
+def answers(
+    code: str, items: Sequence[Mapping[str, Any]], heavy: float, person: Random, day: Random
+) -> dict[str, Any]:
     """An answer for each item of an instrument as the phone has it: a code, None (skipped) or "NA"."""
     # Always drawn, for the items that do not offer it too: one person, one attitude to each item.
     applies = [person.random() >= NEVER_APPLIES for _ in items]
     return {
-        item["id"]: "NA" if item["not_applicable"] and not fits else _answer(code, item, heavy, day, len(items) > LONG)
+        item["id"]: "NA"
+        if item["not_applicable"] and not fits
+        else _answer(code, item, heavy, day, len(items) > LONG)
         for item, fits in zip(items, applies, strict=True)
     }
 

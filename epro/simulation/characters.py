@@ -103,10 +103,12 @@ class Round(Act):
     site: str
 
 
-def company(count: int, sites: Sequence[tuple[str, str]], first: date, last: date, seed: int) -> list[Character]:
-    """Who takes part: every kind once, then others; sites (id, zone) in turn; enrolled over the first quarter."""
+def company(
+    count: int, sites: Sequence[tuple[str, str]], first: date, last: date, seed: int
+) -> list[Character]:
+    """Who takes part: every kind once, then others; sites (id, zone) in turn; enrolled one after the other."""
     kinds = [*KINDS, *(OTHERS[n % len(OTHERS)] for n in range(max(0, count - len(KINDS))))][:count]
-    spread = (last - first).days // 4
+    spread = round((last - first).days * 0.4)
     people = []
     for number, kind in enumerate(kinds):
         site, home = sites[number % len(sites)]
@@ -133,7 +135,9 @@ def rounds(sites: Sequence[tuple[str, str]], first: date, until: datetime) -> li
     days = [first + timedelta(days=n) for n in range((until.date() - first).days + 1)]
     found = [
         Round(_at(day, time(9, 5), zone) + timedelta(minutes=17 * n), site)
-        for day in days if day.weekday() < 5 for n, (site, zone) in enumerate(sites)
+        for day in days
+        if day.weekday() < 5
+        for n, (site, zone) in enumerate(sites)
     ]
     return [act for act in found if act.at <= until - LATE_ROUNDS]
 
@@ -156,11 +160,11 @@ def _turns(who: Character) -> list[Act]:
 
 def _evenings(who: Character) -> Iterator[Look]:
     """One look a day, at her usual hour more or less, wherever she is."""
-    usual = who.dice("hour").uniform(19, 21.5)
+    usual = who.dice("hour").uniform(18.6, 20.6)
     for n in range((who.last - who.enrolled).days + 1):
         day = who.enrolled + timedelta(days=n)
         dice = who.dice("evening", day)
-        hour = min(23.5, max(18.5, dice.gauss(usual, 0.7)))
+        hour = min(23.5, max(18.4, dice.gauss(usual, 0.6)))
         at = _at(day, time(0), _zone(who, day)) + timedelta(seconds=round(hour * 3600))
         has_time = dice.random() < (0.4 if who.kind == "forgetful" else 0.7)
         if not _forgotten(who, day, dice):

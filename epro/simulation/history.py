@@ -1,7 +1,7 @@
 """Weeks of a study made by the real code on a moved clock: everybody acts through the doors, nobody waits.
 
-`History.play` takes everybody's acts in the order of time. Before each it lets the clockwork do what has fallen
-due since the last one, at the moments when it fell due.
+`agenda` puts everybody's acts in the order of time and `History.play` does them. Before each the clockwork does
+what has fallen due since the last one, at the moments when it fell due.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ SIMULATION = system("simulation")
 STRIKE = timedelta(seconds=10)  # the metronome's beat: nothing is looked at again sooner
 MINUTES = {"fatigue_diary": 1, "fss": 3, "facit_fatigue": 4}  # to fill it in; other instruments take seven
 RELAY_EVERY = timedelta(hours=1)
-OUTCOMES = (("reached", "phoned: she had forgotten"), ("reached", "phoned: she was out"),
-            ("not_reached", "no answer, tried twice"), ("no_action_needed", "known to be away"))
+Appointment = tuple[Act, Character]
+OUTCOMES = (
+    ("reached", "phoned: she had forgotten"),
+    ("reached", "phoned: she was out"),
+    ("not_reached", "no answer, tried twice"),
+    ("no_action_needed", "known to be away"),
+)
 
 
 @dataclass
@@ -60,52 +65,57 @@ class Clockwork:
 
 def next_due() -> datetime | None:
     """When the clockwork next has something to do, as far as the rows can tell; None when never."""
-    waiting = sa.and_(Message.begun_at.is_(None), Message.withheld_at.is_(None))
-    moments = (
-        sa.select(sa.func.min(Occurrence.attention_at)).where(Occurrence.attention_at.is_not(None)),
-        sa.select(sa.func.min(Participant.plan_at)).where(Participant.plan_at.is_not(None)),
-        sa.select(sa.func.min(Alert.escalate_at)).where(Alert.escalate_at.is_not(None)),
-        sa.select(sa.func.min(Message.due_at)).where(waiting),
-        sa.select(sa.func.min(Message.lease_until)).where(Message.lease_until.is_not(None)),
-    )
     with look(SIMULATION) as tx:
-        found = [tx.session.scalar(query) for query in moments]
+        found = tx.session.execute(DUE).one()
     return min((moment for moment in found if moment is not None), default=None)
+
+
+def _first(moment: Any, *conditions: Any) -> sa.ScalarSelect[datetime]:
+    return sa.select(sa.func.min(moment)).where(moment.is_not(None), *conditions).scalar_subquery()
+
+
+DUE = sa.select(
+    _first(Occurrence.attention_at),
+    _first(Participant.plan_at),
+    _first(Alert.escalate_at),
+    _first(Message.due_at, Message.begun_at.is_(None), Message.withheld_at.is_(None)),
+    _first(Message.lease_until),
+)
+
+
+def agenda(company: Sequence[Character], rounds: Sequence[Act], until: datetime) -> list[Appointment]:
+    """What everybody does up to `until`, in the order of time."""
+    lives = [[(act, who) for act in characters.life(who)] for who in company]
+    staff = [(act, company[0]) for act in rounds]  # a round is about everybody
+    return [(act, who) for act, who in merge(*lives, staff, key=lambda entry: entry[0].at) if act.at <= until]
 
 
 @dataclass
 class History:
-    """A study with its people. `nurses` are by site; `contacts` says how a participant can be reached."""
+    """A study with its people: who acts through which line. `nurses` are by site, the rest by number."""
 
     line: Line
     study: str
     nurses: Mapping[str, StaffMember]
     clockwork: Clockwork
-    company: Sequence[Character]
     phones: dict[int, Phone] = field(default_factory=dict)
     subjects: dict[int, str] = field(default_factory=dict)
     codes: dict[int, str] = field(default_factory=dict)
 
-    def play(self, rounds: Sequence[Act], until: datetime, progress: Callable[[int], None] = lambda done: None) -> int:
-        """Everything that happens up to `until`; returns how many acts there were."""
-        lives = [[(act, who) for act in characters.life(who)] for who in self.company]
-        staff = [(act, self.company[0]) for act in rounds]  # a round is about everybody
-        count = 0
-        for act, who in merge(*lives, staff, key=lambda entry: entry[0].at):
-            if act.at > until:
-                break
+    def play(
+        self, agenda: Sequence[Appointment], progress: Callable[[int], None] = lambda done: None
+    ) -> None:
+        """Everything on the agenda, each act at its instant."""
+        for act, who in agenda:
             self.clockwork.run_until(act.at)
             with clock.moved_to(act.at):
                 self._do(act, who)
-            count += 1
             progress(1)
-        self.clockwork.run_until(until)
-        return count
 
     def _do(self, act: Act, who: Character) -> None:
         match act:
             case characters.Round(site=site):
-                self._round(self.nurses[site].sign_in(), site)
+                self._round(self.nurses[site].sign_in(), who)
             case characters.Look(online=online, has_time=has_time):
                 self._look(who, act.at, online, has_time)
             case characters.Travel(zone=zone):
@@ -125,6 +135,7 @@ class History:
             case characters.SetInfusion():
                 assert who.infused is not None
                 nurse.set_anchor(subject, "infusion", who.infused.isoformat(), "infusion given today")
+                self._learn(who)  # she is at the site, and sees on her phone what follows
             case characters.Withdraw():
                 nurse.withdraw(subject, "moved to another city")
             case characters.ReplacePhone():
@@ -136,8 +147,12 @@ class History:
     def _enrol(self, who: Character) -> None:
         nurse = self.nurses[who.site].sign_in()
         made = nurse.enrol(
-            study=self.study, site=who.site, language=who.language, time_zone=who.home,
-            anchors={"enrolment": who.enrolled.isoformat()}, contact={"phone": f"+861390000{who.number + 1:04}"},
+            study=self.study,
+            site=who.site,
+            language=who.language,
+            time_zone=who.home,
+            anchors={"enrolment": who.enrolled.isoformat()},
+            contact={"phone": f"+861390000{who.number + 1:04}"},
         )
         self.subjects[who.number] = made["subject_id"]
         self.codes[who.number] = nurse.code_for(made["subject_id"])
@@ -150,7 +165,7 @@ class History:
     def _look(self, who: Character, at: datetime, online: bool, has_time: bool) -> None:
         phone = self.phones[who.number]
         if online:
-            phone.sync()
+            self._learn(who)
         there = at.astimezone(ZoneInfo(phone.time_zone))
         wanted = [o for o in phone.open_at(there) if has_time or o["visit"] is None]
         for occurrence, ended in _one_after_the_other(wanted, there):
@@ -161,6 +176,11 @@ class History:
         if online:
             phone.upload(at)
 
+    def _learn(self, who: Character) -> None:
+        phone = self.phones[who.number]
+        phone.refresh()  # hours have passed since she last had it in hand: the token has run out
+        phone.sync()
+
     def _filled(self, who: Character, phone: Phone, occurrence: Json, dice: Any) -> Json:
         instrument = occurrence["instrument"]
         definition = phone.definitions[(instrument["code"], instrument["version"])]
@@ -170,10 +190,10 @@ class History:
         attitude = who.dice("attitude", instrument["code"])
         return answering.answers(instrument["code"], definition["items"], heavy, attitude, dice)
 
-    def _round(self, nurse: StaffMember, site: str) -> None:
+    def _round(self, nurse: StaffMember, anybody: Character) -> None:
         """Whatever is new is taken in hand; what was in hand before is resolved, mostly."""
         for alert in nurse.worklist():
-            dice = self.company[0].dice("round", site, alert["id"], clock.now().date())
+            dice = anybody.dice("round", alert["id"], clock.now().date())
             if alert["acknowledged_at"] is None:
                 nurse.acknowledge(alert["id"], "I will call her")
             elif dice.random() < 0.8:

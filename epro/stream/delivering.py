@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -53,8 +54,8 @@ def _deliver_study(sink: Sink, study_id: str) -> int:
 
 
 def definitions() -> Definitions:
-    """Published instruments and protocols, as sinks ask for them."""
-    return Definitions(_instrument, _protocol)
+    """Published instruments and protocols, as sinks ask for them. They never change: each is looked up once."""
+    return Definitions(cache(_instrument), cache(_protocol))
 
 
 def _instrument(code: str, version: str) -> Instrument:

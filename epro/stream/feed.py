@@ -40,9 +40,11 @@ def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
     return [Entry(**row) for row in tx.session.execute(query).mappings()]
 
 
-def told(entry: Entry, *, blinded: bool) -> dict[str, Any]:
-    """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number."""
+def told(entry: Entry, *, blinded: bool, hidden: bool = False) -> dict[str, Any]:
+    """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number; one from whom
+    the study hides scores gets none at all.
+    """
     content = entry.content
-    if blinded and "scores" in content:
-        content["scores"] = [score for score in content["scores"] if not score["blinded"]]
+    if (blinded or hidden) and "scores" in content:
+        content["scores"] = [] if hidden else [score for score in content["scores"] if not score["blinded"]]
     return {"position": entry.position, **content}

@@ -52,14 +52,19 @@ def allow(actor: Actor, permission: str, study_id: str | None = None, site_id: s
 
 
 def studies_of(actor: Actor, permission: str) -> list[str]:
-    """The studies in which the actor holds this permission, in order."""
+    """The studies in which the actor holds this permission at all sites, in order."""
     allow(actor, permission)
-    return sorted({grant.study_id for grant in grants_for(actor, permission)})
+    return sorted({grant.study_id for grant in grants_for(actor, permission) if grant.site_id == "*"})
 
 
 def one_study(actor: Actor, permission: str, asked: str | None) -> str:
-    """The study meant: the one asked for, or the only one there is. Raises Conflict when it is unclear."""
+    """The study meant: the one asked for, or the only one there is. Raises Conflict when it is unclear.
+
+    What is asked for is the study as a whole: a grant at one site of it does not open it.
+    """
     held = studies_of(actor, permission)
+    if not held:
+        raise NotAllowed()
     if asked is not None:
         if asked not in held:
             raise NotFound()

@@ -154,6 +154,12 @@ def withdraw(tx: Tx, participant: Participant, reason: str) -> None:
     trail.record(tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason)
 
 
+def put_back(tx: Tx, participant: Any) -> None:
+    """Write what an act has moved on of a plain row: the head of her chain and the number of her changes."""
+    tx.write(Participant, participant.study_id, participant.subject_id, chain_seq=participant.chain_seq,
+             chain_mac=participant.chain_mac, change_no=participant.change_no)
+
+
 def reminder_hour(participant: Participant) -> time | None:
     """The hour at which she likes to be reminded, on her own clock."""
     hour = (participant.preferences or {}).get("reminder_hour")

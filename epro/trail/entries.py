@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,28 +45,53 @@ def link(key: bytes, prev: str, content: Mapping[str, Any]) -> tuple[str, str]:
     return body.decode(), keys.mac(key, body)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One row of a chain: the entry's bytes with their mac, and the copies of its content to search by."""
+
+    seq: int
+    body: str
+    mac: str
+    copies: Mapping[str, str | None] = field(default_factory=dict)
+
+
 def faults_of_chain(
-    key: bytes, study_id: str, chain: str, entries: Iterable[tuple[int, str, str]], head: tuple[int, str]
+    key: bytes, study_id: str, chain: str, entries: Iterable[Entry], head: tuple[int, str]
 ) -> list[Fault]:
-    """Every break of one chain: `entries` are (seq, body, mac) by seq, `head` the (seq, mac) it must end with."""
+    """Every break of one chain: `entries` by seq, `head` the (seq, mac) it must end with."""
     faults: list[Fault] = []
     prev, expected = START, 1
-    for seq, body, mac in entries:
-        if seq != expected:
-            faults.append(Fault(study_id, chain, expected, f"entry missing: the next one is #{seq}"))
-        faults += [Fault(study_id, chain, seq, what) for what in _faults_of_entry(key, chain, prev, seq, body, mac)]
-        prev, expected = mac, seq + 1
+    for entry in entries:
+        if entry.seq != expected:
+            faults.append(Fault(study_id, chain, expected, f"entry missing: the next one is #{entry.seq}"))
+        found = _faults_of_entry(key, study_id, chain, prev, entry)
+        faults += [Fault(study_id, chain, entry.seq, what) for what in found]
+        prev, expected = entry.mac, entry.seq + 1
     if (expected - 1, prev) != head:
-        faults.append(Fault(study_id, chain, expected, f"the chain should end with #{head[0]}: entries cut off or added"))
+        what = f"the chain should end with #{head[0]}: entries cut off or added"
+        faults.append(Fault(study_id, chain, expected, what))
     return faults
 
 
-def _faults_of_entry(key: bytes, chain: str, prev: str, seq: int, body: str, mac: str) -> Iterable[str]:
-    if not hmac.compare_digest(keys.mac(key, body.encode()), mac):
+def copies_of(content: Mapping[str, Any]) -> dict[str, str | None]:
+    """What the columns beside an entry's bytes must say."""
+    kind, _, subject = str(content["chain"]).partition("/")
+    return {
+        "id": content["id"], "at": content["at"], "actor": content["actor"], "action": content["action"],
+        "subject_id": subject if kind == "participant" else None,
+        "object_type": content["object"]["type"], "object_id": content["object"]["id"],
+    }
+
+
+def _faults_of_entry(key: bytes, study_id: str, chain: str, prev: str, entry: Entry) -> Iterable[str]:
+    if not hmac.compare_digest(keys.mac(key, entry.body.encode()).encode(), entry.mac.encode()):
         yield "the entry was changed: its mac does not fit"
         return
-    content = canonical.decode(body.encode())
-    if (content.get("chain"), content.get("seq")) != (chain, seq):
+    content = canonical.decode(entry.body.encode())
+    if (content["study"], content["chain"], content["seq"]) != (study_id, chain, entry.seq):
         yield "the entry stands in a place that is not its own"
-    if content.get("prev") != prev:
+    if content["prev"] != prev:
         yield "the entry does not follow the one before it: entries swapped or removed"
+    wrong = [name for name, value in copies_of(content).items() if entry.copies.get(name, value) != value]
+    if wrong:
+        yield f"a copy beside the entry was changed: {', '.join(wrong)}"

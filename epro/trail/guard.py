@@ -8,12 +8,15 @@ that it executes.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from epro.db import OWES, RECORDED, RecordingSession
+
+SAVEPOINTS = "epro.savepoints"  # what was owed and recorded when each began
 
 
 class SilentChange(TypeError):
@@ -53,10 +56,24 @@ def _settle(session: Session) -> None:
         raise SilentChange(f"a row of {owes} changed and nothing was written in the trail")
 
 
-@event.listens_for(RecordingSession, "after_rollback")
-def _forget(session: Session) -> None:
-    session.info.pop(OWES, None)
-    session.info.pop(RECORDED, None)
+@event.listens_for(RecordingSession, "after_transaction_create")
+def _note_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info.setdefault(SAVEPOINTS, WeakKeyDictionary())[transaction] = _account(session)
+
+
+@event.listens_for(RecordingSession, "after_soft_rollback")
+def _go_back(session: Session, transaction: SessionTransaction) -> None:
+    """What is undone neither owes nor pays: back to how it was when the savepoint, or the act, began."""
+    if transaction.nested:
+        session.info[OWES], session.info[RECORDED] = session.info[SAVEPOINTS][transaction]
+    elif transaction.parent is None:
+        session.info.pop(OWES, None)
+        session.info.pop(RECORDED, None)
+
+
+def _account(session: Session) -> tuple[str | None, bool]:
+    return session.info.get(OWES), session.info.get(RECORDED, False)
 
 
 def _changed(session: Session, row: Any) -> bool:

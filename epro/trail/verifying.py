@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from epro import canonical, db, keys
 from epro.trail import instant, key
-from epro.trail.entries import START, Fault, faults_of_chain
+from epro.trail.entries import START, Entry, Fault, faults_of_chain
 from epro.trail.models import ChainHead, Event
 from epro.tx import Tx
 
@@ -58,12 +58,13 @@ def faults(
     seen: dict[tuple[str, str], dict[int, str]] = {}
     marks = _marks(kept)
     rows = tx.session.execute(
-        sa.select(Event.study_id, Event.chain, Event.seq, Event.body, Event.mac)
+        sa.select(*Event.__table__.columns)
         .order_by(Event.study_id, Event.chain, Event.seq).execution_options(yield_per=1000)
     )
     for (study_id, chain), entries in groupby(rows, key=lambda row: (row.study_id, row.chain)):
-        there = [(row.seq, row.body, row.mac) for row in entries]
-        seen[(study_id, chain)] = {seq: mac for seq, _, mac in there if seq == marks.get((study_id, chain), (0,))[0]}
+        there = [_entry(row) for row in entries]
+        mark = marks.get((study_id, chain), (0,))[0]
+        seen[(study_id, chain)] = {entry.seq: entry.mac for entry in there if entry.seq == mark}
         yield from faults_of_chain(key(), study_id, chain, there, wanted.pop((study_id, chain), (0, START)))
         progress(len(there))
     for (study_id, chain), (seq, _) in wanted.items():
@@ -72,6 +73,13 @@ def faults(
     for (study_id, chain), (seq, mac) in marks.items():
         if seq and seen.get((study_id, chain), {}).get(seq) != mac:
             yield Fault(study_id, chain, seq, "the kept head saw another entry here: cut off, or history rewritten")
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(row.seq, row.body, row.mac, {
+        "id": str(row.id), "at": instant(row.at), "actor": row.actor, "action": row.action,
+        "subject_id": row.subject_id, "object_type": row.object_type, "object_id": row.object_id,
+    })
 
 
 def _marks(kept: dict[str, Any] | None) -> Heads:

@@ -6,23 +6,23 @@ the one after the restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from epro import clock, trail
+from epro import trail
 from epro.notifications import sending
 from epro.signin import sessions
 from epro.stream import feed
 from epro.stream.sinks import trial_db
 from epro.stream.sinks import trial_tables as tables
 from epro.stream.sinks.trial_rows import rows_of
+from epro.studies.models import Participant
 from epro.trail import guard
-from epro.trail.models import FeedEntry
-from epro.tx import begin
+from epro.trail.models import ChainHead, FeedEntry
+from epro.tx import begin, look, system
 
 
 def outbox_in_a_second_transaction() -> None:
@@ -41,9 +41,9 @@ def record_outside_the_act() -> None:
 
     def later(tx: Any, head: Any, *told: Any, **details: Any) -> Any:
         guard.recorded(tx.session)
-        key = sa.inspect(type(head)).primary_key_from_instance(head)
+        model, name = (Participant, head.subject_id) if hasattr(head, "subject_id") else (ChainHead, head.chain)
         tx.after_commit.append(lambda: _then(tx, lambda second: record(
-            second, second.get(type(head), *key, lock=True), *told, **details)))
+            second, second.get(model, head.study_id, name, lock=True), *told, **details)))
         return uuid4()
 
     trail.record = later
@@ -87,20 +87,10 @@ def refresh_that_cannot_be_repeated() -> None:
     sessions._is_lost_reply = lambda *given: False
 
 
-SABOTEURS: dict[str, tuple[str, Callable[[], None], str]] = {
-    found.__name__: (flow, found, seen)
-    for flow, found, seen in (
-        ("intake", outbox_in_a_second_transaction, "lost: feed entry"),
-        ("intake", record_outside_the_act, "lost: act in the trail"),
-        ("clockwork", outbox_in_a_second_transaction, "lost: miss in the feed"),
-        ("clockwork", accepted_before_the_call, "lost: alert"),
-        ("clockwork", reminder_begun_again, "doubled: reminder"),
-        ("sink", no_key_at_the_target, "doubled: row of responses in the trial database"),
-        ("sink", position_before_the_rows, "lost: row of responses in the trial database"),
-        ("joining", refresh_that_cannot_be_repeated, "locked out"),
-    )
-}
-"""By name: the flow it is put into, what puts it there, and how the fault that must be found begins."""
+SABOTEURS: dict[str, Callable[[], None]] = {act.__name__: act for act in (
+    outbox_in_a_second_transaction, record_outside_the_act, accepted_before_the_call, reminder_begun_again,
+    no_key_at_the_target, position_before_the_rows, refresh_that_cannot_be_repeated,
+)}
 
 
 def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, known: Any) -> int:
@@ -109,7 +99,7 @@ def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, k
     Writes what it finds and returns the new last number.
     """
     query = sa.select(FeedEntry).where(FeedEntry.study_id == study_id, FeedEntry.no > last).order_by(FeedEntry.no)
-    with begin(trial_reader) as tx:
+    with look(system("reader")) as tx:
         found = [feed.Entry(e.study_id, e.no, e.event_id, e.kind, e.body) for e in tx.all(query)]
     if found:
         with target.engine.begin() as connection:

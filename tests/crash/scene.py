@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epro import create_app, db
 from epro.notifications.senders import Outgoing, Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.recording import RecordingSender
@@ -32,7 +30,7 @@ class Scene:
 
     folder: Path
     cast: Cast
-    points: Points = field(default_factory=Points)
+    points: Points
 
     @property
     def state(self) -> dict[str, Any]:
@@ -69,17 +67,6 @@ class PostOffice(RecordingSender):
     def _take(self, message: Outgoing) -> str:
         self.scene.note(email=str(message.message_id))
         return super().send(message)
-
-
-@contextmanager
-def opened(folder: Path, points: Points | None = None) -> Iterator[Scene]:
-    """A scene in this folder, with the settings of the environment; closed in good order."""
-    app, own = create_app(os.environ), []
-    app.config["OPENED_BY_TEST"] = own
-    with app.app_context():
-        yield Scene(folder, Cast(app, {}), points or Points())
-        for engine in [*db.db.engines.values(), *own]:
-            engine.dispose()
 
 
 @contextmanager

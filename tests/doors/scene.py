@@ -102,6 +102,27 @@ class Stage:
             return str(side.phone.key)
         return str(self.sign_in(name).key)
 
+    def newcomer(self, **wanted: Any) -> Phone:
+        """One more phone at site 01, in the study since March 2nd; `active=False` leaves it without an activation."""
+        active = wanted.pop("active", True)
+        with self.cast.on("2026-03-02T10:00"):
+            noor = self.sign_in("noor")
+            made = noor.enrol(**{"study": STUDY, "site": "01", "language": "en", "time_zone": "Asia/Shanghai",
+                                 "anchors": {"enrolment": "2026-03-02"}, **wanted})
+            phone = Phone(self.cast.line, subject_id=made["subject_id"])
+            if active:
+                phone.activate(noor.code_for(phone.subject_id))
+                phone.sync()
+        if active:
+            with self.today():
+                phone.refresh()
+        return phone
+
+    def code_for(self, phone: Phone) -> str:
+        """A new activation code, made today."""
+        path = f"/v1/site/participants/{phone.subject_id}/activation-code"
+        return str(self.ask("noor", "POST", path, {}).get_json()["activation_code"])
+
     def send(self, method: str, path: str, key: str | None = None, body: Any = None, **more: Any) -> TestResponse:
         """One request at today's hour; the raw answer."""
         headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **more.pop("headers", {})}

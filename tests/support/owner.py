@@ -14,17 +14,23 @@ from epro import db
 
 
 @contextmanager
-def as_owner(environ: Mapping[str, str], *unguarded: str, where: str = "main") -> Iterator[sa.Connection]:
-    """A transaction of the owner, with the triggers of the `unguarded` tables out of the way; commits at the end.
+def as_owner(
+    environ: Mapping[str, str], *unguarded: str, where: str = "main", keep: bool = True
+) -> Iterator[sa.Connection]:
+    """A transaction of the owner, with the triggers of the `unguarded` tables out of the way.
 
-    `where` is main, contacts or trial.
+    `where` is main, contacts or trial. At the end everything done is kept, or undone if `keep` is False.
     """
     engine = sa.create_engine(_url(environ, where))
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # or taking a trigger away would not be undone
             for table in unguarded:
                 _unguard(connection, table)
             yield connection
+            if keep:
+                connection.commit()
     finally:
         engine.dispose()
 

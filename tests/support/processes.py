@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -50,7 +50,7 @@ def until(happened: Callable[[], Found], seconds: float = 15.0, what: str = "it"
     while not (found := happened()):
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not happen within {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return found
 
 
@@ -180,23 +180,23 @@ class Processes:
 
     def worker(self, *, wait: bool = True, **changed: str) -> Child:
         """`epro worker`; at work when this returns, unless not waited for."""
-        child = self.start("worker", EPRO, "worker", **changed)
+        child = self.epro("worker", **changed)
         return self.at_work(child) if wait else child
 
-    def command(self, *arguments: str, **changed: str) -> Child:
-        """`epro …`, to its end."""
-        child = self.start(arguments[0], EPRO, *arguments, **changed)
-        child.wait(60)
-        return child
+    def epro(self, *arguments: str, **changed: str) -> Child:
+        """`epro …`, whatever it is."""
+        return self.start(arguments[0], EPRO, *arguments, **changed)
 
-    @property
-    def python(self) -> str:
-        return sys.executable
+    def python(self, name: str, code: str, **changed: str) -> Child:
+        """`python -c`, where a process must be a little unlike the real one."""
+        return self.start(name, sys.executable, "-c", code, **changed)
 
-    def checks(self, study: str) -> dict[str, list[str]]:
-        """The commands of those who check: the trial database against the feed, and the trail against itself."""
-        return {"reconcile": [str(EPRO), "trialdb", "reconcile", "--study", study],
-                "verify": [str(EPRO), "trail", "verify"]}
+    def stop(self) -> list[str]:
+        """Ask all that run to end; the names of those that did not end well."""
+        asked = [child for child in self.children if child.runs]
+        for child in asked:
+            child.signal(signal.SIGTERM)
+        return [child.name for child in asked if child.wait() != 0]
 
     def answering(self, child: Child) -> Child:
         self._until(child, lambda: _answers(f"{child.address}/healthz"))
@@ -222,8 +222,3 @@ def _answers(address: str) -> bool:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def exit_codes(children: list[Child]) -> list[Any]:
-    """Wait for several at once."""
-    return [child.wait(60) for child in children]

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
 from epro import clock, db
 from epro.stream.feed import Entry
@@ -64,11 +65,12 @@ class TrialDatabase:
             self._make_tables()
             with self.engine.begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError) as fault:
+        except (OperationalError, InterfaceError, ProgrammingError) as fault:
+            self._ready = False  # another database may stand in its place when it is back, an empty one for instance
             raise SinkUnavailable(type(fault.orig).__name__) from None
 
     def _make_tables(self) -> None:
-        """Create what is missing, once per process; a second process doing the same is no fault."""
+        """Create what is missing, once as long as all goes well; a second process doing the same is no fault."""
         with self._guard:
             if self._ready:
                 return
@@ -82,15 +84,28 @@ class TrialDatabase:
 
 
 def _engine(url: str) -> sa.Engine:
-    made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, **_options(url))
+    made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, hide_parameters=True, **_options(url))
     db.prepare(made, None)
+    if made.dialect.name == "postgresql":
+        event.listen(made, "connect", _never_hang)
     return made
 
 
 def _options(url: str) -> dict[str, Any]:
-    if url.startswith("postgresql"):
-        return {"connect_args": {"connect_timeout": 3}, "pool_size": 4}
+    if url.startswith("postgres"):
+        return {"connect_args": {"connect_timeout": 3, "tcp_user_timeout": 10_000}, "pool_size": 4}
+    if url.startswith("sqlite"):
+        return {"poolclass": sa.NullPool}  # an open file stays open when it is moved away: look for it each time
     return {}
+
+
+def _never_hang(connection: Any, record: Any) -> None:
+    """A worker that waits for ever could not be told to stop."""
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'")
+        cursor.execute("SET statement_timeout = '60s'")
+    connection.autocommit = False
 
 
 def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -> int:
@@ -116,8 +131,12 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None
     if name in ("mysql", "mariadb"):
         connection.execute(mysql.insert(table).prefix_with("IGNORE"), rows)
         return
-    insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[name]
-    connection.execute(insert(table).on_conflict_do_nothing(), rows)
+    if name == "sqlite":
+        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+        return
+    names = list(rows[0])
+    given = postgresql.insert(table).from_select(names, db.records(table, names))
+    connection.execute(given.on_conflict_do_nothing(), {"rows": db.records_text(table, rows)})
 
 
 def _advance(connection: sa.Connection, study_id: str, position: int) -> None:
