@@ -1,4 +1,4 @@
-"""What the database itself must be like before a study may run on it.
+"""What the database itself and the senders must be like before a study may run on them.
 
 Asked once at the start in production. Every reason is named; nothing is started while there is one.
 """
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from epro import db, schema
 from epro.config import ConfigurationError
+from epro.notifications.senders import build
 from epro.questionnaires import catalogue
 from epro.scheduling import protocols
 from epro.studies.models import Study
@@ -31,6 +32,7 @@ def refuse_unsafe_database() -> None:
 
 
 def _reasons() -> Iterator[str]:
+    yield from (f"EPRO_{fault}" for fault in build.faults(db.settings()))
     if not schema.is_current(db.engine()):
         yield "the database is not at the newest schema: run `epro db upgrade`"
         return

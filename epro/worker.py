@@ -23,6 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 
 from epro import clock, db
+from epro.config import ConfigurationError
 from epro.notifications import alerts, attending, sending
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
@@ -67,12 +68,20 @@ def sinks_of(settings: dict[str, str | None]) -> list[Sink]:
     return [TrialDatabase(url, delivering.definitions())] if url else []
 
 
+def senders_of(settings: dict[str, str | None]) -> Senders:
+    """The senders that the settings name. Raises ConfigurationError naming what they lack."""
+    try:
+        return build(settings, clock.now)
+    except ValueError as fault:
+        raise ConfigurationError(f"epro worker does not start: {fault}") from None
+
+
 def run(app: Flask, stop: Event | None = None) -> None:
     """Work until told to stop (SIGTERM, SIGINT or `stop`)."""
     stop = stop or _stop_on_signals()
     settings = app.config["EPRO"]
     with app.app_context():
-        senders, sinks = build(settings, clock.now), sinks_of(settings)
+        senders, sinks = senders_of(settings), sinks_of(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         scheduler = BackgroundScheduler(timezone="UTC")
         every = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600,

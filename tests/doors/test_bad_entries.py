@@ -33,7 +33,7 @@ HELD: dict[str, tuple[dict[str, Any], list[tuple[str, str | None]]]] = {
     "an item with a slash": ({"answers": {"a/b~c": 1}}, [("unknown_item", "/answers/a~1b~0c")]),
     "code out of range": ({"answers": {"worst_fatigue": 11}}, [("out_of_range", "/answers/worst_fatigue")]),
     "a negative code": ({"answers": {"worst_fatigue": -1}}, [("out_of_range", "/answers/worst_fatigue")]),
-    "a huge code": ({"answers": {"worst_fatigue": 1e300}}, [("out_of_range", "/answers/worst_fatigue")]),
+    "a huge code": ({"answers": {"worst_fatigue": 2**53 - 1}}, [("out_of_range", "/answers/worst_fatigue")]),
     "bool as code": ({"answers": {"worst_fatigue": True}}, [("wrong_type", "/answers/worst_fatigue")]),
     "text as code": ({"answers": {"worst_fatigue": "3"}}, [("wrong_type", "/answers/worst_fatigue")]),
     "half a code": ({"answers": {"worst_fatigue": 2.5}}, [("wrong_type", "/answers/worst_fatigue")]),
@@ -110,7 +110,7 @@ def test_what_cannot_be_filed_is_kept_whole(stage, name):
     bad = entry(stage.ada.phone, **changes)
     receipt = between_two_good_ones(stage, bad)
     assert receipt["outcome"] == "held"
-    assert [(found["code"], found.get("pointer")) for found in receipt["findings"]] == findings
+    assert [(found["code"], found.get("pointer")) for found in holding(receipt)] == findings
     kept_whole(stage, bad, receipt)
 
 
@@ -176,7 +176,7 @@ def test_a_clock_that_is_years_off(stage, completed_at, sent_at, outcome, codes)
 
 @pytest.mark.parametrize(("completed_at", "sent_at"), [
     ("1970-01-01T00:00:00+00:00", "9000-12-31T23:59:59+00:00"), ("9000-12-31T23:59:59+00:00", "1970-01-01T00:00:00+00:00"),
-    ("3000-01-01T00:00:00+00:00", "8999-01-01T00:00:00+00:00"), ("9999-12-31T23:59:59+00:00", None),
+    ("3000-01-01T00:00:00+00:00", "2999-12-31T00:00:00+00:00"), ("9999-12-31T23:59:59+00:00", None),
     ("2026-03-03T20:01:00+08:00", "9000-01-01T00:00:00+00:00"), ("2026-03-03T20:01:00+08:00", "0001-01-01T00:00:00+00:00"),
     ("2026-03-03T20:01:00+23:59", "2026-03-04T10:00:00-23:59"),
 ])
@@ -239,7 +239,7 @@ def test_an_id_that_another_participant_used_is_held_and_reveals_nothing(stage, 
 def test_an_answer_for_another_participants_occurrence_is_held(stage):
     sent = entry(stage.ada.phone, occurrence_id=str(stage.cara.occurrence))
     receipt = between_two_good_ones(stage, sent)
-    assert [found["code"] for found in receipt["findings"]] == ["unknown_occurrence"]
+    assert [found["code"] for found in holding(receipt)] == ["unknown_occurrence"]
     kept_whole(stage, sent, receipt)
 
 
@@ -247,14 +247,14 @@ def test_an_answer_to_what_was_cancelled_is_held(stage):
     """The anchor was moved while she was offline: tomorrow's diary is not asked for any more."""
     phone = stage.newcomer()
     path = f"/v1/site/participants/{phone.subject_id}/anchors"
-    stage.ask("noor", "POST", path, {"anchor": "enrolment", "date": "2026-03-20", "reason": "screening moved"})
+    stage.ask("noor", "POST", path, {"anchor": "enrolment", "date": "2026-06-01", "reason": "screening moved"})
     diary = next(o for o in phone.known.values() if o["local_day"] == "2026-03-05")
     sent = entry(phone, occurrence_id=diary["id"], completed_at="2026-03-05T20:00:00+08:00", started_at=...)
     with clock.moved_to(at("2026-03-05T21:00")):
         phone.refresh()
         phone.unsent = [sent]
         (receipt,) = phone.upload(at("2026-03-05T21:00"))
-    assert [found["code"] for found in receipt["findings"]] == ["occurrence_cancelled"]
+    assert [found["code"] for found in holding(receipt)] == ["occurrence_cancelled"]
     kept_whole(stage, sent, receipt, subject_id=phone.subject_id)
 
 
@@ -364,6 +364,11 @@ def between_two_good_ones(stage: Stage, sent: Any) -> dict[str, Any]:
     before, receipt, after = answer.get_json()["receipts"]
     assert [before["outcome"], after["outcome"]] == ["stored", "stored"]
     return dict(receipt)
+
+
+def holding(receipt: dict[str, Any]) -> list[dict[str, Any]]:
+    """The findings that keep an entry from being filed, without the mere remarks on its time."""
+    return [found for found in receipt["findings"] if found["code"] not in ("late_sync", "started_after_completion")]
 
 
 def kept_whole(stage: Stage, sent: Any, receipt: dict[str, Any], subject_id: str | None = None, who: str = "noor") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -86,8 +86,8 @@ class TrialDatabase:
 def _engine(url: str) -> sa.Engine:
     made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, hide_parameters=True, **_options(url))
     db.prepare(made, None)
-    if made.dialect.name == "postgresql":
-        event.listen(made, "connect", _never_hang)
+    if made.dialect.name in NEVER_HANG:
+        event.listen(made, "connect", _never_hang(NEVER_HANG[made.dialect.name]))
     return made
 
 
@@ -99,13 +99,21 @@ def _options(url: str) -> dict[str, Any]:
     return {}
 
 
-def _never_hang(connection: Any, record: Any) -> None:
-    """A worker that waits for ever could not be told to stop."""
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '5s'")
-        cursor.execute("SET statement_timeout = '60s'")
-    connection.autocommit = False
+# A worker that waits long for the trial database could not be told to stop meanwhile.
+NEVER_HANG = {
+    "postgresql": ("SET lock_timeout = '5s'", "SET statement_timeout = '60s'", "COMMIT"),
+    "sqlite": ("PRAGMA busy_timeout=5000",),
+}
+
+
+def _never_hang(statements: Sequence[str]) -> Callable[[Any, Any], None]:
+    def limit(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+
+    return limit
 
 
 def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -> int:

@@ -1,0 +1,158 @@
+"""Sessions: a refresh token is spent once, a lost reply locks nobody out, and a stolen one ends the family.
+
+Requirements G32, G34; threats S13, S21.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from epro import clock
+from epro.simulation.people import Phone
+from tests.cast import PASSWORD, at
+from tests.doors.scene import TODAY, Stage, hire
+from tests.doors.test_activation import at_once
+
+
+@pytest.fixture
+def phone(stage) -> Phone:
+    return stage.newcomer()
+
+
+def refresh(stage: Stage, token: str, installation: str | None = None, later: timedelta = timedelta(),
+            door: str = "phone") -> Any:
+    body = {"refresh_token": token, **({"installation_id": installation} if installation else {})}
+    with clock.moved_to(at(TODAY) + later):
+        return stage.client.post(f"/v1/{door}/token", json=body)
+
+
+def opens(stage: Stage, key: str, later: timedelta = timedelta(), path: str = "/v1/phone/me") -> bool:
+    with clock.moved_to(at(TODAY) + later):
+        return stage.client.get(path, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_a_refresh_gives_a_new_pair(stage, phone):
+    told = refresh(stage, phone.refresh_token).get_json()
+    assert set(told) == {"access_token", "refresh_token", "expires_in", "token_type"}
+    assert told["refresh_token"] != phone.refresh_token and told["access_token"] != phone.key
+    assert (told["expires_in"], told["token_type"]) == (900, "Bearer")
+    assert opens(stage, told["access_token"])
+
+
+@pytest.mark.parametrize("later", [timedelta(), timedelta(minutes=1), timedelta(days=300)])
+def test_a_lost_reply_gives_the_same_successor_to_the_same_installation(stage, phone, later):
+    first = refresh(stage, phone.refresh_token, phone.installation_id).get_json()
+    again = refresh(stage, phone.refresh_token, phone.installation_id, later).get_json()
+    assert again["refresh_token"] == first["refresh_token"]
+    assert opens(stage, again["access_token"], later)
+
+
+def test_within_two_minutes_the_same_successor_goes_to_whoever_asks(stage, phone):
+    first = refresh(stage, phone.refresh_token).get_json()
+    assert refresh(stage, phone.refresh_token, later=timedelta(minutes=2)).get_json()["refresh_token"] == (
+        first["refresh_token"])
+
+
+@pytest.mark.parametrize("installation", [None, "another installation"])
+def test_later_a_spent_token_without_its_installation_ends_the_family(stage, phone, installation):
+    first = refresh(stage, phone.refresh_token).get_json()
+    later = timedelta(minutes=2, seconds=1)
+    answer = refresh(stage, phone.refresh_token, installation, later)
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
+    assert not opens(stage, first["access_token"], later)
+    assert refresh(stage, first["refresh_token"], phone.installation_id, later).status_code == 401
+
+
+def test_a_superseded_token_ends_the_family_at_once_for_access_tokens_too(stage, phone):
+    """Two generations back: somebody else has a copy, whoever it is that asks."""
+    tokens, keys = [phone.refresh_token], [phone.key]
+    for _ in range(2):
+        told = refresh(stage, tokens[-1], phone.installation_id).get_json()
+        tokens.append(told["refresh_token"])
+        keys.append(told["access_token"])
+    assert all(opens(stage, key) for key in keys)
+    answer = refresh(stage, tokens[0], phone.installation_id)
+    assert answer.status_code == 401
+    assert not any(opens(stage, key) for key in keys)
+    assert all(refresh(stage, token, phone.installation_id).status_code == 401 for token in tokens)
+
+
+def test_the_end_of_one_family_is_not_that_of_another(stage, phone):
+    other = stage.newcomer()
+    told = [refresh(stage, phone.refresh_token).get_json()]
+    told.append(refresh(stage, told[0]["refresh_token"]).get_json())
+    assert refresh(stage, phone.refresh_token).status_code == 401
+    assert opens(stage, other.key)
+    assert refresh(stage, other.refresh_token).status_code == 200
+
+
+def test_a_made_up_token_of_a_running_session_does_not_end_it(stage, phone):
+    """Who knows the session's id only must not be able to log a patient out (S21)."""
+    session, _, secret = phone.refresh_token.partition(".")
+    for made_up in (f"{session}.{secret[:-2]}AA", f"{session}.", session, f"{session}.{secret}x", f"x{session}.{secret}"):
+        assert refresh(stage, made_up, phone.installation_id).status_code == 401
+    assert opens(stage, phone.key)
+    assert refresh(stage, phone.refresh_token).status_code == 200
+
+
+def test_a_token_of_a_logged_out_session_simply_fails(stage, phone):
+    with stage.today():
+        phone.must("POST", "/v1/phone/logout", {})
+    assert refresh(stage, phone.refresh_token, phone.installation_id).status_code == 401
+    assert not opens(stage, phone.key)
+
+
+def test_a_refresh_token_opens_only_its_own_door(stage, phone):
+    with stage.today():
+        staff = stage.client.post("/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}).get_json()
+    assert refresh(stage, phone.refresh_token, door="staff").status_code == 401
+    assert refresh(stage, staff["refresh_token"], door="phone").status_code == 401
+    assert opens(stage, phone.key) and opens(stage, staff["access_token"], path="/v1/staff/me")
+    assert refresh(stage, staff["refresh_token"], door="staff").status_code == 200
+
+
+def test_a_session_of_the_staff_ends_after_twelve_hours_however_often_it_is_refreshed(stage):
+    with stage.today():
+        told = stage.client.post("/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}).get_json()
+    for hour in range(1, 12):
+        told = refresh(stage, told["refresh_token"], later=timedelta(hours=hour), door="staff").get_json()
+    assert opens(stage, told["access_token"], timedelta(hours=11, minutes=14), "/v1/staff/me")
+    assert refresh(stage, told["refresh_token"], later=timedelta(hours=12), door="staff").status_code == 401
+
+
+def test_parallel_refreshes_have_one_winner_and_give_the_same_token(stage, phone):
+    answers = at_once(stage, lambda _: refresh(stage, phone.refresh_token, phone.installation_id))
+    assert {answer.status_code for answer in answers} == {200}
+    told = [answer.get_json() for answer in answers]
+    assert len({one["refresh_token"] for one in told}) == 1
+    assert all(opens(stage, one["access_token"]) for one in told)
+    assert refresh(stage, told[0]["refresh_token"]).get_json()["refresh_token"] != told[0]["refresh_token"]
+
+
+def test_a_phone_may_lose_every_other_reply_for_a_month(stage, phone):
+    """Each token is asked for twice, days apart: she is never logged out."""
+    token = phone.refresh_token
+    for day in range(0, 30, 3):
+        lost = refresh(stage, token, phone.installation_id, timedelta(days=day)).get_json()
+        again = refresh(stage, token, phone.installation_id, timedelta(days=day + 2)).get_json()
+        assert lost["refresh_token"] == again["refresh_token"]
+        token = again["refresh_token"]
+    assert opens(stage, again["access_token"], timedelta(days=29))
+
+
+def test_wrong_log_ins_make_an_account_wait_and_say_nothing(stage):
+    with stage.today():
+        hire("ward")
+    asked = {"email": "ward@example.org", "password": PASSWORD}
+    with stage.today():
+        wrong = [stage.client.post("/v1/staff/login", json={**asked, "password": "a wrong password"}) for _ in range(6)]
+        locked = stage.client.post("/v1/staff/login", json=asked)
+        nobody = stage.client.post("/v1/staff/login", json={**asked, "email": "nobody@example.org"})
+        no_address = stage.client.post("/v1/staff/login", json={**asked, "email": "no address"})
+    assert len({(answer.status_code, answer.data) for answer in (*wrong, locked, nobody, no_address)}) == 1
+    assert locked.get_json()["code"] == "sign_in_refused"
+    with stage.today(minutes=16):
+        assert stage.client.post("/v1/staff/login", json=asked).status_code == 200
