@@ -90,12 +90,12 @@ def _manners(app: Flask, settings: Mapping[str, str | None]) -> None:
 
     @app.after_request
     def ends(response: Response) -> Response:
-        response.headers.setdefault("X-Request-Id", g.get("request_id", ""))
+        response.headers.setdefault("X-Request-Id", g.setdefault("request_id", uuid4().hex))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         response.headers.setdefault("Vary", "Authorization")
-        if not request.path.startswith("/docs"):
+        if response.status_code >= 400 or not request.path.startswith("/docs"):
             response.headers.setdefault("Cache-Control", "no-store")
         if (settings["PUBLIC_URL"] or "").startswith("https://"):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -216,23 +215,6 @@ def insert_missing(session: Session, model: type) -> Any:
     """An INSERT of the session's own dialect, one that knows `on_conflict_do_nothing` and `_update`."""
     dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     return dialects[session.get_bind().dialect.name](model)
-
-
-def records(table: sa.Table, names: Sequence[str]) -> sa.Select[Any]:
-    """Rows given as one JSON text (`:rows`), on PostgreSQL, which unpacks a list quicker than a driver binds a
-    hundred values."""
-    columns: list[Any] = [sa.column(name, table.c[name].type) for name in names]
-    given = sa.cast(sa.bindparam("rows", type_=sa.Text()), sa.JSON())
-    unpacked = sa.func.json_to_recordset(given).table_valued(*columns, name="record")
-    return sa.select(*unpacked.render_derived(with_types=True).c)
-
-
-def records_text(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as `records` takes them."""
-    inner = {name for name in rows[0] if isinstance(table.c[name].type, Json)}
-    if inner:
-        rows = [{**row, **{name: json_text(row[name]) for name in inner}} for row in rows]
-    return orjson.dumps(rows).decode()
 
 
 def remembered() -> dict[Any, Any]:

@@ -10,6 +10,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
+def places(error: BaseException) -> str:
+    """Where an error came from, innermost first: files, lines, functions. Its own words stay out of every log:
+    a database repeats whole rows in them, a sender the number it could not reach.
+    """
+    trace, found = error.__traceback__, []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        found.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return " < ".join(reversed(found[-6:]))
+
+
 class EproError(Exception):
     """The request cannot be carried out."""
 

@@ -27,6 +27,9 @@ def refuse_unsafe_database() -> None:
         reasons = list(_reasons())
     except SQLAlchemyError as fault:
         reasons = [f"the database does not answer ({type(fault).__name__})"]
+    finally:  # a server that loads the application first and forks then must not share a connection
+        for engine in db.db.engines.values():
+            engine.dispose()
     if reasons:
         raise ConfigurationError("epro does not start:\n" + "\n".join(f"  - {reason}" for reason in reasons))
 

@@ -6,20 +6,19 @@ Nothing below a door reads a clock or asks who is there: both ride in the Tx.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from epro import clock, db
+from epro import clock, db, statements
+from epro.statements import Write
 
 Row = TypeVar("Row")
 
@@ -69,7 +68,7 @@ class Tx:
     session: Session
     now: datetime
     actor: Actor
-    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    _waiting: list[Write] | None = None
 
     def add(self, row: Row) -> Row:
         self.session.add(row)
@@ -93,51 +92,54 @@ class Tx:
         """Many plain rows in one statement, past the ORM: a third of the time where answers come in."""
         if not rows:
             return
-        table: sa.Table = model.__table__  # type: ignore[attr-defined]
+        table = _table(model)
         if table.info.get("audited"):
             self.session.info[db.OWES] = table.name
-        connection = self.session.connection()
-        if len(rows) > 1 and connection.dialect.name == "postgresql":
-            connection.execute(_insert_records(table, tuple(rows[0])), {"rows": db.records_text(table, rows)})
-        else:
-            connection.execute(sa.insert(table).inline(), list(rows))
+        self._send(Write(table, tuple(rows[0]), rows))
 
     def plain(self, model: type, *key: Any, lock: bool = False) -> Any | None:
         """The row as a plain object that nobody tracks, for where answers come in; `write` puts values back."""
-        row = self.session.connection().execute(_select_by_key(model, lock), _bound_key(model, key)).first()
+        table = _table(model)
+        row = self.session.connection().execute(
+            statements.select_by_key(table, lock), statements.bound_key(table, key)
+        ).first()
         return None if row is None else SimpleNamespace(**row._mapping)
 
     def write(self, model: type, *key: Any, **values: Any) -> None:
         """Put values into the row of this key, past the ORM."""
-        info = model.__table__.info  # type: ignore[attr-defined]
-        if info.get("audited") and not values.keys() <= info.get("unaudited", set()):
-            self.session.info[db.OWES] = model.__table__.name  # type: ignore[attr-defined]
-        statement = _update_by_key(model, tuple(values))
-        self.session.connection().execute(statement, {**_bound_key(model, key), **values})
+        table = _table(model)
+        if table.info.get("audited") and not values.keys() <= table.info.get("unaudited", set()):
+            self.session.info[db.OWES] = table.name
+        self._send(Write(table, tuple(values), [values], key))
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is written within the block goes to PostgreSQL in one go, not waiting for each answer.
+        """What is inserted and written within the block goes out at its end: on PostgreSQL as one statement.
 
-        A fault shows at the end of the block, as the same exception as without it.
+        Nothing may be read within that was written within, and no row written twice.
         """
+        self._waiting = []
+        yield
+        waiting, self._waiting = self._waiting, None
         connection = self.session.connection()
         if connection.dialect.name != "postgresql":
-            yield
+            for write in waiting:
+                self._send(write)
             return
-        driver: Any = connection.connection.driver_connection
-        try:
-            with driver.pipeline():
-                yield
-        except psycopg.Error as fault:
-            raise sa.exc.DBAPIError.instance(None, None, fault, psycopg.Error) from None
+        bound = {name: value for number, write in enumerate(waiting) for name, value in write.bound(number).items()}
+        connection.execute(statements.together(tuple(write.shape for write in waiting)), bound)
 
-    def set_once(self, model: type, *conditions: Any, **facts: Any) -> bool:
-        """Write facts that are still blank on the row that `conditions` name. True if this call wrote them."""
-        blank = [getattr(model, name).is_(None) for name in facts]
-        statement = sa.update(model).where(*conditions, *blank).values(**facts)
-        done = self.session.execute(statement, execution_options={"synchronize_session": "fetch"})
-        return done.rowcount == 1  # type: ignore[attr-defined]
+    def _send(self, write: Write) -> None:
+        if self._waiting is not None:
+            self._waiting.append(write)
+            return
+        connection = self.session.connection()
+        if write.key:
+            connection.execute(statements.update_by_key(write.table, write.names), write.bound(0))
+        elif len(write.rows) > 1 and connection.dialect.name == "postgresql":
+            connection.execute(statements.insert_records(write.table, write.names), write.bound(0))
+        else:
+            connection.execute(statements.insert(write.table), list(write.rows))
 
 
 @contextmanager
@@ -148,8 +150,6 @@ def begin(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
         set_reach(session, actor)
         yield tx
         session.commit()
-    for action in tx.after_commit:
-        action()
 
 
 @contextmanager
@@ -161,29 +161,9 @@ def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
         yield tx  # closing rolls back, and leaves what was read readable
 
 
-@lru_cache(maxsize=64)
-def _insert_records(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
-    return sa.insert(table).from_select(list(names), db.records(table, names)).inline()
-
-
-@lru_cache(maxsize=64)
-def _select_by_key(model: Any, lock: bool) -> sa.Select[Any]:
-    statement = sa.select(*model.__table__.columns).where(*_is_key(model))
-    return statement.with_for_update() if lock else statement
-
-
-@lru_cache(maxsize=64)
-def _update_by_key(model: Any, names: tuple[str, ...]) -> sa.Update:
+def _table(model: Any) -> sa.Table:
     table: sa.Table = model.__table__
-    return sa.update(table).where(*_is_key(model)).values({name: sa.bindparam(name) for name in names})
-
-
-def _is_key(model: Any) -> list[sa.ColumnElement[bool]]:
-    return [column == sa.bindparam(f"key_{column.name}") for column in model.__table__.primary_key]
-
-
-def _bound_key(model: Any, key: tuple[Any, ...]) -> dict[str, Any]:
-    return {f"key_{column.name}": value for column, value in zip(model.__table__.primary_key, key, strict=True)}
+    return table
 
 
 def glance(model: type, *key: Any) -> Any | None:
@@ -192,7 +172,8 @@ def glance(model: type, *key: Any) -> Any | None:
     alone = made.dialect.name == "postgresql"
     engine = made.execution_options(isolation_level="AUTOCOMMIT") if alone else db.reading(made)
     with engine.connect() as connection:
-        return connection.execute(_select_by_key(model, False), _bound_key(model, key)).first()
+        table = _table(model)
+        return connection.execute(statements.select_by_key(table, False), statements.bound_key(table, key)).first()
 
 
 _SET_REACH = sa.text(

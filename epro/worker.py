@@ -24,6 +24,7 @@ from flask import Flask
 
 from epro import clock, db
 from epro.config import ConfigurationError
+from epro.errors import places
 from epro.notifications import alerts, attending, sending
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
@@ -133,8 +134,8 @@ def _in(app: Flask, step: Callable[[], Any]) -> Callable[[], None]:
             except sa.exc.OperationalError as fault:
                 log.error("database away", extra={"action": "database.away", "fault": type(fault.orig).__name__})
             except Exception as fault:
-                log.error("strike failed", extra={"action": "worker.strike_failed", "fault": type(fault).__name__},
-                          exc_info=fault)
+                log.error("strike failed: %s at %s", type(fault).__name__, places(fault),
+                          extra={"action": "worker.strike_failed", "fault": type(fault).__name__})
 
     return strike
 
@@ -161,7 +162,8 @@ def _listen_once(strike: Callable[[], None], stop: Event) -> None:
             for _ in connection.notifies(timeout=0.5, stop_after=1):
                 strike()
                 time.sleep(SELDOM)
-                strike()
+                if not stop.is_set():
+                    strike()
 
 
 def _stop_on_signals() -> Event:

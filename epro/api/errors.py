@@ -10,7 +10,9 @@ from flask import Flask, Response, g, request
 from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
-from epro.errors import EproError, Unavailable
+from epro.api.door import limiter
+from epro.errors import EproError, Unavailable, places
+from epro.signin import rates
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ def _of_http(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
+    if status == 429 and limiter.current_limit is not None:
+        response.headers["Retry-After"] = str(rates.seconds_until(limiter.current_limit.reset_at))
     return response
 
 
@@ -69,18 +73,9 @@ def _database_away(error: Exception) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     # The traceback goes to the log without values: what was asked may hold answers.
-    log.error("unforeseen %s at %s", type(error).__name__, " < ".join(reversed(_where(error))), extra={
+    log.error("unforeseen %s at %s", type(error).__name__, places(error), extra={
         "action": "request.failed", "request_id": g.get("request_id"), "route": str(request.url_rule),
         "fault": type(error).__name__,
     })
     return problem(500, "internal_error", "Something went wrong here; it has been noted.",
                    request_id=g.get("request_id"))
-
-
-def _where(error: Exception) -> list[str]:
-    trace, places = error.__traceback__, []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return places[-6:]

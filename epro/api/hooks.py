@@ -29,10 +29,10 @@ def _signed() -> Actor:
 
 
 hooks = Door("hooks", "/hooks", "Call-backs of message providers", _signed)
+limiter.limit("600/minute", deduct_when=failed)(hooks)  # of the door, so that it also counts whom the lock refuses
 
 
 @hooks.post("/twilio/status")
-@limiter.limit("600/minute", deduct_when=failed)
 @hooks.response(204)
 def twilio_status() -> None:
     """What became of a message. Late, doubled and disordered calls do no harm; unknown ones are passed over."""
@@ -48,7 +48,6 @@ def twilio_status() -> None:
 
 
 @hooks.post("/twilio/inbound")
-@limiter.limit("600/minute", deduct_when=failed)
 def twilio_inbound() -> Response:
     """A text message from somebody: STOP and START are obeyed; nothing is answered."""
     try:

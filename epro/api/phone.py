@@ -297,9 +297,8 @@ def _act_on(entry: Any, batch_sent_at: Any, *, id_in_use: bool = False) -> Recei
     with begin(actor()) as tx:
         participant = may_upload(tx, actor())
         taken = receiving.receive(tx, participant, entry, batch_sent_at, id_in_use=id_in_use)
-        if taken.late_for is not None:
-            alerts.clear(tx, participant, taken.late_for)
-        participants.put_back(tx, participant)
+        if taken.late_for is not None and alerts.clear(tx, participant, taken.late_for):
+            participants.put_back(tx, participant)
     return taken.receipt
 
 

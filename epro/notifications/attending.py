@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from epro import trail
+from epro.errors import places
 from epro.notifications import alerts, messages
 from epro.scheduling import attention, occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -55,7 +56,7 @@ def _attend_or_put_off(tx: Tx, participant: Participant, study_id: str, occurren
     except DBAPIError:
         raise
     except Exception as fault:
-        log.error("occurrence put off", exc_info=fault, extra={
+        log.error("occurrence put off: %s at %s", type(fault).__name__, places(fault), extra={
             "action": "occurrence.put_off", "occurrence": str(occurrence_id)})
         tx.session.refresh(participant)
         tx.session.execute(

@@ -23,6 +23,7 @@ from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, Submission, clock_findings, read
 from epro.scheduling import occurrences
 from epro.scheduling.models import Occurrence
+from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
 
@@ -76,7 +77,7 @@ class _Case:
 def receive(
     tx: Tx, participant: Any, entry: Any, sent_at: datetime | None, *, id_in_use: bool = False
 ) -> Taken:
-    """Take in one entry of a batch. The participant is a plain row, locked and put back by the caller.
+    """Take in one entry of a batch. The participant is a plain row, locked by the caller.
 
     `sent_at` is the phone's clock when it sent the batch: the difference to ours corrects its account of time.
     `id_in_use`: the id is known to be another participant's, whose row cannot be seen from here.
@@ -198,6 +199,7 @@ def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
         "id": str(aside_id), "response_id": case.named, "digest": case.digest, "findings": told,
         "received_at": trail.instant(tx.now),
     }})
+    participants.put_back(tx, participant)
     return Receipt(case.named, outcome, case.digest, tx.now, signature, told)
 
 
@@ -215,6 +217,7 @@ def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[F
         event = trail.record(tx, participant, "response.stored", "response", submission.id, digest=case.digest,
                              occurrence=str(occurrence.id), findings=[finding.code for finding in findings])
         trail.stream(tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores))
+        participants.put_back(tx, participant)
     receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
     return Taken(receipt, late_for=occurrence if first and was_missed else None)
 

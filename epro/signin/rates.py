@@ -15,6 +15,11 @@ from epro import clock, db
 from epro.signin.models import RateCount
 
 
+def seconds_until(reset_at: float) -> int:
+    """How long to wait for a window that ends at `reset_at` by the library's reckoning; at least a second."""
+    return max(1, int(reset_at - time.time()))
+
+
 class DatabaseStorage(Storage):
     """Fixed windows kept in `rate_counts` of the application at hand."""
 

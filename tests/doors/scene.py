@@ -128,7 +128,7 @@ class Stage:
         headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **more.pop("headers", {})}
         sent = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
         with self.today():
-            return self.client.open(path, method=method, headers=headers, **sent, **more)
+            return self.client.open(path, method=method, headers=headers, buffered=True, **sent, **more)
 
     def ask(self, name: str, method: str, path: str, body: Any = None) -> TestResponse:
         """The same, as somebody of the cast."""

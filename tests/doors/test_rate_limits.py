@@ -35,7 +35,7 @@ class Try:
 TRIES = [
     Try("/v1/phone/activate", 10, 401, {"activation_code": "00000-00000-00000", "device": {"installation_id": "i"}}),
     Try("/v1/phone/token", 60, 401, {"refresh_token": "none of ours"}),
-    Try("/v1/staff/login", 20, 401, {"email": "noor@example.org", "password": "a guess of somebody else"}),
+    Try("/v1/staff/login", 20, 401, {"email": "nobody@example.org", "password": "a guess"}),
     Try("/v1/staff/token", 60, 401, {"refresh_token": "none of ours"}),
     Try("/hooks/twilio/status", 600, 403),
     Try("/hooks/twilio/inbound", 600, 403),
@@ -73,7 +73,7 @@ def test_after_too_many_refusals_the_address_waits(stage, two_servers, tried):
 
 
 def test_the_wait_ends_with_the_minute(stage, two_servers):
-    app, body = two_servers[0], {"email": "ines@example.org", "password": "a guess of somebody else"}
+    app, body = two_servers[0], {"email": "nobody@example.org", "password": "a guess"}
     for _ in range(21):
         answer = _send(stage, app, "/v1/staff/login", body, "192.0.2.1")
     assert answer.status_code == 429

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from epro import clock, db
+from epro import clock, db, statements
 from epro.stream.feed import Entry
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks import trial_tables as tables
@@ -101,8 +101,8 @@ def _options(url: str) -> dict[str, Any]:
 
 # A worker that waits long for the trial database could not be told to stop meanwhile.
 NEVER_HANG = {
-    "postgresql": ("SET lock_timeout = '5s'", "SET statement_timeout = '60s'", "COMMIT"),
-    "sqlite": ("PRAGMA busy_timeout=5000",),
+    "postgresql": ("SET lock_timeout = '3s'", "SET statement_timeout = '60s'", "COMMIT"),
+    "sqlite": ("PRAGMA busy_timeout=3000",),
 }
 
 
@@ -143,8 +143,8 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
         return
     names = list(rows[0])
-    given = postgresql.insert(table).from_select(names, db.records(table, names))
-    connection.execute(given.on_conflict_do_nothing(), {"rows": db.records_text(table, rows)})
+    given = postgresql.insert(table).from_select(names, statements.records(table, names))
+    connection.execute(given.on_conflict_do_nothing(), {"rows0": statements.records_text(table, rows)})
 
 
 def _advance(connection: sa.Connection, study_id: str, position: int) -> None:

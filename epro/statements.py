@@ -1,0 +1,108 @@
+"""Statements by key, for where answers come in: made once for a table, past the ORM, past what is done twice.
+
+On PostgreSQL rows travel as one JSON text, which the server unpacks quicker than a driver binds a hundred values;
+and the writes of one act can be one statement (data-modifying WITH), so that there is one answer to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from epro.db import Json, json_text
+
+Shape = tuple[str, sa.Table, tuple[str, ...]]  # insert or update, where, which columns
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write that waits to go out with others: rows to insert, or values for the row of one key."""
+
+    table: sa.Table
+    names: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]] = ()
+    key: tuple[Any, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        return ("update" if self.key else "insert", self.table, self.names)
+
+    def bound(self, number: int) -> dict[str, Any]:
+        """Its parameters, when it is the `number`th of a statement."""
+        if not self.key:
+            return {f"rows{number}": records_text(self.table, self.rows)}
+        values = {f"value{number}_{name}": self.rows[0][name] for name in self.names}
+        return values | bound_key(self.table, self.key, number)
+
+
+@lru_cache(maxsize=64)
+def select_by_key(table: sa.Table, lock: bool) -> sa.Select[Any]:
+    """The row of a key (`bound_key`), locked until the end of the act if asked."""
+    statement = sa.select(*table.columns).where(*_is_key(table, 0))
+    return statement.with_for_update() if lock else statement
+
+
+@lru_cache(maxsize=64)
+def insert(table: sa.Table) -> sa.Insert:
+    """Rows, given one by one; nothing comes back."""
+    return sa.insert(table).inline()
+
+
+@lru_cache(maxsize=64)
+def insert_records(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    """Rows, given as one JSON text (`rows0`); PostgreSQL only."""
+    return sa.insert(table).from_select(list(names), records(table, names)).inline()
+
+
+@lru_cache(maxsize=64)
+def update_by_key(table: sa.Table, names: tuple[str, ...], number: int = 0) -> sa.Update:
+    """Values (`value0_<name>`) for the row of a key."""
+    values = {name: sa.bindparam(f"value{number}_{name}", type_=table.c[name].type) for name in names}
+    return sa.update(table).where(*_is_key(table, number)).values(values)
+
+
+@lru_cache(maxsize=64)
+def together(shapes: tuple[Shape, ...]) -> sa.Select[Any]:
+    """Several writes as one statement. They see what was there before all of them, and none of each other."""
+    parts = [_part(shape, number).cte(f"w{number}") for number, shape in enumerate(shapes)]
+    return sa.select(sa.literal(1)).add_cte(*parts)
+
+
+def bound_key(table: sa.Table, key: tuple[Any, ...], number: int = 0) -> dict[str, Any]:
+    """The parameters of a key."""
+    return {f"key{number}_{column.name}": value for column, value in zip(table.primary_key, key, strict=True)}
+
+
+def records(table: sa.Table, names: Sequence[str], number: int = 0) -> sa.Select[Any]:
+    """Rows unpacked from one JSON text (`rows<number>`); PostgreSQL only."""
+    columns: list[Any] = [sa.column(name, table.c[name].type) for name in names]
+    given = sa.cast(sa.bindparam(f"rows{number}", type_=sa.Text()), sa.JSON())
+    unpacked = sa.func.json_to_recordset(given).table_valued(*columns, name=f"record{number}")
+    # A star keeps the text short enough for the driver to remember what it made of it.
+    return sa.select(sa.literal_column("*")).select_from(unpacked.render_derived(with_types=True))
+
+
+def records_text(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as `records` takes them."""
+    inner = {name for name in rows[0] if isinstance(table.c[name].type, Json)}
+    if inner:
+        rows = [{**row, **{name: json_text(row[name]) for name in inner}} for row in rows]
+    return orjson.dumps(rows).decode()
+
+
+def _part(shape: Shape, number: int) -> Any:
+    kind, table, names = shape
+    if kind == "update":
+        return update_by_key(table, names, number)
+    return sa.insert(table).from_select(list(names), records(table, names, number)).inline()
+
+
+def _is_key(table: sa.Table, number: int) -> list[sa.ColumnElement[bool]]:
+    return [
+        column == sa.bindparam(f"key{number}_{column.name}", type_=column.type) for column in table.primary_key
+    ]
