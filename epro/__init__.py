@@ -13,7 +13,6 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager
-from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from epro import clock, config, db, production
@@ -58,7 +57,7 @@ def _flask_settings(settings: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
-    from epro.api import docs, door, errors, health, hooks, phone, site, sponsor, staff
+    from epro.api import description, docs, door, errors, health, hooks, phone, site, sponsor, staff
     from epro.signin import rates, sessions
 
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
@@ -66,7 +65,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         app.config["JWT_SECRET_KEY"] = sessions.jwt_key()
     JWTManager(app)
     door.limiter.init_app(app)
-    api = Api(app)
+    api = description.Description(app)
     for blueprint in (phone.phone, staff.door, site.site, sponsor.sponsor, hooks.hooks, health.health):
         api.register_blueprint(blueprint)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from epro import clock, db, schema
 from epro.api.door import DOOR, Door, metrics_lock
 from epro.api.errors import problem
+from epro.api.schemas import AliveOut, KeysOut, ReadyOut
 from epro.notifications.models import Alert, Heartbeat, Message
 from epro.responses import receipts
 from epro.responses.models import SetAside
@@ -30,12 +31,14 @@ STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY
 
 
 @health.get("/healthz")
+@health.response(200, AliveOut)
 def alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
 @health.get("/readyz")
+@health.response(200, ReadyOut)
 def ready() -> Any:
     """Database, migrations, and the worker's heartbeat."""
     try:
@@ -54,12 +57,14 @@ def ready() -> Any:
 
 
 @health.get("/v1/keys")
+@health.response(200, KeysOut)
 def receipt_key() -> dict[str, Any]:
     """The public key that receipts are signed with, for phones and inspectors."""
     return {"receipts": receipts.public_key()}
 
 
 @health.get("/metrics")
+@health.response(200, {"type": "string"}, content_type="text/plain")
 def metrics() -> Response:
     """Prometheus figures; not public."""
     with look(DOOR) as tx:

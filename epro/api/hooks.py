@@ -48,6 +48,7 @@ def twilio_status() -> None:
 
 
 @hooks.post("/twilio/inbound")
+@hooks.response(200, {"type": "string"}, content_type="text/xml")
 def twilio_inbound() -> Response:
     """A text message from somebody: STOP and START are obeyed; nothing is answered."""
     try:

@@ -289,6 +289,37 @@ class StudyIn(Schema):
     study = fields.String()
 
 
+class SetAsideOut(Schema):
+    id = fields.String()
+    study = fields.String()
+    subject_id = fields.String()
+    response_id = fields.String(allow_none=True)
+    outcome = fields.String(validate=validate.OneOf(["held", "conflict"]))
+    digest = fields.String()
+    findings = fields.List(fields.Nested(FindingOut))
+    received_at = fields.String()
+
+
+class SetAsidesOut(Schema):
+    set_asides = fields.List(fields.Nested(SetAsideOut))
+    more = fields.Boolean()
+
+
+class CountedOut(Schema):
+    study = fields.String()
+    subject_id = fields.String()
+    assessment = fields.String()
+    due = fields.Integer()
+    answered = fields.Integer()
+    missed = fields.Integer()
+    open = fields.Integer()
+
+
+class ComplianceOut(Schema):
+    compliance = fields.List(fields.Nested(CountedOut))
+    more = fields.Boolean()
+
+
 class CodeOut(Schema):
     activation_code = fields.String()
     expires_at = fields.AwareDateTime()
@@ -366,6 +397,28 @@ class NoteIn(Strict):
 class ResolutionIn(Strict):
     outcome = Text(40, required=True)
     note = Text(2000, allow_none=True)
+
+
+# ── health ──
+
+
+class AliveOut(Schema):
+    status = fields.String()
+
+
+class ReadyOut(Schema):
+    status = fields.String()
+    checks = fields.Dict(keys=fields.String(), values=fields.Boolean())
+
+
+class KeyOut(Schema):
+    id = fields.String()
+    algorithm = fields.String()
+    public_key = fields.String()
+
+
+class KeysOut(Schema):
+    receipts = fields.Nested(KeyOut)
 
 
 # ── sponsor ──

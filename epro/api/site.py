@@ -7,14 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import Response, make_response
 from flask.views import MethodView
 
 from epro import clock
 from epro.api import telling
+from epro.api.description import TIMELINE
 from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
-    AlertOut, AlertsIn, AlertsOut, AnchorIn, AnchorQuery, CodeOut, DifferencesOut, EnrolIn, ListIn, NoteIn,
-    ParticipantOut, ParticipantsOut, ReasonIn, ResolutionIn, StudyIn,
+    AlertOut, AlertsIn, AlertsOut, AnchorIn, AnchorQuery, CodeOut, ComplianceOut, DifferencesOut, EnrolIn, ListIn,
+    NoteIn, ParticipantOut, ParticipantsOut, ReasonIn, ResolutionIn, SetAsidesOut, StudyIn,
 )
 from epro.contacts import store
 from epro.errors import Invalid, NotFound
@@ -130,11 +132,12 @@ def revocation(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str, d
 
 @site.get("/participants/<subject_id>/timeline")
 @site.arguments(StudyIn, location="query")
-def timeline(asked: dict[str, Any], subject_id: str) -> dict[str, Any]:
+@site.response(200, TIMELINE)
+def timeline(asked: dict[str, Any], subject_id: str) -> Response:
     """Everything of one participant: what was due, what came, reminders sent and withheld, alerts, phones."""
     with look(actor()) as tx:
         participant = _find(tx, subject_id, "participant.read", asked)
-        return telling.timeline(tx, participant)
+        return make_response(telling.timeline(tx, participant))
 
 
 @site.get("/alerts")
@@ -173,6 +176,7 @@ def resolution(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
 
 @site.get("/set-asides")
 @site.arguments(ListIn, location="query")
+@site.response(200, SetAsidesOut)
 def set_asides(asked: dict[str, Any]) -> dict[str, Any]:
     """Uploads that could not be filed and wait for a person, at your sites."""
     access.allow(actor(), "response.read")
@@ -182,6 +186,7 @@ def set_asides(asked: dict[str, Any]) -> dict[str, Any]:
 
 @site.get("/compliance")
 @site.arguments(ListIn, location="query")
+@site.response(200, ComplianceOut)
 def compliance(asked: dict[str, Any]) -> dict[str, Any]:
     """Per participant and assessment: how many were due, answered, missed, are open."""
     access.allow(actor(), "participant.read")

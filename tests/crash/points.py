@@ -20,14 +20,27 @@ COMMIT, CALL = "commit", "call"
 
 
 class Points:
-    """Counts the points that are passed, by name, and dies at the one it was told."""
+    """Counts the points that are passed, by name, and dies at the one it was told.
+
+    Between the end of one thing and the beginning of the next nothing happens that anybody could see, unless
+    `something_seen` says so. Such a beginning is a twin of the end before it: a kill at either leaves the same.
+    """
 
     def __init__(self, deadly: int | None = None):
         self.deadly = deadly
         self.passed: list[str] = []
+        self.twins: list[int] = []
+        self.alike = False
+
+    def something_seen(self) -> None:
+        """Something reached the outside that is no point of its own, as a reply that a phone has got."""
+        self.alike = False
 
     def pass_by(self, name: str) -> None:
         self.passed.append(name)
+        if self.alike and name.startswith("before"):
+            self.twins.append(len(self.passed))
+        self.alike = name.startswith("after")
         if len(self.passed) == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from epro import trail
+from epro.db import RecordingSession
 from epro.notifications import sending
 from epro.signin import sessions
 from epro.stream import feed
@@ -24,14 +25,17 @@ from epro.trail import guard
 from epro.trail.models import ChainHead, FeedEntry
 from epro.tx import begin, look, system
 
+LATER, NOW = "saboteur.later", "saboteur.now"
+
 
 def outbox_in_a_second_transaction() -> None:
     """The feed's entry is written when the answer is committed already."""
     stream = trail.stream
 
     def later(tx: Any, *told: Any) -> None:
-        tx.after_commit.append(lambda: _then(tx, lambda second: stream(second, *told)))
+        _afterwards(tx, lambda second: stream(second, *told))
 
+    _obey_afterwards()
     trail.stream = later
 
 
@@ -42,10 +46,11 @@ def record_outside_the_act() -> None:
     def later(tx: Any, head: Any, *told: Any, **details: Any) -> Any:
         guard.recorded(tx.session)
         model, name = (Participant, head.subject_id) if hasattr(head, "subject_id") else (ChainHead, head.chain)
-        tx.after_commit.append(lambda: _then(tx, lambda second: record(
-            second, second.get(model, head.study_id, name, lock=True), *told, **details)))
+        _afterwards(tx, lambda second: record(
+            second, second.get(model, head.study_id, name, lock=True), *told, **details))
         return uuid4()
 
+    _obey_afterwards()
     trail.record = later
 
 
@@ -107,9 +112,25 @@ def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, k
     return max([last, *(entry.position for entry in found)])
 
 
-def _then(tx: Any, act: Callable[[Any], Any]) -> None:
-    with begin(tx.actor, tx.now) as second:
-        act(second)
+def _afterwards(tx: Any, act: Callable[[Any], None]) -> None:
+    """Do it when this transaction is committed and closed, in one of its own."""
+    tx.session.info.setdefault(LATER, []).append((tx.actor, tx.now, act))
+
+
+def _obey_afterwards() -> None:
+    commit, close = RecordingSession.commit, RecordingSession.close
+
+    def committed(session: RecordingSession) -> None:
+        commit(session)
+        session.info[NOW] = session.info.pop(LATER, [])
+
+    def closed(session: RecordingSession) -> None:
+        close(session)
+        for actor, now, act in session.info.pop(NOW, []):
+            with begin(actor, now) as second:
+                act(second)
+
+    RecordingSession.commit, RecordingSession.close = committed, closed
 
 
 def _keyless_tables() -> None:

@@ -40,6 +40,7 @@ class Scene:
         """Something that reached a person or a phone: no kill takes it back."""
         with (self.folder / JOURNAL).open("a") as journal:
             journal.write(json.dumps(what) + "\n")
+        self.points.something_seen()
 
     def noted(self, of: str) -> list[Any]:
         """Everything noted under this name, in order."""

@@ -1,9 +1,10 @@
 """Kill a flow at each of its points, let it recover, and look at what is left.
 
-    python -m tests.crash.stage FLOW [K ...] [--sample 40 --seed 1] [--saboteur NAME] [--until-caught]
+    python -m tests.crash.stage FLOW [POINT ...] [--every | --sample 40 | --twice 20] [--seed 1]
+                                 [--saboteur NAME] [--until-caught]
 
 The settings are those of the environment: EPRO_DATABASE_URL is a migrated database with the cast in it, and is
-changed. Prints a line of JSON for each point: its number, where it is, and what was wrong in the end.
+changed. Prints a line of JSON for each kill: at which points, their name, and what was wrong in the end.
 
 A cold interpreter for each point would cost seconds. So this process runs the flow once unharmed, closes its
 connections, and forks from then on: one child that is killed, then one that restarts, recovers and looks.
@@ -34,7 +35,7 @@ from tests.cast import Cast
 from tests.crash.databases import kept
 from tests.crash.points import Points, weighty
 from tests.crash.saboteurs import SABOTEURS
-from tests.crash.scene import STATE, TAKEN, Scene
+from tests.crash.scene import JOURNAL, STATE, TAKEN, Scene
 from tests.fakes import twilio_server
 
 FLOWS = ("intake", "clockwork", "household", "sink", "joining")
@@ -48,10 +49,10 @@ SMS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one kill: `at` names the point, `faults` is empty when nothing was lost or doubled."""
+    """What became of a kill at these points (the second is one of the recovery's); no faults: all is well."""
 
-    k: int
-    at: str
+    killed_at: tuple[int, ...]
+    named: str
     faults: list[str]
 
 
@@ -60,7 +61,7 @@ class Stage:
 
     def __init__(self, flow: str, folder: Path):
         self.flow: Any = import_module(f"tests.crash.flows.{flow}")
-        self.place, self.names = folder / "place", list[str]()
+        self.place, self.names, self.twins = folder / "place", list[str](), list[int]()
         self.app = create_app(os.environ)
         state = json.dumps(self._act(lambda scene: self.flow.prepare(scene.cast)))
         self.kept = [kept(os.environ[URLS[name]], folder) for name in self.flow.databases]
@@ -79,34 +80,43 @@ class Stage:
     def count(self, saboteur: str | None = None) -> Verdict:
         """Unharmed once more, in a fork: how many points there are."""
         with self._set():
-            status = self._in_child(lambda: self._run(None, saboteur))
-            if status:
-                return Verdict(0, "unharmed", ["wrong: " + self._said()])
-            self.names = json.loads((self.place / PASSED).read_text())
-            return Verdict(0, "unharmed", self._look(saboteur))
+            if self._in_child(lambda: self._run(self.flow.run, None, saboteur)):
+                return Verdict((), "unharmed", ["wrong: " + self._said()])
+            self.names, self.twins = json.loads((self.place / PASSED).read_text())
+            return Verdict((), "unharmed", self._look(saboteur))
 
-    def kill(self, k: int, saboteur: str | None = None) -> Verdict:
-        """Kill the flow at its k-th point, and see."""
+    def kill(self, *points: int, saboteur: str | None = None) -> Verdict:
+        """Kill the flow at one of its points, and the recovery at one of its own if two are given; then see."""
+        named = self.names[points[0] - 1]
         with self._set():
-            status = self._in_child(lambda: self._run(k, saboteur))
-            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-                return Verdict(k, self.names[k - 1], self._look(saboteur))
-            return Verdict(k, self.names[k - 1], ["wrong: not killed; " + self._said()])
+            for act, point in zip((self.flow.run, self.flow.recover), points, strict=False):
+                status = self._in_child(lambda act=act, point=point: self._run(act, point, saboteur))
+                died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+                if not died and (status or act is self.flow.run):
+                    return Verdict(points, named, ["wrong: not killed; " + self._said()])
+                self._note_death(died)
+            return Verdict(points, named, self._look(saboteur))
 
     def forget(self) -> None:
         for one in self.kept:
             one.forget()
 
-    def _run(self, k: int | None, saboteur: str | None) -> None:
-        points = Points(k)
+    def _run(self, what: Callable[[Scene], None], deadly: int | None, saboteur: str | None) -> None:
+        points = Points(deadly)
         _sabotage(saboteur)
 
         def run(scene: Scene) -> None:
             points.watch()
-            self.flow.run(scene)
+            what(scene)
 
         self._act(run, points)
-        (self.place / PASSED).write_text(json.dumps(points.passed))
+        (self.place / PASSED).write_text(json.dumps([points.passed, points.twins]))
+
+    def _note_death(self, died: bool) -> None:
+        for one in self.kept:
+            one.wait_for_ghosts()
+        with (self.place / JOURNAL).open("a") as journal:
+            journal.write(json.dumps({"died": died}) + "\n")
 
     def _look(self, saboteur: str | None) -> list[str]:
         """Restart, recover, and say what is wrong."""
@@ -115,8 +125,6 @@ class Stage:
             self._act(self.flow.recover)
             (self.place / FOUND).write_text(json.dumps(self._act(self.flow.faults)))
 
-        for one in self.kept:
-            one.wait_for_ghosts()
         if self._in_child(look):
             return ["wrong: no recovery without repair; " + self._said()]
         found: list[str] = json.loads((self.place / FOUND).read_text())
@@ -198,21 +206,30 @@ def _sabotage(name: str | None) -> None:
         SABOTEURS[name]()
 
 
-def chosen(names: list[str], sample: int | None, seed: int) -> list[int]:
-    """The numbers of the points to kill at: all, or those around commits and calls and so many of the others."""
-    everything = range(1, len(names) + 1)
-    if sample is None:
-        return list(everything)
-    first = set(weighty(names))
-    rest = [k for k in everything if k not in first]
-    return sorted(first | set(random.Random(seed).sample(rest, min(len(rest), sample))))
+def chosen(stage: Stage, asked: argparse.Namespace) -> list[tuple[int, ...]]:
+    """Where to kill: at the points asked for; else at all of them, without twins, or at a sample.
+
+    A sample has the points around commits and calls, and so many of the others as make up its number.
+    """
+    everything, chance = range(1, len(stage.names) + 1), random.Random(asked.seed)
+    if asked.twice:
+        return [(chance.choice(everything), chance.choice(everything)) for _ in range(asked.twice)]
+    if asked.points or asked.every:
+        return [(point,) for point in asked.points or everything]
+    distinct = [point for point in everything if point not in stage.twins]
+    first = [point for point in weighty(stage.names) if point in distinct]
+    rest = [point for point in distinct if point not in first]
+    more = len(rest) if asked.sample is None else min(len(rest), max(asked.sample - len(first), 0))
+    return [(point,) for point in sorted([*first, *chance.sample(rest, more)])]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Kill a flow at each of its points and look at what is left.")
     parser.add_argument("flow", choices=FLOWS)
-    parser.add_argument("k", type=int, nargs="*", help="only these points")
-    parser.add_argument("--sample", type=int, help="commits and calls, and so many of the other points")
+    parser.add_argument("points", type=int, nargs="*", help="only these")
+    parser.add_argument("--every", action="store_true", help="twins too: points that differ in name only")
+    parser.add_argument("--sample", type=int, help="only commits and calls, and others up to this number")
+    parser.add_argument("--twice", type=int, help="so many pairs: a point of the flow and one of its recovery")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--saboteur", choices=SABOTEURS)
     parser.add_argument("--until-caught", action="store_true", help="stop at the first point with a fault")
@@ -228,9 +245,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _play(stage: Stage, asked: argparse.Namespace) -> None:
     assert stage.rehearse() == [], "a flow must be well when nobody is killed"
     unharmed = stage.count(asked.saboteur)
-    _tell(unharmed, points=len(stage.names))
-    for k in asked.k or chosen(stage.names, asked.sample, asked.seed):
-        verdict = stage.kill(k, asked.saboteur)
+    _tell(unharmed, points=len(stage.names), twins=len(stage.twins))
+    for points in chosen(stage, asked):
+        verdict = stage.kill(*points, saboteur=asked.saboteur)
         _tell(verdict)
         if asked.until_caught and verdict.faults:
             return

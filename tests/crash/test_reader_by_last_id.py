@@ -63,7 +63,7 @@ def as_she_commits(act: Callable[[], None]) -> Iterator[None]:
             waiting.pop()()
 
     def writing(connection: sa.Connection, cursor: Any, statement: str, *rest: Any) -> None:
-        if statement.startswith("INSERT INTO feed_entries"):
+        if "INSERT INTO feed_entries" in statement:
             connection.info["streamed"] = True
 
     sa.event.listen(db.engine(), "after_cursor_execute", writing)

@@ -121,7 +121,8 @@ def test_every_line_to_copy_works(running):
     assert [score["value"] for score in entry["scores"]] == [6]
     newest = next(said for line, said in told.items() if "sqlalchemy" in line)
     assert newest.splitlines()[0] == f"msc-sle-{entry['subject_id']} FATIGUE DIARY worst_fatigue 6.0"
-    assert told['epro trialdb reconcile --study "$STUDY"'].strip() == f"{entry['position']} entries compared, 0 differences"
+    compared = f"{entry['position']} entries compared, 0 differences"
+    assert told['epro trialdb reconcile --study "$STUDY"'].strip() == compared
     assert re.fullmatch(r"\d+ entries, no fault", told["epro trail verify"].strip())
 
 
@@ -259,7 +260,8 @@ def test_every_kind_of_participant_does_what_sets_her_apart():
     assert {who.kind for who in company} == set(characters.KINDS)
     acts = {who.kind: {type(act).__name__ for act in characters.life(who)} for who in company}
     usual = {"Enrol", "Activate", "SetInfusion", "Look"}
-    extra = {"travelling": {"Travel"}, "opted_out": {"OptOut"}, "new_phone": {"ReplacePhone"}, "withdrawn": {"Withdraw"}}
+    extra = {"travelling": {"Travel"}, "opted_out": {"OptOut"}, "new_phone": {"ReplacePhone"},
+             "withdrawn": {"Withdraw"}}
     for kind, done in acts.items():
         assert done == (usual | extra.get(kind, set())) - ({"SetInfusion"} if kind == "awaiting" else set()), kind
     assert {who.language for who in company} == {"zh-CN", "en"}
@@ -273,7 +275,8 @@ def test_another_seed_makes_other_lives():
 
 
 def test_she_who_travels_answers_in_the_evening_of_where_she_is():
-    (who,) = (one for one in characters.company(8, SITES, date(2026, 3, 2), date(2026, 4, 13), 1) if one.kind == "travelling")
+    company = characters.company(8, SITES, date(2026, 3, 2), date(2026, 4, 13), 1)
+    (who,) = (one for one in company if one.kind == "travelling")
     acts = characters.life(who)
     there, back = (act for act in acts if isinstance(act, Travel))
     away = [act for act in acts if isinstance(act, Look) and there.at < act.at < back.at]
@@ -309,7 +312,8 @@ def test_fatigue_wanes_after_the_infusion_and_every_instrument_shows_it():
         return sum(answering.burden(Random(n), Random(n + days), days) for n in range(200)) / 200
 
     assert mean(0) > mean(10) + 0.05 > mean(40) + 0.1
-    codes = {"fatigue_diary": ("worst_fatigue", 9), "fss": ("fss1", 6), "facit_fatigue": ("ff07", 0), "lupusqol": ("lq31", 0)}
+    codes = {"fatigue_diary": ("worst_fatigue", 9), "fss": ("fss1", 6), "facit_fatigue": ("ff07", 0),
+             "lupusqol": ("lq31", 0)}
     for instrument in bundled():
         if instrument.code in codes:
             item, heavy = codes[instrument.code]
@@ -331,7 +335,7 @@ def _made(place: Path) -> dict[str, list]:
     protocol, text = demo._study()
     environ = {**demo._environ(place, 8000), "EPRO_PASSWORD_COST": "cheap"}
     with clock.moved_to(datetime(2026, 4, 13, 3, 0, tzinfo=UTC)):
-        founding.make(environ, protocol, text, 4, 8)
+        founding.make(environ, protocol, text, 3, 7)
     with _reading(environ) as tx:
         alerts = (Alert.id, Alert.raised_at, Alert.acknowledged_at, Alert.outcome, Alert.cleared_at)
         messages = (Message.subject_id, Message.purpose, Message.begun_at, Message.withheld_reason)

@@ -288,8 +288,8 @@ def test_the_wake_up_alone_carries_an_answer(house):
     house.it_is("20:00")
     ada = house.phone("+8613900000001")
     house.workers.pop().stop()
-    slow = "import sys; from epro import cli, worker as w; w.RELAY_SECONDS = 3600; sys.argv[1:] = ['worker']; cli.main()"
-    with_wake_up_only = house.running.at_work(house.running.python("worker", slow))
+    hourly = "import sys; from epro import cli, worker; worker.RELAY_SECONDS = 3600; sys.argv += ['worker']; cli.main()"
+    with_wake_up_only = house.running.at_work(house.running.python("worker", hourly))
     taken = seconds_to_trial(house, ada)
     with_wake_up_only.stop()
     assert statistics.median(taken) < 0.5 and max(taken) < WITHIN
@@ -309,9 +309,11 @@ def test_a_trial_database_that_goes_away_is_missed_by_nobody_and_catches_up(hous
 
     with away.held():  # it takes calls and does not answer
         wanted |= {upload(ada) for _ in range(2)}
+        time.sleep(1.2)  # the relay strikes, and is stuck
         house.it_is("21:00")
         until(lambda: house.sent_to(ben), what="a reminder while the trial database hangs")
-        assert (house.workers.pop().stop(), worker.left_nobody()) == (0, True)
+        house.workers.pop().signal(signal.SIGTERM)
+        assert (worker.wait(15), worker.left_nobody()) == (0, True)
     house.open()
     until(lambda: in_trial(house) >= wanted, what="catching up after it hung")
 
@@ -321,17 +323,6 @@ def test_a_trial_database_that_goes_away_is_missed_by_nobody_and_catches_up(hous
 
 
 # ── Ready, stopping, dying ──
-
-
-def test_ready_says_when_the_worker_has_fallen_silent(house):
-    until(lambda: house.ready()[0] == 200, what="being ready")
-    assert house.workers.pop().stop() == 0
-    house.clock.forward(timedelta(seconds=110))
-    assert house.ready()[0] == 200
-    house.clock.forward(timedelta(seconds=15))
-    assert house.ready() == (503, {"database": True, "migrations": True, "worker": False})
-    house.open()
-    until(lambda: house.ready()[0] == 200, what="being ready again")
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
@@ -386,7 +377,7 @@ def test_a_web_process_told_to_stop_answers_what_it_has_begun(house, held_writer
     assert (again["outcome"], again["signature"]) == ("already_stored", first["signature"])
 
 
-def test_a_worker_told_to_stop_notes_what_it_has_begun(house):
+def test_a_worker_told_to_stop_notes_what_it_has_begun_and_is_missed_after_two_minutes(house):
     ada = house.phone("+8613900000001")
     house.twilio.slow_seconds = 1.0
     house.twilio.script_for("+8613900000001", "accept_slowly")
@@ -396,6 +387,13 @@ def test_a_worker_told_to_stop_notes_what_it_has_begun(house):
     assert (worker.stop(), worker.left_nobody()) == (0, True)
     (reminder,) = story(house.staff(), ada)
     assert reminder["accepted_at"] is not None
+
+    house.clock.forward(timedelta(seconds=110))
+    assert house.ready()[0] == 200
+    house.clock.forward(timedelta(seconds=15))
+    assert house.ready() == (503, {"database": True, "migrations": True, "worker": False})
+    house.open()
+    until(lambda: house.ready()[0] == 200, what="being ready again")
 
 
 # ── Two workers at once ──

@@ -30,5 +30,5 @@ def faults(scene: Scene) -> list[str]:
         sent = clockwork.told_of(scene)
         found = once("reminder to", scene.state["both"], [row.subject_id for row in rows])
         for row in rows:
-            found += clockwork.fate(row, sent.count(str(row.id)))
+            found += clockwork.fate(row, sent.count(str(row.id)), scene.noted("died"))
     return found + broken_trail()

@@ -1,0 +1,96 @@
+"""The API's description where flask-smorest would not tell it as it is: every refusal is a problem document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Api
+from marshmallow import Schema, fields
+
+PROBLEM = "application/problem+json"
+
+
+class FaultOut(Schema):
+    pointer = fields.String(required=True)
+    code = fields.String(required=True)
+    detail = fields.String(required=True)
+
+
+class ProblemOut(Schema):
+    """RFC 9457, with a stable `code`; docs/problems.md says what each code means and what the caller does."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    errors = fields.List(fields.Nested(FaultOut))
+    request_id = fields.String()
+    checks = fields.Dict(keys=fields.String(), values=fields.Boolean())
+
+
+class Description(Api):
+    """flask-smorest's description with our errors in it."""
+
+    ERROR_SCHEMA = ProblemOut
+
+    def _register_responses(self) -> None:
+        usual, self.DEFAULT_RESPONSE_CONTENT_TYPE = self.DEFAULT_RESPONSE_CONTENT_TYPE, PROBLEM
+        super()._register_responses()
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
+
+
+def row(**kinds: str) -> dict[str, Any]:
+    """The shape of an object with exactly these fields, of a JSON type each; `?` behind it: or null."""
+    described = {
+        name: {"type": kind.rstrip("?"), **({"nullable": True} if kind.endswith("?") else {}),
+               **({"items": {}} if kind.startswith("array") else {})}
+        for name, kind in kinds.items()
+    }
+    return {"type": "object", "required": list(kinds), "properties": described, "additionalProperties": False}
+
+
+def rows(**kinds: str) -> dict[str, Any]:
+    """A list of such objects."""
+    return {"type": "array", "items": row(**kinds)}
+
+
+TIMELINE = {
+    "type": "object",
+    "required": ["participant", "occurrences", "responses", "set_aside", "messages", "alerts", "anchors", "time_zones",
+                 "devices"],
+    "additionalProperties": False,
+    "properties": {
+        "participant": row(
+            subject_id="string", study_id="string", site_id="string", language="string", time_zone="string",
+            protocol_version="string", anchors="object", enrolled_at="string", withdrawn_at="string?",
+            messages="boolean"),
+        "occurrences": rows(
+            id="string", assessment="string", visit="string?", study_day="integer", local_day="string",
+            time_zone="string", state="string", cancelled_reason="string?", protocol_version="string",
+            fulfilled_at="string?", at_risk_at="string?", missed_at="string?", excused_at="string?",
+            cancelled_at="string?", opens_at="string", closes_at="string"),
+        "responses": rows(
+            id="string", occurrence_id="string", assessment="string", instrument="object", language="string",
+            local_day="string", completed_at="string", corrected_at="string", received_at="string",
+            time_zone="string?", clock_offset_ms="integer?", digest="string", findings="array", scores="array"),
+        "set_aside": rows(id="string", response_id="string?", outcome="string", digest="string", findings="array",
+                          received_at="string"),
+        "messages": rows(
+            id="string", purpose="string", recipient="string", template="string", channel="string?",
+            occurrence_id="string?", alert_id="string?", why="object", withheld_reason="string?", failure="string?",
+            planned_at="string", due_at="string", begun_at="string?", withheld_at="string?", accepted_at="string?",
+            failed_at="string?", unknown_at="string?", delivered_at="string?", shown_at="string?"),
+        "alerts": rows(
+            id="string", study_id="string", site_id="string", subject_id="string", kind="string", urgency="string",
+            occurrence_id="string", why="object", raised_at="string", escalations="integer", acknowledged_at="string?",
+            acknowledged_by="string?", acknowledged_note="string?", resolved_at="string?", resolved_by="string?",
+            outcome="string?", resolved_note="string?", cleared_at="string?", cleared_why="string?",
+            standing="boolean"),
+        "anchors": rows(anchor="string", date="string", set_at="string", set_by="string", reason="string?"),
+        "time_zones": rows(time_zone="string", since="string"),
+        "devices": rows(id="string", platform="string?", app_version="string?", activated_at="string",
+                        revoked_at="string?"),
+    },
+}
+"""What `telling.timeline` tells: one participant's whole story."""
