@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ from tests.crash.scene import JOURNAL, STATE, TAKEN, Scene
 from tests.fakes import twilio_server
 
 FLOWS = ("intake", "clockwork", "household", "sink", "joining")
+"""Modules of tests/crash/flows, each with
+
+prepare(cast) -> state    once, before anybody is killed; `state` is JSON
+run(scene)                what is killed
+recover(scene)            a restart, the clock moving on, a phone that asks again; can be killed too
+faults(scene)             what is wrong in the end, in lines that begin with lost, doubled, extra, wrong...
+databases, provider       which databases it needs, and whether it needs the SMS provider
+"""
+
 URLS = {"main": "EPRO_DATABASE_URL", "trial": "EPRO_TRIAL_DATABASE_URL"}
 PASSED, FOUND, ERROR = "points.json", "faults.json", "error.txt"
 SMS = {
@@ -63,9 +73,8 @@ class Stage:
         self.flow: Any = import_module(f"tests.crash.flows.{flow}")
         self.place, self.names, self.twins = folder / "place", list[str](), list[int]()
         self.app = create_app(os.environ)
-        state = json.dumps(self._act(lambda scene: self.flow.prepare(scene.cast)))
+        self.state = json.dumps(self._act(lambda scene: self.flow.prepare(scene.cast)))
         self.kept = [kept(os.environ[URLS[name]], folder) for name in self.flow.databases]
-        self.state = state
 
     def rehearse(self) -> list[str]:
         """All of it in this process and without a kill, so that forks find everything imported and compiled."""
@@ -80,7 +89,7 @@ class Stage:
     def count(self, saboteur: str | None = None) -> Verdict:
         """Unharmed once more, in a fork: how many points there are."""
         with self._set():
-            if self._in_child(lambda: self._run(self.flow.run, None, saboteur)):
+            if self._in_child(partial(self._run, self.flow.run, None, saboteur)):
                 return Verdict((), "unharmed", ["wrong: " + self._said()])
             self.names, self.twins = json.loads((self.place / PASSED).read_text())
             return Verdict((), "unharmed", self._look(saboteur))
@@ -89,10 +98,11 @@ class Stage:
         """Kill the flow at one of its points, and the recovery at one of its own if two are given; then see."""
         named = self.names[points[0] - 1]
         with self._set():
-            for act, point in zip((self.flow.run, self.flow.recover), points, strict=False):
-                status = self._in_child(lambda act=act, point=point: self._run(act, point, saboteur))
+            for before, point in enumerate(points):
+                act = self.flow.recover if before else self.flow.run
+                status = self._in_child(partial(self._run, act, point, saboteur))
                 died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-                if not died and (status or act is self.flow.run):
+                if not died and (status or not before):  # a recovery may have fewer points than that
                     return Verdict(points, named, ["wrong: not killed; " + self._said()])
                 self._note_death(died)
             return Verdict(points, named, self._look(saboteur))

@@ -22,9 +22,9 @@ EVENING = "2026-03-02T20:00"
 
 def test_two_hand_in_at_once_and_a_reader_by_last_id_loses_the_slower(cast, tmp_path):
     ada, ben = two_phones(cast)
-    naive, known = TrialDatabase(f"sqlite:///{tmp_path}/naive.sqlite", delivering.definitions()), delivering.definitions()
-    naive.position(STUDY)
-    last = [0]
+    known = delivering.definitions()
+    naive, last = TrialDatabase(f"sqlite:///{tmp_path}/naive.sqlite", known), [0]
+    naive.position(STUDY)  # makes the tables
 
     def meanwhile() -> None:
         ben.upload(at(EVENING))

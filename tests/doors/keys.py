@@ -59,7 +59,9 @@ def forged(token: str) -> dict[str, str]:
         changed = {name: value for name, value in {**claims, **changes}.items() if value is not ...}
         return jwt.encode(changed, key, algorithm=algorithm, headers=headers or None)
 
-    missing = {f"no {name}": signed({name: ...}) for name in ("exp", "iat", "iss", "aud", "sub", "jti", "type")}
+    missing = {
+        f"no {name}": signed({name: ...}) for name in ("exp", "iat", "iss", "aud", "sub", "jti", "type")
+    }
     return {
         **missing,
         "signed with another key": signed({}, "another key of thirty-two characters or more"),
@@ -97,25 +99,35 @@ def _past_phones(stage: Stage) -> dict[str, str]:
     noor = stage.cast.staff("noor")
     lost, left, early = (_phone(stage, noor) for _ in range(3))
     device = noor.timeline(lost.subject_id)["devices"][0]["id"]
-    noor.must("POST", f"/v1/site/participants/{lost.subject_id}/devices/{device}/revocation", {"reason": "lost"})
+    noor.must(
+        "POST", f"/v1/site/participants/{lost.subject_id}/devices/{device}/revocation", {"reason": "lost"}
+    )
     left.must("POST", "/v1/phone/logout", {})
     with clock.moved_to(at(TODAY) - timedelta(minutes=15)):
         early.refresh()
-    return {"of a revoked phone": str(lost.key), "of a phone that logged out": str(left.key),
-            "of fifteen minutes ago": str(early.key)}
+    return {
+        "of a revoked phone": str(lost.key),
+        "of a phone that logged out": str(left.key),
+        "of fifteen minutes ago": str(early.key),
+    }
 
 
 def _past_people(stage: Stage) -> dict[str, str]:
-    made = {name: hire(name, Grant(STUDY, "*", role)) for name, role in
-            {"gone": "nurse", "out": "nurse", "slow": "nurse"}.items()}
+    made = {
+        name: hire(name, Grant(STUDY, "*", role))
+        for name, role in {"gone": "nurse", "out": "nurse", "slow": "nurse"}.items()
+    }
     people = {name: str(stage.sign_in(name).key) for name in ("gone", "out")}
     with begin(TESTS) as tx:
         staff.close(tx, UUID(made["gone"]), "left")
     stage.client.post("/v1/staff/logout", headers={"Authorization": f"Bearer {people['out']}"})
     with clock.moved_to(at(TODAY) - timedelta(minutes=15)):
         slow = str(stage.sign_in("slow").key)
-    return {"of a closed account": people["gone"], "of somebody who logged out": people["out"],
-            "of fifteen minutes ago, a person": slow}
+    return {
+        "of a closed account": people["gone"],
+        "of somebody who logged out": people["out"],
+        "of fifteen minutes ago, a person": slow,
+    }
 
 
 def _past_machines(stage: Stage) -> dict[str, str]:
@@ -130,8 +142,9 @@ def _past_machines(stage: Stage) -> dict[str, str]:
 
 
 def _phone(stage: Stage, noor: Any) -> Phone:
-    enrolled = noor.enrol(study=STUDY, site="01", language="en", time_zone="Asia/Shanghai",
-                          anchors={"enrolment": "2026-03-04"})
+    enrolled = noor.enrol(
+        study=STUDY, site="01", language="en", time_zone="Asia/Shanghai", anchors={"enrolment": "2026-03-04"}
+    )
     return Phone(stage.cast.line).activate(noor.code_for(enrolled["subject_id"]))
 
 

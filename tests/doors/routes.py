@@ -29,8 +29,13 @@ class Route:
 
 
 def _enrolment(site: str = "01") -> dict[str, Any]:
-    return {"study": STUDY, "site": site, "language": "en", "time_zone": "Asia/Shanghai",
-            "anchors": {"enrolment": "2026-03-04"}}
+    return {
+        "study": STUDY,
+        "site": site,
+        "language": "en",
+        "time_zone": "Asia/Shanghai",
+        "anchors": {"enrolment": "2026-03-04"},
+    }
 
 
 DEVICE = {"installation_id": "an installation", "platform": "test"}
@@ -40,43 +45,61 @@ ALERT = {"alert_id": lambda stage: stage.ada.alert}
 REASON = {"reason": "as the protocol says"}
 
 ROUTES: dict[tuple[str, str], Route] = {
-    ("POST", "/v1/phone/activate"): Route("open", body={"activation_code": "00000-00000-00000", "device": DEVICE}),
+    ("POST", "/v1/phone/activate"): Route(
+        "open", body={"activation_code": "00000-00000-00000", "device": DEVICE}
+    ),
     ("POST", "/v1/phone/token"): Route("open", body={"refresh_token": "none of ours"}),
     ("POST", "/v1/phone/logout"): Route("phone", body={}),
     ("GET", "/v1/phone/me"): Route("phone"),
     ("PATCH", "/v1/phone/me"): Route("phone", body={"language": "en"}),
     ("GET", "/v1/phone/changes"): Route("phone"),
     ("GET", "/v1/phone/instruments/<code>/<version>"): Route(
-        "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}),
+        "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}
+    ),
     ("POST", "/v1/phone/responses"): Route("phone", body={"responses": []}),
     ("GET", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
-        "phone", names={"occurrence_id": lambda stage: stage.ada.occurrence}),
+        "phone", names={"occurrence_id": lambda stage: stage.ada.occurrence}
+    ),
     ("PUT", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
-        "phone", body={"answers": {}}, names={"occurrence_id": lambda stage: stage.ada.occurrence}),
+        "phone", body={"answers": {}}, names={"occurrence_id": lambda stage: stage.ada.occurrence}
+    ),
     ("POST", "/v1/phone/confirmations"): Route("phone", body={"notifications": []}),
-    ("POST", "/v1/staff/login"): Route("open", body={"email": "nobody@example.org", "password": "not a password"}),
+    ("POST", "/v1/staff/login"): Route(
+        "open", body={"email": "nobody@example.org", "password": "not a password"}
+    ),
     ("POST", "/v1/staff/token"): Route("open", body={"refresh_token": "none of ours"}),
     ("POST", "/v1/staff/logout"): Route("staff", EVERYBODY, body={}),
     ("GET", "/v1/staff/me"): Route("staff", EVERYBODY),
     ("GET", "/v1/site/participants"): Route("staff", "nurse investigator data_manager"),
     ("POST", "/v1/site/participants"): Route("staff", "nurse investigator", body=_enrolment()),
-    ("GET", "/v1/site/participants/<subject_id>"): Route("staff", "nurse investigator data_manager", names=SUBJECT),
+    ("GET", "/v1/site/participants/<subject_id>"): Route(
+        "staff", "nurse investigator data_manager", names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/activation-code"): Route(
-        "staff", "nurse investigator", body={}, names=SUBJECT),
+        "staff", "nurse investigator", body={}, names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/anchors"): Route(
-        "staff", "nurse investigator", body=ANCHOR, query="?preview=true", names=SUBJECT),
+        "staff", "nurse investigator", body=ANCHOR, query="?preview=true", names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/withdrawal"): Route(
-        "staff", "nurse investigator", body=REASON, names=SUBJECT),
+        "staff", "nurse investigator", body=REASON, names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/devices/<uuid:device_id>/revocation"): Route(
-        "staff", "nurse investigator administrator", body=REASON,
-        names={**SUBJECT, "device_id": lambda stage: stage.ada.device}),
+        "staff",
+        "nurse investigator administrator",
+        body=REASON,
+        names={**SUBJECT, "device_id": lambda stage: stage.ada.device},
+    ),
     ("GET", "/v1/site/participants/<subject_id>/timeline"): Route(
-        "staff", "nurse investigator data_manager", names=SUBJECT),
+        "staff", "nurse investigator data_manager", names=SUBJECT
+    ),
     ("GET", "/v1/site/alerts"): Route("staff", "nurse investigator"),
     ("POST", "/v1/site/alerts/<uuid:alert_id>/acknowledgement"): Route(
-        "staff", "nurse investigator", body={}, names=ALERT),
+        "staff", "nurse investigator", body={}, names=ALERT
+    ),
     ("POST", "/v1/site/alerts/<uuid:alert_id>/resolution"): Route(
-        "staff", "nurse investigator", body={"outcome": "reached"}, names=ALERT),
+        "staff", "nurse investigator", body={"outcome": "reached"}, names=ALERT
+    ),
     ("GET", "/v1/site/set-asides"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
@@ -96,7 +119,9 @@ ROUTES: dict[tuple[str, str], Route] = {
 def in_the_application(app: Flask) -> set[tuple[str, str]]:
     """Method and rule of every route, but for what Flask answers by itself."""
     return {
-        (method, rule.rule) for rule in app.url_map.iter_rules() for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
 

@@ -107,8 +107,16 @@ class Stage:
         active = wanted.pop("active", True)
         with self.cast.on("2026-03-02T10:00"):
             noor = self.sign_in("noor")
-            made = noor.enrol(**{"study": STUDY, "site": "01", "language": "en", "time_zone": "Asia/Shanghai",
-                                 "anchors": {"enrolment": "2026-03-02"}, **wanted})
+            made = noor.enrol(
+                **{
+                    "study": STUDY,
+                    "site": "01",
+                    "language": "en",
+                    "time_zone": "Asia/Shanghai",
+                    "anchors": {"enrolment": "2026-03-02"},
+                    **wanted,
+                }
+            )
             phone = Phone(self.cast.line, subject_id=made["subject_id"])
             if active:
                 phone.activate(noor.code_for(phone.subject_id))
@@ -123,7 +131,9 @@ class Stage:
         path = f"/v1/site/participants/{phone.subject_id}/activation-code"
         return str(self.ask("noor", "POST", path, {}).get_json()["activation_code"])
 
-    def send(self, method: str, path: str, key: str | None = None, body: Any = None, **more: Any) -> TestResponse:
+    def send(
+        self, method: str, path: str, key: str | None = None, body: Any = None, **more: Any
+    ) -> TestResponse:
         """One request at today's hour; the raw answer."""
         headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **more.pop("headers", {})}
         sent = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
@@ -177,8 +187,14 @@ def publish(study: str, **changes: Any) -> None:
 def hire(name: str, *grants: Grant) -> str:
     """One more account; its e-mail is made from its name."""
     with begin(system("tests")) as tx:
-        row, _ = staff.add(tx, email=f"{name}@example.org", name=name.title(), password=PASSWORD, language="en",
-                           grants=grants)
+        row, _ = staff.add(
+            tx,
+            email=f"{name}@example.org",
+            name=name.title(),
+            password=PASSWORD,
+            language="en",
+            grants=grants,
+        )
         return str(row.id)
 
 
@@ -193,8 +209,14 @@ def _second_study(cast: Cast) -> dict[str, str]:
 
 def _phone_of_the_other_study(stage: Stage) -> Phone:
     nils = stage.sign_in("nils")
-    enrolled = nils.enrol(study=OTHER, site="01", language="en", time_zone="Asia/Shanghai",
-                          anchors={"enrolment": "2026-03-02"}, contact={"phone": "+8613900000013"})
+    enrolled = nils.enrol(
+        study=OTHER,
+        site="01",
+        language="en",
+        time_zone="Asia/Shanghai",
+        anchors={"enrolment": "2026-03-02"},
+        contact={"phone": "+8613900000013"},
+    )
     phone = Phone(stage.cast.line).activate(nils.code_for(enrolled["subject_id"]))
     phone.sync()
     return phone
@@ -206,21 +228,40 @@ def _side(study: str, site: str, phone: Phone) -> Side:
     draft = {"answers": {"worst_fatigue": 2}}
     phone.speak("PUT", f"/v1/phone/drafts/{coming['id']}", draft)
     with look(system("tests")) as tx:
+
         def one(model: Any) -> UUID:
-            found: UUID = tx.all(sa.select(model.id).where(
-                model.study_id == study, model.subject_id == phone.subject_id))[0]
+            found: UUID = tx.all(
+                sa.select(model.id).where(model.study_id == study, model.subject_id == phone.subject_id)
+            )[0]
             return found
 
-        return Side(study, site, phone, UUID(coming["id"]), one(Alert), one(Message), one(Device), one(SetAside),
-                    stored=next(r for r in phone.receipts.values() if r["outcome"] == "stored"))
+        return Side(
+            study,
+            site,
+            phone,
+            UUID(coming["id"]),
+            one(Alert),
+            one(Message),
+            one(Device),
+            one(SetAside),
+            stored=next(r for r in phone.receipts.values() if r["outcome"] == "stored"),
+        )
 
 
 def entry(phone: Phone, **changes: Any) -> dict[str, Any]:
     """A good entry for the diary of the evening of March 3rd, with changes; `...` leaves a field out."""
-    diary = next(o for o in phone.known.values() if o["local_day"] == "2026-03-03" and o["assessment"] == "evening")
+    diary = next(
+        o for o in phone.known.values() if o["local_day"] == "2026-03-03" and o["assessment"] == "evening"
+    )
     made = {
-        "id": str(uuid4()), "occurrence_id": diary["id"], "instrument": {"code": "fatigue_diary", "version": "1.0"},
-        "language": "en", "answers": {"worst_fatigue": 4}, "started_at": "2026-03-03T20:00:00+08:00",
-        "completed_at": "2026-03-03T20:01:00+08:00", "time_zone": "Asia/Shanghai", **changes,
+        "id": str(uuid4()),
+        "occurrence_id": diary["id"],
+        "instrument": {"code": "fatigue_diary", "version": "1.0"},
+        "language": "en",
+        "answers": {"worst_fatigue": 4},
+        "started_at": "2026-03-03T20:00:00+08:00",
+        "completed_at": "2026-03-03T20:01:00+08:00",
+        "time_zone": "Asia/Shanghai",
+        **changes,
     }
     return {name: value for name, value in made.items() if value is not ...}

@@ -38,7 +38,9 @@ def code(stage, phone) -> str:
 
 def activate(stage: Stage, code: str, device: Any = None, later: timedelta = timedelta()) -> Any:
     with clock.moved_to(at(TODAY) + later):
-        return stage.client.post("/v1/phone/activate", json={"activation_code": code, "device": device or DEVICE})
+        return stage.client.post(
+            "/v1/phone/activate", json={"activation_code": code, "device": device or DEVICE}
+        )
 
 
 def wrong(code: str) -> str:
@@ -52,13 +54,37 @@ def test_a_code_looks_as_it_is_meant_to_be_read(code):
     assert set("".join(groups)) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
-@pytest.mark.parametrize("typed", [
-    str.lower, lambda c: c.replace("-", ""), lambda c: c.replace("-", " "), lambda c: f"  {c}\n",
-    lambda c: " ".join(c.replace("-", "")), lambda c: c.replace("-", "–"), lambda c: c.replace("-", "\u2011"),
-    lambda c: c.replace("0", "O").replace("1", "I"), lambda c: c.replace("0", "o").replace("1", "l"),
-    lambda c: c.replace("1", "L").replace("-", "_"), lambda c: c.replace("-", "\u00a0"), lambda c: c.replace("-", "."),
-], ids=["lower case", "no dashes", "spaces", "around", "between all", "long dashes", "hard hyphens", "O and I",
-        "o and l", "L", "hard spaces", "dots"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        str.lower,
+        lambda c: c.replace("-", ""),
+        lambda c: c.replace("-", " "),
+        lambda c: f"  {c}\n",
+        lambda c: " ".join(c.replace("-", "")),
+        lambda c: c.replace("-", "–"),
+        lambda c: c.replace("-", "\u2011"),
+        lambda c: c.replace("0", "O").replace("1", "I"),
+        lambda c: c.replace("0", "o").replace("1", "l"),
+        lambda c: c.replace("1", "L").replace("-", "_"),
+        lambda c: c.replace("-", "\u00a0"),
+        lambda c: c.replace("-", "."),
+    ],
+    ids=[
+        "lower case",
+        "no dashes",
+        "spaces",
+        "around",
+        "between all",
+        "long dashes",
+        "hard hyphens",
+        "O and I",
+        "o and l",
+        "L",
+        "hard spaces",
+        "dots",
+    ],
+)
 def test_it_is_forgiven_how_it_is_typed(stage, phone, typed, monkeypatch):
     monkeypatch.setattr(codes, "make", _with_noughts_and_ones)
     answer = activate(stage, typed(stage.code_for(phone)))
@@ -75,16 +101,29 @@ def test_the_answer_opens_the_phones_door(stage, phone, code):
 def test_whatever_opens_nothing_is_answered_alike(stage, phone):
     """Used, run out, ended by a newer one, killed by five tries, guessed, of nobody, of somebody withdrawn."""
     used, run_out, ended, killed, guessed, withdrawn = (stage.newcomer(active=False) for _ in range(6))
-    held = {name: stage.code_for(who) for name, who in {
-        "used": used, "run out": run_out, "ended": ended, "killed": killed, "guessed": guessed,
-        "withdrawn": withdrawn}.items()}
+    held = {
+        name: stage.code_for(who)
+        for name, who in {
+            "used": used,
+            "run out": run_out,
+            "ended": ended,
+            "killed": killed,
+            "guessed": guessed,
+            "withdrawn": withdrawn,
+        }.items()
+    }
     assert activate(stage, held["used"], ANOTHER).status_code == 201
     stage.code_for(ended)
     for _ in range(5):
         activate(stage, wrong(held["killed"]))
-    stage.ask("noor", "POST", f"/v1/site/participants/{withdrawn.subject_id}/withdrawal", {"reason": "own wish"})
-    answers = {name: activate(stage, text, later=timedelta(hours=24) if name == "run out" else timedelta())
-               for name, text in held.items() if name != "guessed"}
+    stage.ask(
+        "noor", "POST", f"/v1/site/participants/{withdrawn.subject_id}/withdrawal", {"reason": "own wish"}
+    )
+    answers = {
+        name: activate(stage, text, later=timedelta(hours=24) if name == "run out" else timedelta())
+        for name, text in held.items()
+        if name != "guessed"
+    }
     answers["guessed"] = activate(stage, wrong(held["guessed"]))
     answers["of nobody"] = activate(stage, "00000-00000-00000")
     answers["no code"] = activate(stage, "hello")
@@ -152,12 +191,14 @@ def test_only_a_hash_of_the_secret_is_kept(stage, code):
     selector, secret = codes.parts(code)
     with look(system("tests")) as tx:
         row = tx.get(ActivationCode, selector)
-        assert secret not in str({name: getattr(row, name) for name in row.__table__.columns.keys()})
+        assert secret not in str([getattr(row, column.name) for column in row.__table__.columns])
         assert row.secret_hash.startswith("$argon2id$") and passwords.fits(row.secret_hash, secret)
 
 
 def test_of_two_phones_with_one_code_at_the_same_time_one_wins(stage, phone, code):
-    answers = at_once(stage, lambda number: activate(stage, code, {**DEVICE, "installation_id": f"phone {number}"}))
+    answers = at_once(
+        stage, lambda number: activate(stage, code, {**DEVICE, "installation_id": f"phone {number}"})
+    )
     assert sorted(answer.status_code for answer in answers) == [201, *[401] * 3]
     assert len(_devices(phone)) == 1
 
@@ -181,9 +222,13 @@ def test_one_phone_sending_twice_at_once_gets_in(stage, phone, code):
     assert sorted(stage.send("GET", "/v1/phone/me", key).status_code for key in keys) == [200, *[401] * 3]
     assert len(_devices(phone)) == 1
     with look(system("tests")) as tx:
-        running = tx.all(sa.select(SignInSession.id).where(
-            SignInSession.subject_id == phone.subject_id, SignInSession.study_id == "diary",
-            SignInSession.ended_at.is_(None)))
+        running = tx.all(
+            sa.select(SignInSession.id).where(
+                SignInSession.subject_id == phone.subject_id,
+                SignInSession.study_id == "diary",
+                SignInSession.ended_at.is_(None),
+            )
+        )
     assert len(running) == 1
 
 
@@ -202,11 +247,13 @@ def at_once(stage: Stage, act: Any, many: int = 4) -> list[Any]:
 
 def _devices(phone: Any) -> list[Device]:
     with look(system("tests")) as tx:
-        return tx.all(sa.select(Device).where(Device.study_id == "diary", Device.subject_id == phone.subject_id))
+        return tx.all(
+            sa.select(Device).where(Device.study_id == "diary", Device.subject_id == phone.subject_id)
+        )
 
 
 def _with_noughts_and_ones() -> str:
     """A random code that holds both of the characters that people misread."""
     text = [*"01", *(secrets.choice(codes.ALPHABET) for _ in range(13))]
     secrets.SystemRandom().shuffle(text)
-    return "-".join("".join(text[n:n + 5]) for n in (0, 5, 10))
+    return "-".join("".join(text[n : n + 5]) for n in (0, 5, 10))

@@ -62,10 +62,15 @@ NOT_JSON: dict[str, bytes] = {
 }
 
 TAKES_JSON = [
-    ("ada", "POST", "/v1/phone/responses"), ("ada", "PATCH", "/v1/phone/me"),
-    ("ada", "PUT", f"/v1/phone/drafts/{NOBODY}"), ("ada", "POST", "/v1/phone/confirmations"),
-    ("", "POST", "/v1/phone/activate"), ("", "POST", "/v1/phone/token"), ("", "POST", "/v1/staff/login"),
-    ("", "POST", "/v1/staff/token"), ("noor", "POST", "/v1/site/participants"),
+    ("ada", "POST", "/v1/phone/responses"),
+    ("ada", "PATCH", "/v1/phone/me"),
+    ("ada", "PUT", f"/v1/phone/drafts/{NOBODY}"),
+    ("ada", "POST", "/v1/phone/confirmations"),
+    ("", "POST", "/v1/phone/activate"),
+    ("", "POST", "/v1/phone/token"),
+    ("", "POST", "/v1/staff/login"),
+    ("", "POST", "/v1/staff/token"),
+    ("noor", "POST", "/v1/site/participants"),
     ("noor", "POST", "/v1/site/participants/01-001/anchors"),
     ("noor", "POST", "/v1/site/participants/01-001/withdrawal"),
     ("noor", "POST", f"/v1/site/participants/01-001/devices/{NOBODY}/revocation"),
@@ -79,8 +84,9 @@ def test_what_cannot_be_read_without_doubt_is_refused_everywhere(stage, name):
     stage.token("ada"), stage.token("noor")
     before = counts()
     for who, method, path in TAKES_JSON:
-        answer = stage.send(method, path, stage.token(who) if who else None, NOT_JSON[name],
-                            content_type="application/json")
+        answer = stage.send(
+            method, path, stage.token(who) if who else None, NOT_JSON[name], content_type="application/json"
+        )
         assert_problem(answer, 400, "bad_json", (method, path))
         assert "errors" not in answer.get_json()
     assert counts() == before
@@ -88,7 +94,9 @@ def test_what_cannot_be_read_without_doubt_is_refused_everywhere(stage, name):
 
 def test_an_empty_body_is_an_empty_object_or_no_batch(stage):
     for who, method, path in TAKES_JSON:
-        answer = stage.send(method, path, stage.token(who) if who else None, b"", content_type="application/json")
+        answer = stage.send(
+            method, path, stage.token(who) if who else None, b"", content_type="application/json"
+        )
         if path == "/v1/phone/responses":
             assert_problem(answer, 400, "bad_json", path)
         elif path not in ("/v1/phone/me", f"/v1/site/alerts/{NOBODY}/acknowledgement"):
@@ -98,11 +106,19 @@ def test_an_empty_body_is_an_empty_object_or_no_batch(stage):
 def test_the_type_of_the_content_does_not_matter_and_its_coding_is_not_undone(stage):
     """No key travels by itself, so a form of another site can do nothing; and nothing is unpacked unasked."""
     for kind in ("text/plain", "application/octet-stream", "application/x-www-form-urlencoded", ""):
-        answer = stage.send("PATCH", "/v1/phone/me", stage.token("ada"), b'{"language": "en"}', content_type=kind)
+        answer = stage.send(
+            "PATCH", "/v1/phone/me", stage.token("ada"), b'{"language": "en"}', content_type=kind
+        )
         assert answer.status_code == 200
     packed = gzip.compress(b'{"language": "en"}')
-    answer = stage.send("PATCH", "/v1/phone/me", stage.token("ada"), packed, content_type="application/json",
-                        headers={"Content-Encoding": "gzip"})
+    answer = stage.send(
+        "PATCH",
+        "/v1/phone/me",
+        stage.token("ada"),
+        packed,
+        content_type="application/json",
+        headers={"Content-Encoding": "gzip"},
+    )
     assert_problem(answer, 400, "bad_json", "gzip")
 
 
@@ -112,7 +128,9 @@ def test_what_is_larger_than_a_door_takes_is_turned_away(stage, size):
     before = counts()
     for who, method, path in TAKES_JSON:
         body = b'{"x": "' + b"a" * (size - 9) + b'"}'
-        answer = stage.send(method, path, stage.token(who) if who else None, body, content_type="application/json")
+        answer = stage.send(
+            method, path, stage.token(who) if who else None, body, content_type="application/json"
+        )
         assert_problem(answer, 413, "too_large", path)
     assert counts() == before
 
@@ -122,8 +140,13 @@ ENROL = "/v1/site/participants"
 ANCHORS = "/v1/site/participants/01-001/anchors"
 RESOLVE = f"/v1/site/alerts/{NOBODY}/resolution"
 ACTIVATE = {"activation_code": "AAAAA-AAAAA-AAAAA", "device": DEVICE}
-GOOD = {"study": STUDY, "site": "01", "language": "en", "time_zone": "Asia/Shanghai",
-        "anchors": {"enrolment": "2026-03-04"}}
+GOOD = {
+    "study": STUDY,
+    "site": "01",
+    "language": "en",
+    "time_zone": "Asia/Shanghai",
+    "anchors": {"enrolment": "2026-03-04"},
+}
 ANCHOR = {"anchor": "enrolment", "date": "2026-03-05", "reason": "as it happened"}
 
 
@@ -135,92 +158,334 @@ def _without(body: dict[str, Any], name: str) -> dict[str, Any]:
 INVALID: list[tuple[str, str, str, str, Any, set[str]]] = [
     ("no device", "", "POST", PHONE + "activate", _without(ACTIVATE, "device"), {"/device"}),
     ("nothing at all", "", "POST", PHONE + "activate", {}, {"/device", "/activation_code"}),
-    ("a code that is a number", "", "POST", PHONE + "activate", {**ACTIVATE, "activation_code": 7}, {"/activation_code"}),
-    ("an empty code", "", "POST", PHONE + "activate", {**ACTIVATE, "activation_code": ""}, {"/activation_code"}),
-    ("a long code", "", "POST", PHONE + "activate", {**ACTIVATE, "activation_code": "A" * 61}, {"/activation_code"}),
+    (
+        "a code that is a number",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "activation_code": 7},
+        {"/activation_code"},
+    ),
+    (
+        "an empty code",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "activation_code": ""},
+        {"/activation_code"},
+    ),
+    (
+        "a long code",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "activation_code": "A" * 61},
+        {"/activation_code"},
+    ),
     ("a device that is a list", "", "POST", PHONE + "activate", {**ACTIVATE, "device": []}, {"/device"}),
-    ("a device without installation", "", "POST", PHONE + "activate", {**ACTIVATE, "device": {}},
-     {"/device/installation_id"}),
-    ("an installation that is null", "", "POST", PHONE + "activate", {**ACTIVATE, "device": {"installation_id": None}},
-     {"/device/installation_id"}),
-    ("unknown fields at two depths", "", "POST", PHONE + "activate",
-     {**ACTIVATE, "subject_id": "01-001", "device": {**DEVICE, "a/b~c": 1}}, {"/subject_id", "/device/a~1b~0c"}),
-    ("control characters", "", "POST", PHONE + "activate", {**ACTIVATE, "device": {"installation_id": "a\u0007b"}},
-     {"/device/installation_id"}),
-    ("C1 control characters", "", "POST", PHONE + "activate", {**ACTIVATE, "device": {"installation_id": "a\u0085b"}},
-     {"/device/installation_id"}),
+    (
+        "a device without installation",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "device": {}},
+        {"/device/installation_id"},
+    ),
+    (
+        "an installation that is null",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "device": {"installation_id": None}},
+        {"/device/installation_id"},
+    ),
+    (
+        "unknown fields at two depths",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "subject_id": "01-001", "device": {**DEVICE, "a/b~c": 1}},
+        {"/subject_id", "/device/a~1b~0c"},
+    ),
+    (
+        "control characters",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "device": {"installation_id": "a\u0007b"}},
+        {"/device/installation_id"},
+    ),
+    (
+        "C1 control characters",
+        "",
+        "POST",
+        PHONE + "activate",
+        {**ACTIVATE, "device": {"installation_id": "a\u0085b"}},
+        {"/device/installation_id"},
+    ),
     ("a token that is null", "", "POST", PHONE + "token", {"refresh_token": None}, {"/refresh_token"}),
     ("a token that is a list", "", "POST", PHONE + "token", {"refresh_token": ["x"]}, {"/refresh_token"}),
     ("no password", "", "POST", "/v1/staff/login", {"email": "noor@example.org"}, {"/password"}),
-    ("a password that is an object", "", "POST", "/v1/staff/login", {"email": "a@b.org", "password": {"$ne": 1}},
-     {"/password"}),
-    ("a password of 201 characters", "", "POST", "/v1/staff/login", {"email": "a@b.org", "password": "x" * 201},
-     {"/password"}),
-    ("an otp that is a number", "", "POST", "/v1/staff/login", {"email": "a@b.org", "password": "x", "otp": 123456},
-     {"/otp"}),
-    ("a role of her own", "", "POST", "/v1/staff/login", {"email": "a@b.org", "password": "x", "role": "administrator"},
-     {"/role"}),
+    (
+        "a password that is an object",
+        "",
+        "POST",
+        "/v1/staff/login",
+        {"email": "a@b.org", "password": {"$ne": 1}},
+        {"/password"},
+    ),
+    (
+        "a password of 201 characters",
+        "",
+        "POST",
+        "/v1/staff/login",
+        {"email": "a@b.org", "password": "x" * 201},
+        {"/password"},
+    ),
+    (
+        "an otp that is a number",
+        "",
+        "POST",
+        "/v1/staff/login",
+        {"email": "a@b.org", "password": "x", "otp": 123456},
+        {"/otp"},
+    ),
+    (
+        "a role of her own",
+        "",
+        "POST",
+        "/v1/staff/login",
+        {"email": "a@b.org", "password": "x", "role": "administrator"},
+        {"/role"},
+    ),
     ("another language", "ada", "PATCH", PHONE + "me", {"language": "fr"}, {"/language"}),
     ("a language that is null", "ada", "PATCH", PHONE + "me", {"language": None}, {"/language"}),
     ("an unknown zone", "ada", "PATCH", PHONE + "me", {"time_zone": "Mars/Phobos"}, {"/time_zone"}),
-    ("a zone of another file", "ada", "PATCH", PHONE + "me", {"time_zone": "../../etc/passwd"}, {"/time_zone"}),
+    (
+        "a zone of another file",
+        "ada",
+        "PATCH",
+        PHONE + "me",
+        {"time_zone": "../../etc/passwd"},
+        {"/time_zone"},
+    ),
     ("a zone that is null", "ada", "PATCH", PHONE + "me", {"time_zone": None}, {"/time_zone"}),
     ("half past", "ada", "PATCH", PHONE + "me", {"reminder_hour": "half past"}, {"/reminder_hour"}),
     ("24:00", "ada", "PATCH", PHONE + "me", {"reminder_hour": "24:00"}, {"/reminder_hour"}),
-    ("digits of another script", "ada", "PATCH", PHONE + "me", {"reminder_hour": "１９:３０"}, {"/reminder_hour"}),
+    (
+        "digits of another script",
+        "ada",
+        "PATCH",
+        PHONE + "me",
+        {"reminder_hour": "１９:３０"},
+        {"/reminder_hour"},
+    ),
     ("one quiet hour", "ada", "PATCH", PHONE + "me", {"quiet_hours": ["22:00"]}, {"/quiet_hours"}),
-    ("quiet hours of null", "ada", "PATCH", PHONE + "me", {"quiet_hours": [None, "07:00"]}, {"/quiet_hours/0"}),
+    (
+        "quiet hours of null",
+        "ada",
+        "PATCH",
+        PHONE + "me",
+        {"quiet_hours": [None, "07:00"]},
+        {"/quiet_hours/0"},
+    ),
     ("another channel", "ada", "PATCH", PHONE + "me", {"channels": ["sms", "pigeon"]}, {"/channels/1"}),
     ("a channel that is an object", "ada", "PATCH", PHONE + "me", {"channels": [{}]}, {"/channels/0"}),
     ("messages as a text", "ada", "PATCH", PHONE + "me", {"messages": "no"}, {"/messages"}),
     ("messages as a list", "ada", "PATCH", PHONE + "me", {"messages": []}, {"/messages"}),
-    ("a site of her own", "ada", "PATCH", PHONE + "me", {"site": "02", "subject_id": "02-001", "withdrawn_at": None},
-     {"/site", "/subject_id", "/withdrawn_at"}),
+    (
+        "a site of her own",
+        "ada",
+        "PATCH",
+        PHONE + "me",
+        {"site": "02", "subject_id": "02-001", "withdrawn_at": None},
+        {"/site", "/subject_id", "/withdrawn_at"},
+    ),
     ("a draft without answers", "ada", "PUT", f"{PHONE}drafts/{NOBODY}", {}, {"/answers"}),
     ("a draft with a list", "ada", "PUT", f"{PHONE}drafts/{NOBODY}", {"answers": []}, {"/answers"}),
     ("a page and a half", "ada", "PUT", f"{PHONE}drafts/{NOBODY}", {"answers": {}, "page": 1.5}, {"/page"}),
-    ("a page that is true", "ada", "PUT", f"{PHONE}drafts/{NOBODY}", {"answers": {}, "page": True}, {"/page"}),
-    ("ids that are none", "ada", "POST", PHONE + "confirmations", {"notifications": ["x", 7, None]},
-     {"/notifications/0", "/notifications/1", "/notifications/2"}),
-    ("201 ids", "ada", "POST", PHONE + "confirmations", {"notifications": [str(NOBODY)] * 201}, {"/notifications"}),
+    (
+        "a page that is true",
+        "ada",
+        "PUT",
+        f"{PHONE}drafts/{NOBODY}",
+        {"answers": {}, "page": True},
+        {"/page"},
+    ),
+    (
+        "ids that are none",
+        "ada",
+        "POST",
+        PHONE + "confirmations",
+        {"notifications": ["x", 7, None]},
+        {"/notifications/0", "/notifications/1", "/notifications/2"},
+    ),
+    (
+        "201 ids",
+        "ada",
+        "POST",
+        PHONE + "confirmations",
+        {"notifications": [str(NOBODY)] * 201},
+        {"/notifications"},
+    ),
     ("an object of ids", "ada", "POST", PHONE + "confirmations", {"notifications": {}}, {"/notifications"}),
     *[(f"no {name}", "noor", "POST", ENROL, _without(GOOD, name), {f"/{name}"}) for name in GOOD],
     ("another language of the study", "noor", "POST", ENROL, {**GOOD, "language": "de"}, {"/language"}),
     ("an unknown zone", "noor", "POST", ENROL, {**GOOD, "time_zone": "China"}, {"/time_zone"}),
-    ("an unknown anchor", "noor", "POST", ENROL, {**GOOD, "anchors": {"enrolment": "2026-03-04", "moon": "2026-03-04"}},
-     {"/anchors"}),
-    ("an anchor missing", "noor", "POST", ENROL, {**GOOD, "anchors": {"infusion": "2026-03-04"}}, {"/anchors/enrolment"}),
+    (
+        "an unknown anchor",
+        "noor",
+        "POST",
+        ENROL,
+        {**GOOD, "anchors": {"enrolment": "2026-03-04", "moon": "2026-03-04"}},
+        {"/anchors"},
+    ),
+    (
+        "an anchor missing",
+        "noor",
+        "POST",
+        ENROL,
+        {**GOOD, "anchors": {"infusion": "2026-03-04"}},
+        {"/anchors/enrolment"},
+    ),
     ("no anchors", "noor", "POST", ENROL, {**GOOD, "anchors": {}}, {"/anchors/enrolment"}),
     ("anchors as a list", "noor", "POST", ENROL, {**GOOD, "anchors": []}, {"/anchors"}),
-    *[(f"the day {day!r}", "noor", "POST", ENROL, {**GOOD, "anchors": {"enrolment": day}}, {"/anchors/enrolment"})
-      for day in ("2026-02-30", "04.03.2026", "yesterday", "", 7, None, True, "2026-3-4", "0000-01-01", "9999-12-31",
-                  "0001-01-01", "2026-03-04T00:00:00Z", "10000-01-01", "-2026-03-04")],
-    *[(f"the subject id {text!r}", "noor", "POST", ENROL, {**GOOD, "subject_id": text}, {"/subject_id"})
-      for text in ("", " ", "a b", "a/b", "../x", "x" * 33, "-1", "参与者", "01-1\n", "'; --", None, 7)],
-    *[(f"the phone {text!r}", "noor", "POST", ENROL, {**GOOD, "contact": {"phone": text}}, {"/contact/phone"})
-      for text in ("13900000001", "+86", "call me", "+8613900000001000000000", "+999 1 2 3", "", 7, None)],
-    *[(f"the e-mail {text!r}", "noor", "POST", ENROL, {**GOOD, "contact": {"email": text}}, {"/contact/email"})
-      for text in ("ada", "@example.org", "ada@", "ada@host", "a da@example.org", "ada@example.org\nBcc: x@y.org", "",
-                   [], None)],
-    ("a contact field more", "noor", "POST", ENROL, {**GOOD, "contact": {"address": "x"}}, {"/contact/address"}),
-    ("fields that are ours to set", "noor", "POST", ENROL,
-     {**GOOD, "enrolled_at": "2020-01-01T00:00:00Z", "protocol_version": "0", "chain_seq": 9, "withdrawn_at": None},
-     {"/enrolled_at", "/protocol_version", "/chain_seq", "/withdrawn_at"}),
+    *[
+        (
+            f"the day {day!r}",
+            "noor",
+            "POST",
+            ENROL,
+            {**GOOD, "anchors": {"enrolment": day}},
+            {"/anchors/enrolment"},
+        )
+        for day in (
+            "2026-02-30",
+            "04.03.2026",
+            "yesterday",
+            "",
+            7,
+            None,
+            True,
+            "2026-3-4",
+            "0000-01-01",
+            "9999-12-31",
+            "0001-01-01",
+            "2026-03-04T00:00:00Z",
+            "10000-01-01",
+            "-2026-03-04",
+        )
+    ],
+    *[
+        (f"the subject id {text!r}", "noor", "POST", ENROL, {**GOOD, "subject_id": text}, {"/subject_id"})
+        for text in ("", " ", "a b", "a/b", "../x", "x" * 33, "-1", "参与者", "01-1\n", "'; --", None, 7)
+    ],
+    *[
+        (
+            f"the phone {text!r}",
+            "noor",
+            "POST",
+            ENROL,
+            {**GOOD, "contact": {"phone": text}},
+            {"/contact/phone"},
+        )
+        for text in ("13900000001", "+86", "call me", "+8613900000001000000000", "+999 1 2 3", "", 7, None)
+    ],
+    *[
+        (
+            f"the e-mail {text!r}",
+            "noor",
+            "POST",
+            ENROL,
+            {**GOOD, "contact": {"email": text}},
+            {"/contact/email"},
+        )
+        for text in (
+            "ada",
+            "@example.org",
+            "ada@",
+            "ada@host",
+            "a da@example.org",
+            "ada@example.org\nBcc: x@y.org",
+            "",
+            [],
+            None,
+        )
+    ],
+    (
+        "a contact field more",
+        "noor",
+        "POST",
+        ENROL,
+        {**GOOD, "contact": {"address": "x"}},
+        {"/contact/address"},
+    ),
+    (
+        "fields that are ours to set",
+        "noor",
+        "POST",
+        ENROL,
+        {
+            **GOOD,
+            "enrolled_at": "2020-01-01T00:00:00Z",
+            "protocol_version": "0",
+            "chain_seq": 9,
+            "withdrawn_at": None,
+        },
+        {"/enrolled_at", "/protocol_version", "/chain_seq", "/withdrawn_at"},
+    ),
     *[(f"no {name}", "noor", "POST", ANCHORS, _without(ANCHOR, name), {f"/{name}"}) for name in ANCHOR],
     ("an unknown anchor", "noor", "POST", ANCHORS, {**ANCHOR, "anchor": "moon"}, {"/anchor"}),
     ("an empty reason", "noor", "POST", ANCHORS, {**ANCHOR, "reason": ""}, {"/reason"}),
     ("a long reason", "noor", "POST", ANCHORS, {**ANCHOR, "reason": "x" * 501}, {"/reason"}),
-    *[(f"the day {day!r}", "noor", "POST", ANCHORS, {**ANCHOR, "date": day}, {"/date"})
-      for day in ("2026-02-30", "never", 0, None, "9999-12-31", "0001-01-01", "1026-03-05")],
-    *[(f"the day {day!r}, to look at", "noor", "POST", ANCHORS + "?preview=true", {**ANCHOR, "date": day}, {"/date"})
-      for day in ("9999-12-31", "0001-01-01")],
+    *[
+        (f"the day {day!r}", "noor", "POST", ANCHORS, {**ANCHOR, "date": day}, {"/date"})
+        for day in ("2026-02-30", "never", 0, None, "9999-12-31", "0001-01-01", "1026-03-05")
+    ],
+    *[
+        (
+            f"the day {day!r}, to look at",
+            "noor",
+            "POST",
+            ANCHORS + "?preview=true",
+            {**ANCHOR, "date": day},
+            {"/date"},
+        )
+        for day in ("9999-12-31", "0001-01-01")
+    ],
     ("no reason for a withdrawal", "noor", "POST", ENROL + "/01-001/withdrawal", {}, {"/reason"}),
-    ("a hidden withdrawal", "noor", "POST", ENROL + "/01-001/withdrawal", {"reason": "x", "at": "2020-01-01"}, {"/at"}),
-    ("no reason for a revocation", "noor", "POST", f"{ENROL}/01-001/devices/{NOBODY}/revocation", {"reason": None},
-     {"/reason"}),
-    ("a note that is a number", "noor", "POST", f"/v1/site/alerts/{NOBODY}/acknowledgement", {"note": 7}, {"/note"}),
-    ("somebody else's act", "noor", "POST", f"/v1/site/alerts/{NOBODY}/acknowledgement",
-     {"note": "x", "acknowledged_by": "staff:ines"}, {"/acknowledged_by"}),
+    (
+        "a hidden withdrawal",
+        "noor",
+        "POST",
+        ENROL + "/01-001/withdrawal",
+        {"reason": "x", "at": "2020-01-01"},
+        {"/at"},
+    ),
+    (
+        "no reason for a revocation",
+        "noor",
+        "POST",
+        f"{ENROL}/01-001/devices/{NOBODY}/revocation",
+        {"reason": None},
+        {"/reason"},
+    ),
+    (
+        "a note that is a number",
+        "noor",
+        "POST",
+        f"/v1/site/alerts/{NOBODY}/acknowledgement",
+        {"note": 7},
+        {"/note"},
+    ),
+    (
+        "somebody else's act",
+        "noor",
+        "POST",
+        f"/v1/site/alerts/{NOBODY}/acknowledgement",
+        {"note": "x", "acknowledged_by": "staff:ines"},
+        {"/acknowledged_by"},
+    ),
     ("an outcome of her own", "noor", "POST", RESOLVE, {"outcome": "forgotten"}, {"/outcome"}),
     ("an outcome that is a list", "noor", "POST", RESOLVE, {"outcome": ["reached"]}, {"/outcome"}),
     ("no outcome", "noor", "POST", RESOLVE, {"note": "x"}, {"/outcome"}),
@@ -228,7 +493,9 @@ INVALID: list[tuple[str, str, str, str, Any, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", INVALID, ids=lambda case: f"{case[0]} at {case[2]} {case[3].rpartition('/')[2]}")
+@pytest.mark.parametrize(
+    "case", INVALID, ids=lambda case: f"{case[0]} at {case[2]} {case[3].rpartition('/')[2]}"
+)
 def test_a_body_with_faults_is_refused_and_every_fault_is_named(stage, case):
     _, who, method, path, body, pointers = case
     key = stage.token(who) if who else None
@@ -312,11 +579,14 @@ def test_an_address_with_faults(stage, case):
         assert answer.headers["Allow"]
 
 
-TOO_FAR = pytest.mark.xfail(strict=True, reason="phone._since lets numbers through that no database counts to")
+TOO_FAR = pytest.mark.xfail(
+    strict=True, reason="phone._since lets numbers through that no database counts to"
+)
 
 
-@pytest.mark.parametrize("number", [
-    2**63 - 1, pytest.param(2**63, marks=TOO_FAR), pytest.param(10**19 - 1, marks=TOO_FAR), 10**30])
+@pytest.mark.parametrize(
+    "number", [2**63 - 1, pytest.param(2**63, marks=TOO_FAR), pytest.param(10**19 - 1, marks=TOO_FAR), 10**30]
+)
 def test_a_token_of_changes_beyond_what_a_database_counts(stage, number):
     since = base64.urlsafe_b64encode(f"c{number}".encode()).decode()
     answer = stage.ask("ada", "GET", f"/v1/phone/changes?since={since}")
@@ -330,7 +600,11 @@ def test_every_fault_is_named_at_once(stage):
     body = {**GOOD, "time_zone": "Mars", "anchors": {"enrolment": "x"}, "subject_id": "", "more": 1}
     answer = stage.ask("noor", "POST", ENROL, body)
     assert {error["pointer"] for error in answer.get_json()["errors"]} == {
-        "/time_zone", "/anchors/enrolment", "/subject_id", "/more"}
+        "/time_zone",
+        "/anchors/enrolment",
+        "/subject_id",
+        "/more",
+    }
 
 
 def test_a_taken_subject_id_is_a_conflict(stage):
@@ -338,7 +612,9 @@ def test_a_taken_subject_id_is_a_conflict(stage):
     assert_problem(answer, 409, "subject_id_taken", ENROL)
 
 
-@pytest.mark.parametrize(("change", "status"), [({"study": "none"}, 404), ({"site": "none"}, 404), ({"site": "02"}, 404)])
+@pytest.mark.parametrize(
+    ("change", "status"), [({"study": "none"}, 404), ({"site": "none"}, 404), ({"site": "02"}, 404)]
+)
 def test_enrolment_where_she_has_no_right_is_not_found(stage, change, status):
     assert_problem(stage.ask("noor", "POST", ENROL, {**GOOD, **change}), status, "not_found", ENROL)
 
@@ -355,9 +631,20 @@ def test_hostile_texts_are_kept_as_they_are(stage):
     """Formula, markup, right-to-left, zero width: text is text."""
     phone = stage.newcomer()
     path = f"/v1/site/participants/{phone.subject_id}/anchors"
-    for reason in ('=HYPERLINK("http://x")', "<script>alert(1)</script>", "\u202eabc", "a\u200bb", "'; DROP TABLE x; --",
-                   "__proto__", "𝕏" * 100, "%s %(a)s {0}", "line\nline"):
-        answer = stage.ask("noor", "POST", path, {"anchor": "infusion", "date": "2026-03-20", "reason": reason})
+    for reason in (
+        '=HYPERLINK("http://x")',
+        "<script>alert(1)</script>",
+        "\u202eabc",
+        "a\u200bb",
+        "'; DROP TABLE x; --",
+        "__proto__",
+        "𝕏" * 100,
+        "%s %(a)s {0}",
+        "line\nline",
+    ):
+        answer = stage.ask(
+            "noor", "POST", path, {"anchor": "infusion", "date": "2026-03-20", "reason": reason}
+        )
         assert answer.status_code == 200
         told = stage.ask("noor", "GET", f"/v1/site/participants/{phone.subject_id}/timeline").get_json()
         assert told["anchors"][-1]["reason"] == reason
@@ -368,16 +655,23 @@ def counts() -> dict[str, int]:
     with db.engine().connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT set_config('epro.reach', 'all', true)"))
-        return {table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-                for table in db.Base.metadata.sorted_tables if table.name not in ("rate_counts", "sessions")}
+        return {
+            table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for table in db.Base.metadata.sorted_tables
+            if table.name not in ("rate_counts", "sessions")
+        }
 
 
 def assert_problem(answer: Any, status: int, code: str, where: Any) -> None:
     """A problem document as RFC 9457 has it, with our fields."""
-    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), (where, answer.text)
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), (
+        where,
+        answer.text,
+    )
     told = json.loads(answer.data)
-    assert (told["status"], told["code"], told["type"]) == (status, code, f"urn:epro:problem:{code}"), (where, told)
+    assert (told["status"], told["code"], told["type"]) == (status, code, f"urn:epro:problem:{code}"), (
+        where,
+        told,
+    )
     assert told["title"] and told["detail"]
     assert set(told) <= {"type", "title", "status", "detail", "code", "errors", "request_id", "checks"}
-
-

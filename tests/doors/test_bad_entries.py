@@ -40,14 +40,30 @@ HELD: dict[str, tuple[dict[str, Any], list[tuple[str, str | None]]]] = {
     "a list as code": ({"answers": {"worst_fatigue": [3]}}, [("wrong_type", "/answers/worst_fatigue")]),
     "an object as code": ({"answers": {"worst_fatigue": {}}}, [("wrong_type", "/answers/worst_fatigue")]),
     "not applicable where it is not offered": (
-        {"answers": {"worst_fatigue": "NA"}}, [("not_applicable_not_offered", "/answers/worst_fatigue")]),
-    "unknown instrument": ({"instrument": {"code": "none", "version": "1.0"}}, [("unknown_instrument", "/instrument")]),
+        {"answers": {"worst_fatigue": "NA"}},
+        [("not_applicable_not_offered", "/answers/worst_fatigue")],
+    ),
+    "unknown instrument": (
+        {"instrument": {"code": "none", "version": "1.0"}},
+        [("unknown_instrument", "/instrument")],
+    ),
     "unknown version": (
-        {"instrument": {"code": "fatigue_diary", "version": "9"}}, [("unknown_instrument", "/instrument")]),
-    "other instrument": ({"instrument": LUPUSQOL, "answers": {"lq01": 1}}, [("other_instrument", "/instrument/code")]),
+        {"instrument": {"code": "fatigue_diary", "version": "9"}},
+        [("unknown_instrument", "/instrument")],
+    ),
+    "other instrument": (
+        {"instrument": LUPUSQOL, "answers": {"lq01": 1}},
+        [("other_instrument", "/instrument/code")],
+    ),
     "unknown occurrence": ({"occurrence_id": str(NOBODY)}, [("unknown_occurrence", "/occurrence_id")]),
-    "before its window": ({"completed_at": "2026-03-03T17:59:59+08:00"}, [("outside_window", "/completed_at")]),
-    "when its window closed": ({"completed_at": "2026-03-04T00:00:00+08:00"}, [("outside_window", "/completed_at")]),
+    "before its window": (
+        {"completed_at": "2026-03-03T17:59:59+08:00"},
+        [("outside_window", "/completed_at")],
+    ),
+    "when its window closed": (
+        {"completed_at": "2026-03-04T00:00:00+08:00"},
+        [("outside_window", "/completed_at")],
+    ),
     "years ago": ({"completed_at": "1970-01-01T00:00:00+08:00"}, [("outside_window", "/completed_at")]),
     "no id": ({"id": ...}, [("wrong_type", "/id")]),
     "an id that is none": ({"id": "the first one"}, [("wrong_type", "/id")]),
@@ -56,19 +72,36 @@ HELD: dict[str, tuple[dict[str, Any], list[tuple[str, str | None]]]] = {
     "a number as id": ({"id": 7}, [("wrong_type", "/id")]),
     "no occurrence": ({"occurrence_id": ...}, [("wrong_type", "/occurrence_id")]),
     "a list as occurrence": ({"occurrence_id": []}, [("wrong_type", "/occurrence_id")]),
-    "no instrument": ({"instrument": ...}, [
-        ("wrong_type", "/instrument"), ("wrong_type", "/instrument/code"), ("wrong_type", "/instrument/version")]),
-    "a text as instrument": ({"instrument": "fatigue_diary"}, [
-        ("wrong_type", "/instrument"), ("wrong_type", "/instrument/code"), ("wrong_type", "/instrument/version")]),
-    "a number as version": ({"instrument": {"code": "fatigue_diary", "version": 1.0}}, [
-        ("wrong_type", "/instrument/version")]),
+    "no instrument": (
+        {"instrument": ...},
+        [
+            ("wrong_type", "/instrument"),
+            ("wrong_type", "/instrument/code"),
+            ("wrong_type", "/instrument/version"),
+        ],
+    ),
+    "a text as instrument": (
+        {"instrument": "fatigue_diary"},
+        [
+            ("wrong_type", "/instrument"),
+            ("wrong_type", "/instrument/code"),
+            ("wrong_type", "/instrument/version"),
+        ],
+    ),
+    "a number as version": (
+        {"instrument": {"code": "fatigue_diary", "version": 1.0}},
+        [("wrong_type", "/instrument/version")],
+    ),
     "no language": ({"language": ...}, [("wrong_type", "/language")]),
     "an empty language": ({"language": ""}, [("wrong_type", "/language")]),
     "no answers": ({"answers": ...}, [("wrong_type", "/answers")]),
     "a list of answers": ({"answers": [7]}, [("wrong_type", "/answers")]),
     "answers of null": ({"answers": None}, [("wrong_type", "/answers")]),
     "no completion": ({"completed_at": ...}, [("wrong_type", "/completed_at")]),
-    "a completion without offset": ({"completed_at": "2026-03-03T20:00:00"}, [("wrong_type", "/completed_at")]),
+    "a completion without offset": (
+        {"completed_at": "2026-03-03T20:00:00"},
+        [("wrong_type", "/completed_at")],
+    ),
     "a completion in words": ({"completed_at": "this evening"}, [("wrong_type", "/completed_at")]),
     "a completion as a number": ({"completed_at": 1772539200}, [("wrong_type", "/completed_at")]),
     "February 30th": ({"completed_at": "2026-02-30T20:00:00+08:00"}, [("wrong_type", "/completed_at")]),
@@ -77,13 +110,25 @@ HELD: dict[str, tuple[dict[str, Any], list[tuple[str, str | None]]]] = {
     "year 9999": ({"completed_at": "9999-12-31T23:59:59-12:00"}, [("wrong_type", "/completed_at")]),
     "year 10000": ({"completed_at": "10000-01-01T00:00:00+00:00"}, [("wrong_type", "/completed_at")]),
     "a start in words": ({"started_at": "before"}, [("wrong_type", "/started_at")]),
-    "several things at once": ({"answers": {"x": 1, "worst_fatigue": 99}, "occurrence_id": str(NOBODY)}, [
-        ("unknown_occurrence", "/occurrence_id"), ("unknown_item", "/answers/x"),
-        ("out_of_range", "/answers/worst_fatigue")]),
+    "several things at once": (
+        {"answers": {"x": 1, "worst_fatigue": 99}, "occurrence_id": str(NOBODY)},
+        [
+            ("unknown_occurrence", "/occurrence_id"),
+            ("unknown_item", "/answers/x"),
+            ("out_of_range", "/answers/worst_fatigue"),
+        ],
+    ),
 }
 
-NO_OBJECTS: dict[str, Any] = {"a number": 7, "a text": "a diary", "null": None, "a list": [1, 2], "true": True,
-                              "a fraction": 1.5, "an empty list": []}
+NO_OBJECTS: dict[str, Any] = {
+    "a number": 7,
+    "a text": "a diary",
+    "null": None,
+    "a list": [1, 2],
+    "true": True,
+    "a fraction": 1.5,
+    "an empty list": [],
+}
 
 # what is changed, findings that do not keep it from being filed
 STORED: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -135,7 +180,9 @@ def test_what_is_merely_odd_is_filed(stage, name):
 
 
 @pytest.mark.parametrize("spelled", [str.upper, lambda text: text.replace("-", "") + "----"])
-@pytest.mark.xfail(strict=True, reason="the receipt names the id in our spelling: the phone does not find its entry")
+@pytest.mark.xfail(
+    strict=True, reason="the receipt names the id in our spelling: the phone does not find its entry"
+)
 def test_a_receipt_names_the_entry_as_the_phone_does(stage, spelled):
     """Some phones write UUIDs in capitals. Only by the id can they tell which entry a receipt is for."""
     sent = entry(stage.ada.phone, id=spelled(str(uuid4())))
@@ -143,43 +190,64 @@ def test_a_receipt_names_the_entry_as_the_phone_does(stage, spelled):
     assert receipt["id"] == sent["id"]
 
 
-@pytest.mark.xfail(strict=True, reason="the receipt of an entry whose id is no UUID names none: it is sent for ever")
+@pytest.mark.xfail(
+    strict=True, reason="the receipt of an entry whose id is no UUID names none: it is sent for ever"
+)
 def test_a_receipt_names_an_entry_whose_id_is_no_uuid(stage):
     sent = entry(stage.ada.phone, id="entry 7")
     assert upload(stage, "ada", [sent]).get_json()["receipts"][0]["id"] == "entry 7"
 
 
-@pytest.mark.parametrize(("completed_at", "sent_at", "outcome", "codes"), [
-    # The phone's clock stood years off, and said so when it sent: corrected, and in its window.
-    ("1999-01-01T20:01:00+08:00", "1999-01-02T10:00:00+08:00", "stored", ["clock_skew"]),
-    ("2051-06-15T20:01:00+08:00", "2051-06-16T10:00:00+08:00", "stored", ["clock_skew"]),
-    ("2569-03-03T20:01:00+08:00", "2569-03-04T10:00:00+08:00", "stored", ["clock_skew"]),  # Buddhist era
-    ("2026-03-03T20:11:00+08:00", "2026-03-04T10:10:00+08:00", "stored", ["clock_skew"]),
-    # Nobody said how the clock stood: as it is told, it lies outside.
-    ("1999-01-01T20:01:00+08:00", None, "held", ["outside_window"]),
-    ("2051-06-15T20:01:00+08:00", None, "held", ["completed_after_sending", "outside_window"]),
-    ("2026-03-03T20:01:00+08:00", "not a time", "stored", []),
-    ("2026-03-03T20:01:00+08:00", 7, "stored", []),
-    # What it said cannot be: kept for a person.
-    ("2026-03-03T20:01:00+08:00", "1970-01-01T00:00:00+00:00", "held",
-     ["clock_skew", "completed_after_sending", "outside_window"]),
-    ("1970-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00", "held", ["clock_skew", "outside_window"]),
-    ("2999-01-01T00:00:00+00:00", "1970-01-01T00:00:00+00:00", "held",
-     ["clock_skew", "completed_after_sending", "outside_window"]),
-])
+@pytest.mark.parametrize(
+    ("completed_at", "sent_at", "outcome", "codes"),
+    [
+        # The phone's clock stood years off, and said so when it sent: corrected, and in its window.
+        ("1999-01-01T20:01:00+08:00", "1999-01-02T10:00:00+08:00", "stored", ["clock_skew"]),
+        ("2051-06-15T20:01:00+08:00", "2051-06-16T10:00:00+08:00", "stored", ["clock_skew"]),
+        ("2569-03-03T20:01:00+08:00", "2569-03-04T10:00:00+08:00", "stored", ["clock_skew"]),  # Buddhist era
+        ("2026-03-03T20:11:00+08:00", "2026-03-04T10:10:00+08:00", "stored", ["clock_skew"]),
+        # Nobody said how the clock stood: as it is told, it lies outside.
+        ("1999-01-01T20:01:00+08:00", None, "held", ["outside_window"]),
+        ("2051-06-15T20:01:00+08:00", None, "held", ["completed_after_sending", "outside_window"]),
+        ("2026-03-03T20:01:00+08:00", "not a time", "stored", []),
+        ("2026-03-03T20:01:00+08:00", 7, "stored", []),
+        # What it said cannot be: kept for a person.
+        (
+            "2026-03-03T20:01:00+08:00",
+            "1970-01-01T00:00:00+00:00",
+            "held",
+            ["clock_skew", "completed_after_sending", "outside_window"],
+        ),
+        ("1970-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00", "held", ["clock_skew", "outside_window"]),
+        (
+            "2999-01-01T00:00:00+00:00",
+            "1970-01-01T00:00:00+00:00",
+            "held",
+            ["clock_skew", "completed_after_sending", "outside_window"],
+        ),
+    ],
+)
 def test_a_clock_that_is_years_off(stage, completed_at, sent_at, outcome, codes):
     sent = entry(stage.ada.phone, completed_at=completed_at, started_at=...)
-    receipt = upload(stage, "ada", [sent], **({} if sent_at is None else {"sent_at": sent_at})).get_json()["receipts"][0]
+    receipt = upload(stage, "ada", [sent], **({} if sent_at is None else {"sent_at": sent_at})).get_json()[
+        "receipts"
+    ][0]
     assert receipt["outcome"] == outcome
     assert [found["code"] for found in receipt["findings"] if found["code"] != "late_sync"] == codes
 
 
-@pytest.mark.parametrize(("completed_at", "sent_at"), [
-    ("1970-01-01T00:00:00+00:00", "9000-12-31T23:59:59+00:00"), ("9000-12-31T23:59:59+00:00", "1970-01-01T00:00:00+00:00"),
-    ("3000-01-01T00:00:00+00:00", "2999-12-31T00:00:00+00:00"), ("9999-12-31T23:59:59+00:00", None),
-    ("2026-03-03T20:01:00+08:00", "9000-01-01T00:00:00+00:00"), ("2026-03-03T20:01:00+08:00", "0001-01-01T00:00:00+00:00"),
-    ("2026-03-03T20:01:00+23:59", "2026-03-04T10:00:00-23:59"),
-])
+@pytest.mark.parametrize(
+    ("completed_at", "sent_at"),
+    [
+        ("1970-01-01T00:00:00+00:00", "9000-12-31T23:59:59+00:00"),
+        ("9000-12-31T23:59:59+00:00", "1970-01-01T00:00:00+00:00"),
+        ("3000-01-01T00:00:00+00:00", "2999-12-31T00:00:00+00:00"),
+        ("9999-12-31T23:59:59+00:00", None),
+        ("2026-03-03T20:01:00+08:00", "9000-01-01T00:00:00+00:00"),
+        ("2026-03-03T20:01:00+08:00", "0001-01-01T00:00:00+00:00"),
+        ("2026-03-03T20:01:00+23:59", "2026-03-04T10:00:00-23:59"),
+    ],
+)
 def test_no_clock_breaks_the_reckoning(stage, completed_at, sent_at):
     sent = entry(stage.ada.phone, completed_at=completed_at)
     answer = upload(stage, "ada", [entry(stage.ada.phone), sent], **({"sent_at": sent_at} if sent_at else {}))
@@ -247,7 +315,9 @@ def test_an_answer_to_what_was_cancelled_is_held(stage):
     """The anchor was moved while she was offline: tomorrow's diary is not asked for any more."""
     phone = stage.newcomer()
     path = f"/v1/site/participants/{phone.subject_id}/anchors"
-    stage.ask("noor", "POST", path, {"anchor": "enrolment", "date": "2026-06-01", "reason": "screening moved"})
+    stage.ask(
+        "noor", "POST", path, {"anchor": "enrolment", "date": "2026-06-01", "reason": "screening moved"}
+    )
     diary = next(o for o in phone.known.values() if o["local_day"] == "2026-03-05")
     sent = entry(phone, occurrence_id=diary["id"], completed_at="2026-03-05T20:00:00+08:00", started_at=...)
     with clock.moved_to(at("2026-03-05T21:00")):
@@ -265,7 +335,9 @@ class TestAfterAWithdrawal:
     def phone(self, stage) -> Phone:
         """Withdrawn on March 4th at ten, with yesterday's diary still on her phone."""
         phone = stage.newcomer()
-        answer = stage.ask("noor", "POST", f"/v1/site/participants/{phone.subject_id}/withdrawal", {"reason": "own wish"})
+        answer = stage.ask(
+            "noor", "POST", f"/v1/site/participants/{phone.subject_id}/withdrawal", {"reason": "own wish"}
+        )
         assert answer.status_code == 200
         return phone
 
@@ -275,9 +347,15 @@ class TestAfterAWithdrawal:
 
     def test_what_was_completed_after_is_held(self, stage, phone):
         with look(system("tests")) as tx:
-            open_then = tx.all(sa.select(Occurrence).where(
-                Occurrence.subject_id == phone.subject_id, Occurrence.local_day == at("2026-03-04T00:00").date()))[0]
-        sent = entry(phone, occurrence_id=str(open_then.id), completed_at="2026-03-04T20:00:00+08:00", started_at=...)
+            open_then = tx.all(
+                sa.select(Occurrence).where(
+                    Occurrence.subject_id == phone.subject_id,
+                    Occurrence.local_day == at("2026-03-04T00:00").date(),
+                )
+            )[0]
+        sent = entry(
+            phone, occurrence_id=str(open_then.id), completed_at="2026-03-04T20:00:00+08:00", started_at=...
+        )
         (receipt,) = self._upload(phone, [sent], timedelta(days=1))
         assert receipt["outcome"] == "held"
         assert "after_withdrawal" in [found["code"] for found in receipt["findings"]]
@@ -293,15 +371,27 @@ class TestAfterAWithdrawal:
         self._send(phone, [entry(phone), entry(phone, answers={"x": 1})], timedelta(days=31))
         assert (counts()["responses"], counts()["set_asides"]) == before
 
-    @pytest.mark.parametrize(("method", "path", "body"), [
-        ("GET", "/v1/phone/me", None), ("PATCH", "/v1/phone/me", {"language": "zh-CN"}),
-        ("GET", "/v1/phone/changes", None), ("GET", "/v1/phone/drafts/{occurrence}", None),
-        ("PUT", "/v1/phone/drafts/{occurrence}", {"answers": {}}),
-        ("POST", "/v1/phone/confirmations", {"notifications": []}),
-        ("GET", "/v1/phone/instruments/fatigue_diary/1.0", None),
-        pytest.param("GET", "/v1/phone/instruments/fatigue_diary/1.0?lang=en", None, marks=pytest.mark.xfail(
-            strict=True, reason="phone.instrument asks whether she is here only where no language is named")),
-    ])
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("GET", "/v1/phone/me", None),
+            ("PATCH", "/v1/phone/me", {"language": "zh-CN"}),
+            ("GET", "/v1/phone/changes", None),
+            ("GET", "/v1/phone/drafts/{occurrence}", None),
+            ("PUT", "/v1/phone/drafts/{occurrence}", {"answers": {}}),
+            ("POST", "/v1/phone/confirmations", {"notifications": []}),
+            ("GET", "/v1/phone/instruments/fatigue_diary/1.0", None),
+            pytest.param(
+                "GET",
+                "/v1/phone/instruments/fatigue_diary/1.0?lang=en",
+                None,
+                marks=pytest.mark.xfail(
+                    strict=True,
+                    reason="phone.instrument asks whether she is here only where no language is named",
+                ),
+            ),
+        ],
+    )
     def test_nothing_is_read_or_changed(self, stage, phone, method, path, body):
         answer = stage.send(method, path.format(occurrence=entry(phone)["occurrence_id"]), phone.key, body)
         assert_problem(answer, 403, "not_allowed", path)
@@ -322,10 +412,16 @@ class TestAfterAWithdrawal:
         return answer.body["receipts"]
 
 
-@pytest.mark.parametrize(("batch", "status", "code"), [
-    ({"responses": "none"}, 400, "bad_json"), ({"responses": None}, 400, "bad_json"), ({}, 400, "bad_json"),
-    ({"responses": {}}, 400, "bad_json"), ({"entries": []}, 400, "bad_json"),
-])
+@pytest.mark.parametrize(
+    ("batch", "status", "code"),
+    [
+        ({"responses": "none"}, 400, "bad_json"),
+        ({"responses": None}, 400, "bad_json"),
+        ({}, 400, "bad_json"),
+        ({"responses": {}}, 400, "bad_json"),
+        ({"entries": []}, 400, "bad_json"),
+    ],
+)
 def test_a_body_without_a_batch(stage, batch, status, code):
     assert_problem(stage.ask("ada", "POST", "/v1/phone/responses", batch), status, code, "responses")
 
@@ -345,7 +441,9 @@ def test_a_batch_over_a_limit_is_turned_away_whole_and_the_phone_keeps_it(stage)
 def test_a_batch_at_its_limit_is_taken(stage):
     phone = stage.newcomer()
     batch = [entry(phone, note="x" * 255 * 1024)] + [entry(phone) for _ in range(49)]
-    receipts = stage.send("POST", "/v1/phone/responses", phone.key, {"responses": batch}).get_json()["receipts"]
+    receipts = stage.send("POST", "/v1/phone/responses", phone.key, {"responses": batch}).get_json()[
+        "receipts"
+    ]
     assert [receipt["outcome"] for receipt in receipts] == ["stored"] * 50
 
 
@@ -368,18 +466,33 @@ def between_two_good_ones(stage: Stage, sent: Any) -> dict[str, Any]:
 
 def holding(receipt: dict[str, Any]) -> list[dict[str, Any]]:
     """The findings that keep an entry from being filed, without the mere remarks on its time."""
-    return [found for found in receipt["findings"] if found["code"] not in ("late_sync", "started_after_completion")]
+    return [
+        found
+        for found in receipt["findings"]
+        if found["code"] not in ("late_sync", "started_after_completion")
+    ]
 
 
-def kept_whole(stage: Stage, sent: Any, receipt: dict[str, Any], subject_id: str | None = None, who: str = "noor") -> None:
+def kept_whole(
+    stage: Stage, sent: Any, receipt: dict[str, Any], subject_id: str | None = None, who: str = "noor"
+) -> None:
     """What was sent lies unchanged in the database, under its digest, and on the list of the staff."""
     subject_id = subject_id or stage.ada.subject_id
     assert receipt["digest"] == canonical.digest(sent)
     with look(system("tests")) as tx:
-        (row,) = tx.all(sa.select(SetAside).where(
-            SetAside.study_id == STUDY, SetAside.subject_id == subject_id, SetAside.digest == receipt["digest"]))
+        (row,) = tx.all(
+            sa.select(SetAside).where(
+                SetAside.study_id == STUDY,
+                SetAside.subject_id == subject_id,
+                SetAside.digest == receipt["digest"],
+            )
+        )
     assert json.loads(row.body) == sent
     assert (row.outcome, row.settled_at, row.findings) == (receipt["outcome"], None, receipt["findings"])
     listed = stage.ask(who, "GET", "/v1/site/set-asides?limit=500").get_json()["set_asides"]
     (told,) = [found for found in listed if found["digest"] == receipt["digest"]]
-    assert (told["subject_id"], told["outcome"], told["findings"]) == (subject_id, receipt["outcome"], receipt["findings"])
+    assert (told["subject_id"], told["outcome"], told["findings"]) == (
+        subject_id,
+        receipt["outcome"],
+        receipt["findings"],
+    )

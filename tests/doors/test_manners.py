@@ -43,11 +43,18 @@ def test_every_answer_is_dressed_alike(stage, method, rule, with_a_key):
             assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/v1/nowhere", 404), ("DELETE", "/v1/phone/me", 405), ("GET", "/docs/assets/none", 404), ("GET", "/", 404),
-    ("GET", "/v1/phone/instruments/none/1", 404), ("GET", "/v1/site/participants/%00", 400),
-    ("GET", "/v1/phone/changes?limit=0", 422),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nowhere", 404),
+        ("DELETE", "/v1/phone/me", 405),
+        ("GET", "/docs/assets/none", 404),
+        ("GET", "/", 404),
+        ("GET", "/v1/phone/instruments/none/1", 404),
+        ("GET", "/v1/site/participants/%00", 400),
+        ("GET", "/v1/phone/changes?limit=0", 422),
+    ],
+)
 def test_refusals_are_dressed_too(stage, method, path, status):
     answer = stage.ask("ada", method, path)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (status, "no-store") or status == 400
@@ -63,23 +70,34 @@ def test_what_is_too_large_is_refused_in_good_manners(stage):
 def test_an_instrument_may_be_kept_by_the_phone_alone(stage):
     first = stage.ask("ada", "GET", "/v1/phone/instruments/fatigue_diary/1.0?lang=en")
     assert first.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    again = stage.send("GET", "/v1/phone/instruments/fatigue_diary/1.0?lang=en", stage.token("ada"),
-                       headers={"If-None-Match": first.headers["ETag"]})
+    again = stage.send(
+        "GET",
+        "/v1/phone/instruments/fatigue_diary/1.0?lang=en",
+        stage.token("ada"),
+        headers={"If-None-Match": first.headers["ETag"]},
+    )
     assert (again.status_code, again.data) == (304, b"")
     other = stage.ask("ada", "GET", "/v1/phone/instruments/fatigue_diary/1.0?lang=zh-CN")
     assert other.headers["ETag"] != first.headers["ETag"]
 
 
 def test_every_request_has_a_number_of_its_own(stage):
-    numbers = {stage.send("GET", "/healthz", headers={"X-Request-Id": "mine"}).headers["X-Request-Id"] for _ in range(5)}
+    numbers = {
+        stage.send("GET", "/healthz", headers={"X-Request-Id": "mine"}).headers["X-Request-Id"]
+        for _ in range(5)
+    }
     assert len(numbers) == 5 and all(len(number) == 32 for number in numbers)
 
 
 def test_no_page_of_another_host_may_ask(stage):
     """No permission to foreign pages is ever given."""
     for method in ("OPTIONS", "GET"):
-        answer = stage.send(method, "/v1/phone/me", stage.token("ada"), headers={
-            "Origin": "https://evil.example", "Access-Control-Request-Method": "GET"})
+        answer = stage.send(
+            method,
+            "/v1/phone/me",
+            stage.token("ada"),
+            headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"},
+        )
         assert not any(name.startswith("Access-Control-") for name, _ in answer.headers)
 
 
@@ -87,7 +105,10 @@ FAULTS = {
     "of our own": lambda: RuntimeError(f"no such thing: {SECRET}"),
     "of a key": lambda: KeyError(SECRET),
     "of the database": lambda: IntegrityError(
-        "INSERT INTO responses (body) VALUES (:body)", {"body": SECRET}, Exception(f"DETAIL: failing row ({SECRET})")),
+        "INSERT INTO responses (body) VALUES (:body)",
+        {"body": SECRET},
+        Exception(f"DETAIL: failing row ({SECRET})"),
+    ),
     "of a time-out": lambda: TimeoutError(SECRET),
     "of an endless loop": lambda: RecursionError(SECRET),
 }
@@ -96,6 +117,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_ours_shows_nothing_and_leaves_its_number(stage, monkeypatch, caplog, name):
     """Also in the log there are places and no words: they may hold what a patient said."""
+
     def broken(*_: Any, **__: Any) -> Any:
         raise FAULTS[name]()
 
@@ -124,7 +146,11 @@ def test_a_fault_of_ours_shows_nothing_and_leaves_its_number(stage, monkeypatch,
 @pytest.mark.parametrize("fault", [OperationalError, sa.exc.TimeoutError])
 def test_a_database_that_is_away_is_said_so_and_asked_again_later(stage, monkeypatch, caplog, fault):
     def away(*_: Any, **__: Any) -> Any:
-        raise fault("SELECT secret", {"phone": SECRET}, Exception(SECRET)) if fault is OperationalError else fault(SECRET)
+        raise (
+            fault("SELECT secret", {"phone": SECRET}, Exception(SECRET))
+            if fault is OperationalError
+            else fault(SECRET)
+        )
 
     stage.token("noor")
     monkeypatch.setattr(access, "visible", away)
@@ -141,7 +167,8 @@ def test_a_hook_that_breaks_shows_nothing(stage, monkeypatch, caplog):
     monkeypatch.setattr(callbacks, "inbound", broken)
     form = {"From": "+8613900000011", "Body": "STOP"}
     signed = RequestValidator(REHEARSAL["EPRO_TWILIO_AUTH_TOKEN"]).compute_signature(
-        REHEARSAL["EPRO_PUBLIC_URL"] + "/hooks/twilio/inbound", form)
+        REHEARSAL["EPRO_PUBLIC_URL"] + "/hooks/twilio/inbound", form
+    )
     answer = stage.send("POST", "/hooks/twilio/inbound", data=form, headers={"X-Twilio-Signature": signed})
     assert_problem(answer, 500, "internal_error", "inbound")
     _says_nothing(answer.text, caplog.text)
@@ -172,6 +199,15 @@ def _dressed(answer: Any) -> None:
 
 def _says_nothing(*texts: str) -> None:
     for text in texts:
-        for word in ("Traceback", "SELECT", "INSERT", "responses (body)", "psycopg", "site-packages", "+8613900000011",
-                     "worst_fatigue=7", "failing row"):
+        for word in (
+            "Traceback",
+            "SELECT",
+            "INSERT",
+            "responses (body)",
+            "psycopg",
+            "site-packages",
+            "+8613900000011",
+            "worst_fatigue=7",
+            "failing row",
+        ):
             assert word not in text, (word, text[:300])

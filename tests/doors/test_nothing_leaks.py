@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
@@ -33,20 +32,30 @@ ANSWER = "canary-answer-7f3a: I could not get up"
 class Canaries:
     """What is looked for, and every answer that came back."""
 
-    secrets: dict[str, str] = field(default_factory=lambda: {
-        "phone": "8613912340987", "e-mail": "canary.person@canary-mail.example", "name": "Canaria Vogelsang",
-        "nurse's e-mail": "canary.nurse@canary-clinic.example", "nurse's phone": "8613912340988",
-        "password": "a canary sang behind the mill", "wrong password": "a canary sang before the mill",
-        "answer": ANSWER,
-    })
+    secrets: dict[str, str] = field(
+        default_factory=lambda: {
+            "phone": "8613912340987",
+            "e-mail": "canary.person@canary-mail.example",
+            "name": "Canaria Vogelsang",
+            "nurse's e-mail": "canary.nurse@canary-clinic.example",
+            "nurse's phone": "8613912340988",
+            "password": "a canary sang behind the mill",
+            "wrong password": "a canary sang before the mill",
+            "answer": ANSWER,
+        }
+    )
     refusals: list[Any] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
 
     def found_in(self, text: str, *but: str) -> list[str]:
         """The names of the canaries that this text holds, plainly or in base 64."""
         low = text.lower()
-        return [name for name, secret in self.secrets.items() if name not in but and (
-            secret.lower() in low or base64.b64encode(secret.encode()).decode().rstrip("=") in text)]
+        return [
+            name
+            for name, secret in self.secrets.items()
+            if name not in but
+            and (secret.lower() in low or base64.b64encode(secret.encode()).decode().rstrip("=") in text)
+        ]
 
 
 @pytest.fixture
@@ -79,24 +88,52 @@ def test_no_canary_is_where_it_must_not_be(stage, canaries, caplog):
 
 def test_no_route_takes_a_secret_in_its_address(stage):
     described = stage.send("GET", "/openapi.json").get_json()
-    named = {parameter["name"] for path in described["paths"].values() for operation in path.values()
-             for parameter in (operation if isinstance(operation, list) else operation.get("parameters", []))}
-    assert not named & {"token", "access_token", "refresh_token", "password", "email", "phone", "activation_code", "otp",
-                        "key", "api_key"}
+    named = {
+        parameter["name"]
+        for path in described["paths"].values()
+        for operation in path.values()
+        for parameter in (operation if isinstance(operation, list) else operation.get("parameters", []))
+    }
+    assert not named & {
+        "token",
+        "access_token",
+        "refresh_token",
+        "password",
+        "email",
+        "phone",
+        "activation_code",
+        "otp",
+        "key",
+        "api_key",
+    }
 
 
 def _nurse(stage: Stage, found: Canaries) -> str:
     """An account with canaries for e-mail, telephone and password; her access token."""
     secrets = found.secrets
     with stage.today(), begin(system("tests")) as tx:
-        staff.add(tx, email=secrets["nurse's e-mail"], name="Carla Canary", password=secrets["password"], language="en",
-                  phone="+" + secrets["nurse's phone"], grants=[Grant(STUDY, "01", "nurse")])
+        staff.add(
+            tx,
+            email=secrets["nurse's e-mail"],
+            name="Carla Canary",
+            password=secrets["password"],
+            language="en",
+            phone="+" + secrets["nurse's phone"],
+            grants=[Grant(STUDY, "01", "nurse")],
+        )
         secrets["machine key"] = staff.add_key(tx, STUDY, "canary", 30)[1]
     asked = {"email": secrets["nurse's e-mail"], "password": secrets["password"]}
     told = _ask(stage, found, "POST", "/v1/staff/login", asked).get_json()
-    secrets["nurse's access token"], secrets["nurse's refresh token"] = told["access_token"], told["refresh_token"]
-    for wrong in ({**asked, "password": secrets["wrong password"]}, {**asked, "otp": 7}, {**asked, "more": 1},
-                  {"email": secrets["nurse's e-mail"], "password": [secrets["password"]]}):
+    secrets["nurse's access token"], secrets["nurse's refresh token"] = (
+        told["access_token"],
+        told["refresh_token"],
+    )
+    for wrong in (
+        {**asked, "password": secrets["wrong password"]},
+        {**asked, "otp": 7},
+        {**asked, "more": 1},
+        {"email": secrets["nurse's e-mail"], "password": [secrets["password"]]},
+    ):
         assert _ask(stage, found, "POST", "/v1/staff/login", wrong).status_code >= 400
     return str(told["access_token"])
 
@@ -105,19 +142,32 @@ def _participant(stage: Stage, found: Canaries, nurse: str) -> Phone:
     """Somebody with contact data, enrolled after some tries that went wrong; her phone, activated after some more."""
     secrets = found.secrets
     contact = {"phone": "+" + secrets["phone"], "email": secrets["e-mail"], "name": secrets["name"]}
-    body = {"study": STUDY, "site": "01", "language": "en", "time_zone": "Asia/Shanghai",
-            "anchors": {"enrolment": "2026-03-02"}, "contact": contact}
+    body = {
+        "study": STUDY,
+        "site": "01",
+        "language": "en",
+        "time_zone": "Asia/Shanghai",
+        "anchors": {"enrolment": "2026-03-02"},
+        "contact": contact,
+    }
     enrol = "/v1/site/participants"
-    for wrong in ({**body, "time_zone": secrets["e-mail"]}, {**body, "language": secrets["name"]},
-                  {**body, "anchors": {"enrolment": secrets["phone"]}}, {**body, "subject_id": stage.ada.subject_id},
-                  {**body, "contact": {**contact, "phone": secrets["phone"]}}, {**body, "site": secrets["phone"]},
-                  {**body, "contact": {**contact, "email": secrets["phone"]}}, {**body, "subject_id": secrets["e-mail"]},
-                  {**body, "contact": {**contact, "name": secrets["name"] + "\u0007"}}):
+    for wrong in (
+        {**body, "time_zone": secrets["e-mail"]},
+        {**body, "language": secrets["name"]},
+        {**body, "anchors": {"enrolment": secrets["phone"]}},
+        {**body, "subject_id": stage.ada.subject_id},
+        {**body, "contact": {**contact, "phone": secrets["phone"]}},
+        {**body, "site": secrets["phone"]},
+        {**body, "contact": {**contact, "email": secrets["phone"]}},
+        {**body, "subject_id": secrets["e-mail"]},
+        {**body, "contact": {**contact, "name": secrets["name"] + "\u0007"}},
+    ):
         assert _ask(stage, found, "POST", enrol, wrong, nurse).status_code >= 400
     # Her story begins two days ago, so that there is a diary of yesterday.
     with stage.cast.on("2026-03-02T10:00"):
-        then = stage.client.post("/v1/staff/login", json={
-            "email": secrets["nurse's e-mail"], "password": secrets["password"]}).get_json()["access_token"]
+        then = stage.client.post(
+            "/v1/staff/login", json={"email": secrets["nurse's e-mail"], "password": secrets["password"]}
+        ).get_json()["access_token"]
         made = stage.client.post(enrol, json=body, headers={"Authorization": f"Bearer {then}"})
         assert made.status_code == 201
     phone = Phone(stage.cast.line, subject_id=made.get_json()["subject_id"])
@@ -127,19 +177,25 @@ def _participant(stage: Stage, found: Canaries, nurse: str) -> Phone:
 
 def _activate(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
     secrets = found.secrets
-    made = _ask(stage, found, "POST", f"/v1/site/participants/{phone.subject_id}/activation-code", {}, nurse).get_json()
+    made = _ask(
+        stage, found, "POST", f"/v1/site/participants/{phone.subject_id}/activation-code", {}, nurse
+    ).get_json()
     secrets["activation code"] = made["activation_code"]
     secrets["secret of the code"] = made["activation_code"].replace("-", "")[5:]
     device = {"installation_id": phone.installation_id, "platform": "test"}
-    for wrong in ({"activation_code": secrets["activation code"][:-1], "device": device},
-                  {"activation_code": secrets["activation code"], "device": 7},
-                  {"activation_code": [secrets["activation code"]], "device": device}):
+    for wrong in (
+        {"activation_code": secrets["activation code"][:-1], "device": device},
+        {"activation_code": secrets["activation code"], "device": 7},
+        {"activation_code": [secrets["activation code"]], "device": device},
+    ):
         assert _ask(stage, found, "POST", "/v1/phone/activate", wrong).status_code >= 400
     asked = {"activation_code": secrets["activation code"], "device": device}
     told = _ask(stage, found, "POST", "/v1/phone/activate", asked).get_json()
     phone.key, phone.refresh_token = told["access_token"], told["refresh_token"]
     secrets["access token"], secrets["refresh token"] = phone.key, phone.refresh_token
-    refused = _ask(stage, found, "POST", "/v1/phone/activate", {**asked, "device": {"installation_id": "another"}})
+    refused = _ask(
+        stage, found, "POST", "/v1/phone/activate", {**asked, "device": {"installation_id": "another"}}
+    )
     assert refused.status_code == 401
     with stage.today():
         phone.sync()
@@ -152,18 +208,33 @@ def _activate(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
 def _answers(stage: Stage, found: Canaries, phone: Phone) -> None:
     """Answers in her own words: filed where they may be, held where they may not, and some that cannot be read."""
     path = "/v1/phone/responses"
-    odd = [entry(phone, note=ANSWER), entry(phone, answers={"worst_fatigue": ANSWER}), ANSWER, [ANSWER],
-           entry(phone, occurrence_id=ANSWER), entry(phone, language=ANSWER), entry(phone, completed_at=ANSWER),
-           entry(phone, instrument={"code": ANSWER[:64], "version": ANSWER[:64]}), entry(phone, time_zone=ANSWER)]
+    odd = [
+        entry(phone, note=ANSWER),
+        entry(phone, answers={"worst_fatigue": ANSWER}),
+        ANSWER,
+        [ANSWER],
+        entry(phone, occurrence_id=ANSWER),
+        entry(phone, language=ANSWER),
+        entry(phone, completed_at=ANSWER),
+        entry(phone, instrument={"code": ANSWER[:64], "version": ANSWER[:64]}),
+        entry(phone, time_zone=ANSWER),
+    ]
     told = _ask(stage, found, "POST", path, {"responses": odd}, phone.key)
     assert found.found_in(told.text) == [], "a receipt repeats an answer"
     quoted = ANSWER.encode()
-    for wrong in (b'{"responses": [{"answers": "' + quoted + b'", "answers": 1}]}', b'{"responses": ["' + quoted + b'\\u0000"]}',
-                  b'{"responses": "' + quoted, b'{"responses": ["' + quoted + b'", NaN]}',
-                  b'{"responses": ["' + quoted + b'\xff"]}', b'{"responses": {"' + quoted + b'": 1}}',
-                  b'{"responses": ["' + quoted * 60_000 + b'"]}'):
+    for wrong in (
+        b'{"responses": [{"answers": "' + quoted + b'", "answers": 1}]}',
+        b'{"responses": ["' + quoted + b'\\u0000"]}',
+        b'{"responses": "' + quoted,
+        b'{"responses": ["' + quoted + b'", NaN]}',
+        b'{"responses": ["' + quoted + b'\xff"]}',
+        b'{"responses": {"' + quoted + b'": 1}}',
+        b'{"responses": ["' + quoted * 60_000 + b'"]}',
+    ):
         assert _ask(stage, found, "POST", path, wrong, phone.key).status_code in (400, 413)
-    tonight = next(o["id"] for o in phone.known.values() if o["local_day"] == "2026-03-04" and o["state"] == "upcoming")
+    tonight = next(
+        o["id"] for o in phone.known.values() if o["local_day"] == "2026-03-04" and o["state"] == "upcoming"
+    )
     draft = f"/v1/phone/drafts/{tonight}"
     for body in ({"answers": ANSWER}, {"answers": {}, "page": ANSWER}, {"answers": {"x": ANSWER}}):
         _ask(stage, found, "PUT", draft, body, phone.key)
@@ -175,12 +246,16 @@ def _faults(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
     real = receiving.receive
 
     def broken(tx: Any, participant: Any, sent: Any, *_: Any, **__: Any) -> Any:
-        tx.session.execute(sa.text("INSERT INTO responses (study_id, body) VALUES (:study, :body)"),
-                           {"study": STUDY, "body": str(sent)})
+        tx.session.execute(
+            sa.text("INSERT INTO responses (study_id, body) VALUES (:study, :body)"),
+            {"study": STUDY, "body": str(sent)},
+        )
 
     receiving.receive = broken
     try:
-        answer = _ask(stage, found, "POST", "/v1/phone/responses", {"responses": [entry(phone, note=ANSWER)]}, phone.key)
+        answer = _ask(
+            stage, found, "POST", "/v1/phone/responses", {"responses": [entry(phone, note=ANSWER)]}, phone.key
+        )
     finally:
         receiving.receive = real
     assert answer.status_code == 500
@@ -192,19 +267,24 @@ def _faults(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
 
 def _messages(stage: Stage, found: Canaries) -> None:
     """Reminders that go out, and a sender that breaks with the number in its words."""
+
     class Broken(Sender):
         channel = "sms"
 
         def send(self, message: Any, *_: Any, **__: Any) -> Any:
             raise RuntimeError(f"cannot reach {message.to} nor +{found.secrets['phone']}")
 
-    for hour, senders in (("2026-03-04T19:30", {"sms": Broken(), "email": stage.cast.email}),
-                          ("2026-03-04T22:00", {"sms": stage.cast.sms, "email": stage.cast.email})):
+    for hour, senders in (
+        ("2026-03-04T19:30", {"sms": Broken(), "email": stage.cast.email}),
+        ("2026-03-04T22:00", {"sms": stage.cast.sms, "email": stage.cast.email}),
+    ):
         with clock.moved_to(at(hour)):
             worker._in(stage.cast.app, lambda senders=senders: worker.tick(senders))()
 
 
-def _ask(stage: Stage, found: Canaries, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+def _ask(
+    stage: Stage, found: Canaries, method: str, path: str, body: Any = None, key: str | None = None
+) -> Any:
     answer = stage.send(method, path, key, body)
     found.addresses += [path, answer.headers.get("Location", "")]
     if answer.status_code >= 400:
@@ -225,7 +305,10 @@ def _dumped(engine: sa.Engine, metadata: sa.MetaData) -> dict[str, str]:
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT set_config('epro.reach', 'all', true)"))
-        return {table.name: "\n".join(map(str, connection.execute(sa.select(table)))) for table in metadata.sorted_tables}
+        return {
+            table.name: "\n".join(map(str, connection.execute(sa.select(table))))
+            for table in metadata.sorted_tables
+        }
 
 
 def _not_in_the_main_database(canaries: Canaries) -> None:
@@ -252,5 +335,3 @@ def _not_in_the_files(canaries: Canaries) -> None:
     for file in files:
         text = file.read_bytes().decode("latin-1")
         assert canaries.found_in(text, *([] if "contacts" in file.name else ["answer"])) == [], file.name
-
-

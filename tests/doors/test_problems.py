@@ -69,25 +69,45 @@ def test_no_two_refusals_share_a_code_by_chance():
 
 
 def test_every_code_within_errors_is_explained_and_no_other():
-    found = {value for path, tree in _trees() if path.startswith(WHERE_ERRORS_ARE_MADE)
-             for value in _values_under(tree, "code")}
-    found |= {f"bad_{call.args[0].value}" for path, tree in _trees() if path == "epro/contacts/store.py"
-              for call in _calls(tree, {"_fault"})}
+    found = {
+        value
+        for path, tree in _trees()
+        if path.startswith(WHERE_ERRORS_ARE_MADE)
+        for value in _values_under(tree, "code")
+    }
+    found |= {
+        f"bad_{call.args[0].value}"
+        for path, tree in _trees()
+        if path == "epro/contacts/store.py"
+        for call in _calls(tree, {"_fault"})
+    }
     assert set(table("Codes within `errors`")) == found
 
 
 def test_every_finding_is_explained_and_no_other():
-    found = {call.args[0].value for path, tree in _trees() if path.startswith("epro/responses/")
-             for call in _calls(tree, {"Finding", "_held"}) if isinstance(call.args[0], ast.Constant)}
+    found = {
+        call.args[0].value
+        for path, tree in _trees()
+        if path.startswith("epro/responses/")
+        for call in _calls(tree, {"Finding", "_held"})
+        if isinstance(call.args[0], ast.Constant)
+    }
     assert set(table("Findings on a receipt")) == found | set(checking.DETAILS)
 
 
 def test_what_is_held_is_said_to_be_held():
     told = {code: cells[0] for code, cells in table("Findings on a receipt").items()}
-    holding = {call.args[0].value for path, tree in _trees() if path.startswith("epro/responses/")
-               for call in _calls(tree, {"Finding", "_held"}) if isinstance(call.args[0], ast.Constant)
-               and (call.func.id == "_held" or any(k.arg == "holds" and k.value.value for k in call.keywords))}
-    assert {code for code, held in told.items() if held in ("yes", "conflict")} == holding | set(checking.DETAILS)
+    holding = {
+        call.args[0].value
+        for path, tree in _trees()
+        if path.startswith("epro/responses/")
+        for call in _calls(tree, {"Finding", "_held"})
+        if isinstance(call.args[0], ast.Constant)
+        and (call.func.id == "_held" or any(k.arg == "holds" and k.value.value for k in call.keywords))
+    }
+    assert {code for code, held in told.items() if held in ("yes", "conflict")} == holding | set(
+        checking.DETAILS
+    )
 
 
 @pytest.mark.parametrize("kind", [EproError, *EproError.__subclasses__()], ids=lambda kind: kind.code)
@@ -109,7 +129,12 @@ def _trees() -> Iterator[tuple[str, ast.AST]]:
 
 def _calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in names
+            and node.args
+        ):
             yield node
 
 
@@ -126,6 +151,8 @@ def _values_under(tree: ast.AST, key: str) -> Iterator[str]:
     """The constant texts that stand under this key in dictionaries of faults, those that have a pointer."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
-            pairs = {k.value: v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)}
+            pairs = {
+                k.value: v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)
+            }
             if "pointer" in pairs and isinstance(pairs.get(key), ast.Constant):
                 yield pairs[key].value

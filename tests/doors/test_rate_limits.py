@@ -33,7 +33,12 @@ class Try:
 
 
 TRIES = [
-    Try("/v1/phone/activate", 10, 401, {"activation_code": "00000-00000-00000", "device": {"installation_id": "i"}}),
+    Try(
+        "/v1/phone/activate",
+        10,
+        401,
+        {"activation_code": "00000-00000-00000", "device": {"installation_id": "i"}},
+    ),
     Try("/v1/phone/token", 60, 401, {"refresh_token": "none of ours"}),
     Try("/v1/staff/login", 20, 401, {"email": "nobody@example.org", "password": "a guess"}),
     Try("/v1/staff/token", 60, 401, {"refresh_token": "none of ours"}),
@@ -111,7 +116,8 @@ def _right_key(stage: Stage, path: str) -> dict[str, Any]:
     """What opens this door: the body, or the headers."""
     if path.startswith("/hooks"):
         signed = RequestValidator(REHEARSAL["EPRO_TWILIO_AUTH_TOKEN"]).compute_signature(
-            REHEARSAL["EPRO_PUBLIC_URL"] + path, {})
+            REHEARSAL["EPRO_PUBLIC_URL"] + path, {}
+        )
         return {"headers": {"X-Twilio-Signature": signed}}
     if path == "/v1/phone/activate":
         device = {"installation_id": "the right one"}
@@ -122,10 +128,16 @@ def _right_key(stage: Stage, path: str) -> dict[str, Any]:
     if path == "/v1/staff/login":
         return {"body": asked}
     with stage.today():
-        return {"body": {"refresh_token": stage.client.post("/v1/staff/login", json=asked).get_json()["refresh_token"]}}
+        return {
+            "body": {
+                "refresh_token": stage.client.post("/v1/staff/login", json=asked).get_json()["refresh_token"]
+            }
+        }
 
 
-def _send(stage: Stage, app: Flask, path: str, body: Any = None, address: str = HERE, headers: Any = None) -> Any:
+def _send(
+    stage: Stage, app: Flask, path: str, body: Any = None, address: str = HERE, headers: Any = None
+) -> Any:
     with stage.today():
         return _call(app, path, address, body, headers)
 

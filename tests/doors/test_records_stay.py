@@ -12,7 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from epro import db
 from epro.tx import begin, system
 
-FOR_EVER = ("events", "anchors", "zone_stays", "published_instruments", "published_protocols", "responses", "scores")
+FOR_EVER = (
+    "events",
+    "anchors",
+    "zone_stays",
+    "published_instruments",
+    "published_protocols",
+    "responses",
+    "scores",
+)
 REFUSED = "append-only|permission denied|only a position may be given"
 
 
@@ -66,14 +74,19 @@ def test_a_table_of_records_is_not_emptied_at_once(hand):
 def test_a_record_is_not_replaced(hand, name, request):
     """SQLite's INSERT OR REPLACE removes the row that is in the way."""
     if hand.dialect.name == "sqlite":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="migration 0002 has no trigger BEFORE INSERT yet"))
+        request.applymarker(
+            pytest.mark.xfail(strict=True, reason="migration 0002 has no trigger BEFORE INSERT yet")
+        )
     before = _rows(hand, name)
     first = dict(hand.execute(sa.select(table(name)).limit(1)).mappings().one())
     if hand.dialect.name == "sqlite":
         statement = sa.insert(table(name)).prefix_with("OR REPLACE").values(first)
     else:
-        statement = sa.dialects.postgresql.insert(table(name)).values(first).on_conflict_do_update(
-            index_elements=list(table(name).primary_key), set_=first)
+        statement = (
+            sa.dialects.postgresql.insert(table(name))
+            .values(first)
+            .on_conflict_do_update(index_elements=list(table(name).primary_key), set_=first)
+        )
     _refused(hand, statement)
     assert _rows(hand, name) == before
 

@@ -37,8 +37,12 @@ DANA = Actor("staff", "dana", grants=(Grant(STUDY, "*", "data_manager"),))
 
 def tables_of_participants() -> list[sa.Table]:
     """Every table that says in its columns whose its rows are."""
-    return [table for table in db.Base.metadata.sorted_tables if {"study_id", "subject_id"} <= set(table.columns.keys())
-            and table.name not in READ_BEFORE_ANYBODY_IS_KNOWN]
+    return [
+        table
+        for table in db.Base.metadata.sorted_tables
+        if {"study_id", "subject_id"} <= set(table.columns.keys())
+        and table.name not in READ_BEFORE_ANYBODY_IS_KNOWN
+    ]
 
 
 @pytest.fixture
@@ -54,9 +58,15 @@ def owner(stage) -> Iterator[sa.Connection]:
 @pytest.fixture
 def unguarded(stage, monkeypatch) -> None:
     """Our own answer to who may see what: everybody may do everything."""
-    def anybody(tx: Any, subject_id: str, permission: str, *, study_id: Any = None, lock: bool = False) -> Participant:
-        found = tx.all(sa.select(Participant).where(
-            Participant.subject_id == subject_id, Participant.study_id == (study_id or STUDY)))
+
+    def anybody(
+        tx: Any, subject_id: str, permission: str, *, study_id: Any = None, lock: bool = False
+    ) -> Participant:
+        found = tx.all(
+            sa.select(Participant).where(
+                Participant.subject_id == subject_id, Participant.study_id == (study_id or STUDY)
+            )
+        )
         if not found:
             raise NotFound()
         return found[0]
@@ -68,12 +78,24 @@ def unguarded(stage, monkeypatch) -> None:
 
 
 def everything_of(side: Side) -> set[str]:
-    return {str(found) for found in (side.occurrence, side.alert, side.message, side.device, side.set_aside,
-                                     side.stored["id"])}
+    return {
+        str(found)
+        for found in (
+            side.occurrence,
+            side.alert,
+            side.message,
+            side.device,
+            side.set_aside,
+            side.stored["id"],
+        )
+    }
 
 
-READING = [(method, rule) for (method, rule), route in ROUTES.items()
-           if method == "GET" and route.lock in ("staff", "sponsor") and rule != "/v1/staff/me"]
+READING = [
+    (method, rule)
+    for (method, rule), route in ROUTES.items()
+    if method == "GET" and route.lock in ("staff", "sponsor") and rule != "/v1/staff/me"
+]
 
 
 @pytest.mark.usefixtures("unguarded")
@@ -83,7 +105,8 @@ def test_a_nurse_still_sees_nothing_of_another_site(stage):
         assert not any(found in text for found in everything_of(side))
     assert "01-001" not in text
     assert {str(stage.cara.alert), str(stage.cara.set_aside), stage.cara.stored["id"]} <= {
-        found for found in everything_of(stage.cara) if found in text}
+        found for found in everything_of(stage.cara) if found in text
+    }
 
 
 @pytest.mark.usefixtures("unguarded")
@@ -111,26 +134,49 @@ def test_a_phone_reaches_its_participant_and_nobody_else(stage):
     seen = {table.name: _whose(phone, table) for table in tables_of_participants()}
     assert set().union(*seen.values()) == {(STUDY, stage.ada.subject_id)}
     assert {name for name, found in seen.items() if found} >= {
-        "participants", "occurrences", "responses", "scores", "set_asides", "drafts", "messages", "alerts", "devices",
-        "events", "feed_entries", "anchors", "zone_stays", "activation_codes"}
+        "participants",
+        "occurrences",
+        "responses",
+        "scores",
+        "set_asides",
+        "drafts",
+        "messages",
+        "alerts",
+        "devices",
+        "events",
+        "feed_entries",
+        "anchors",
+        "zone_stays",
+        "activation_codes",
+    }
 
 
 def test_a_nurse_reaches_her_site_and_a_data_manager_the_study(stage):
     for table in tables_of_participants():
         assert {who for who in _whose(OTTO, table) if who[1]} == {(STUDY, stage.cara.subject_id)}, table.name
         assert {who for who in _whose(DANA, table) if who[1]} == {
-            (STUDY, stage.cara.subject_id), (STUDY, stage.ada.subject_id)}, table.name
+            (STUDY, stage.cara.subject_id),
+            (STUDY, stage.ada.subject_id),
+        }, table.name
     # What belongs to no participant: only of studies in which she has a role.
     assert {who[0] for who in _whose(OTTO, db.Base.metadata.tables["events"])} == {STUDY}
 
 
-@pytest.mark.parametrize("actor", [
-    Actor("staff", "nobody"), Actor("participant", "half", study_id=STUDY), Actor("participant", "blank"),
-    Actor("staff", "elsewhere", grants=(Grant("no-such-study", "*", "nurse"),)),
-    Actor("staff", "part", grants=(Grant("diar", "*", "nurse"), Grant("iary", "01", "nurse"))),
-], ids=lambda actor: actor.id)
+@pytest.mark.parametrize(
+    "actor",
+    [
+        Actor("staff", "nobody"),
+        Actor("participant", "half", study_id=STUDY),
+        Actor("participant", "blank"),
+        Actor("staff", "elsewhere", grants=(Grant("no-such-study", "*", "nurse"),)),
+        Actor("staff", "part", grants=(Grant("diar", "*", "nurse"), Grant("iary", "01", "nurse"))),
+    ],
+    ids=lambda actor: actor.id,
+)
 def test_whoever_has_no_reach_sees_no_row(stage, actor):
-    assert {table.name: _whose(actor, table) for table in tables_of_participants() if _whose(actor, table)} == {}
+    assert {
+        table.name: _whose(actor, table) for table in tables_of_participants() if _whose(actor, table)
+    } == {}
 
 
 def test_a_site_whose_name_is_the_start_of_anothers_reaches_no_participant(stage):
@@ -141,8 +187,12 @@ def test_a_site_whose_name_is_the_start_of_anothers_reaches_no_participant(stage
 def test_a_patched_query_finds_no_draft_of_another_participant(stage):
     with begin(_phone(stage.ada)) as act:
         for side in (stage.cara, stage.eve):
-            for table, found in (("drafts", side.occurrence), ("occurrences", side.occurrence),
-                                 ("responses", UUID(side.stored["id"])), ("messages", side.message)):
+            for table, found in (
+                ("drafts", side.occurrence),
+                ("occurrences", side.occurrence),
+                ("responses", UUID(side.stored["id"])),
+                ("messages", side.message),
+            ):
                 columns = db.Base.metadata.tables[table].columns
                 key = columns.occurrence_id if table == "drafts" else columns.id
                 assert act.session.execute(sa.select(columns.study_id).where(key == found)).all() == []
@@ -153,16 +203,27 @@ def test_a_phone_writes_no_row_for_another_participant(stage, owner):
     drafts, alert = (db.Base.metadata.tables[name] for name in ("drafts", "alerts"))
     phone = _phone(stage.ada)
     with pytest.raises(DBAPIError, match="row-level security"), begin(phone) as act:
-        act.session.execute(sa.insert(drafts).values(
-            study_id=STUDY, occurrence_id=uuid4(), subject_id=stage.cara.subject_id, body="{}", saved_at=act.now))
+        act.session.execute(
+            sa.insert(drafts).values(
+                study_id=STUDY,
+                occurrence_id=uuid4(),
+                subject_id=stage.cara.subject_id,
+                body="{}",
+                saved_at=act.now,
+            )
+        )
     with begin(phone) as act:
-        changed = act.session.execute(sa.update(drafts).where(
-            drafts.c.occurrence_id == stage.cara.occurrence).values(body="{}"))
+        changed = act.session.execute(
+            sa.update(drafts).where(drafts.c.occurrence_id == stage.cara.occurrence).values(body="{}")
+        )
         gone = act.session.execute(sa.delete(drafts).where(drafts.c.occurrence_id == stage.cara.occurrence))
         assert changed.rowcount == gone.rowcount == 0
     with pytest.raises(DBAPIError, match="row-level security"), begin(OTTO) as act:
-        act.session.connection().execute(sa.update(alert).where(alert.c.id == stage.cara.alert).values(
-            study_id=OTHER, subject_id=stage.eve.subject_id))
+        act.session.connection().execute(
+            sa.update(alert)
+            .where(alert.c.id == stage.cara.alert)
+            .values(study_id=OTHER, subject_id=stage.eve.subject_id)
+        )
     assert _everything(owner) == before
 
 
@@ -186,44 +247,73 @@ def test_reach_ends_with_the_act(stage, how):
 
 
 def test_every_table_of_participants_has_a_policy_that_holds_for_its_owner_too(owner):
-    found = owner.execute(sa.text(
-        "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, count(p.polname) FROM pg_class c"
-        " LEFT JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relkind = 'r' GROUP BY 1, 2"
-    )).all()
+    found = owner.execute(
+        sa.text(
+            "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, count(p.polname) FROM pg_class c"
+            " LEFT JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relkind = 'r' GROUP BY 1, 2"
+        )
+    ).all()
     secured = {name for name, secure, policies in found if secure and policies == 1}
     assert secured == {table.name for table in tables_of_participants()}
     assert len(secured) >= 14
 
 
 def test_policies_cover_reading_and_writing_for_everybody(owner):
-    found = owner.execute(sa.text(
-        "SELECT tablename, permissive, roles::text, cmd, with_check IS NOT NULL FROM pg_policies WHERE schemaname = 'public'"
-    )).all()
+    found = owner.execute(
+        sa.text(
+            "SELECT tablename, permissive, roles::text, cmd, with_check IS NOT NULL FROM pg_policies"
+            " WHERE schemaname = 'public'"
+        )
+    ).all()
     assert {row[1:] for row in found} == {("PERMISSIVE", "{public}", "ALL", True)}
 
 
 def test_the_role_is_nobody_special(owner):
-    told = owner.execute(sa.text(
-        "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolcanlogin FROM pg_roles"
-        " WHERE rolname = :role"), {"role": ROLE}).one()
+    told = owner.execute(
+        sa.text(
+            "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolcanlogin FROM pg_roles"
+            " WHERE rolname = :role"
+        ),
+        {"role": ROLE},
+    ).one()
     assert not any(told)
-    assert owner.scalar(sa.text("SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
-                                " WHERE r.rolname = :role"), {"role": ROLE}) == 0
+    assert (
+        owner.scalar(
+            sa.text(
+                "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
+                " WHERE r.rolname = :role"
+            ),
+            {"role": ROLE},
+        )
+        == 0
+    )
 
 
 def test_the_role_owns_nothing(owner):
-    owned = owner.execute(sa.text(
-        "SELECT c.relname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = :role"
-        " UNION ALL SELECT p.proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE r.rolname = :role"
-        " UNION ALL SELECT n.nspname FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE r.rolname = :role"
-    ), {"role": ROLE}).all()
+    owned = owner.execute(
+        sa.text(
+            "SELECT c.relname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = :role"
+            " UNION ALL SELECT p.proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE r.rolname = :role"
+            " UNION ALL SELECT n.nspname FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner"
+            " WHERE r.rolname = :role"
+        ),
+        {"role": ROLE},
+    ).all()
     assert owned == []
 
 
 def test_the_role_may_change_only_what_is_meant_to_change(owner):
-    may = {act: {name for name in _all_tables(owner) if owner.scalar(
-        sa.text("SELECT has_table_privilege(:role, :name, :act)"), {"role": ROLE, "name": name, "act": act})}
-        for act in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")}
+    may = {
+        act: {
+            name
+            for name in _all_tables(owner)
+            if owner.scalar(
+                sa.text("SELECT has_table_privilege(:role, :name, :act)"),
+                {"role": ROLE, "name": name, "act": act},
+            )
+        }
+        for act in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
+    }
     assert may["TRUNCATE"] == may["TRIGGER"] == set()
     assert may["DELETE"] == {"drafts", "rate_counts", "heartbeats"}
     for_ever = {table.name for table in db.Base.metadata.sorted_tables if table.info.get("append_only")}
@@ -234,14 +324,21 @@ def test_the_role_may_change_only_what_is_meant_to_change(owner):
 def test_alerts_are_listed_by_policy_too(stage, unguarded):
     """One list straight from its room."""
     with look(OTTO) as act:
-        assert {alert.id for alert in alerts.listed(act, standing=False, limit=100, offset=0)} == {stage.cara.alert}
+        assert {alert.id for alert in alerts.listed(act, standing=False, limit=100, offset=0)} == {
+            stage.cara.alert
+        }
 
 
 def _phone(side: Side) -> Actor:
     with look(system("tests")) as act:
         device = act.get(devices.Device, side.study, side.device)
-    return Actor("participant", f"{side.study}/{side.subject_id}", study_id=side.study, subject_id=side.subject_id,
-                 device_id=device.id)
+    return Actor(
+        "participant",
+        f"{side.study}/{side.subject_id}",
+        study_id=side.study,
+        subject_id=side.subject_id,
+        device_id=device.id,
+    )
 
 
 def _whose(actor: Actor, table: sa.Table) -> set[tuple[str, str | None]]:
@@ -257,7 +354,10 @@ def _count(table: sa.Table) -> sa.Select[Any]:
 
 def _everything(connection: sa.Connection) -> dict[str, list[Any]]:
     """All rows of all tables of participants, to compare before and after."""
-    found = {table.name: sorted(map(repr, connection.execute(sa.select(table)))) for table in tables_of_participants()}
+    found = {
+        table.name: sorted(map(repr, connection.execute(sa.select(table))))
+        for table in tables_of_participants()
+    }
     connection.rollback()
     return found
 
@@ -287,5 +387,3 @@ def _used_by_an_act(how: str) -> sa.Connection:
     connection = db.engine().connect()
     assert connection.scalar(sa.select(sa.func.pg_backend_pid())) == pid
     return connection
-
-

@@ -29,21 +29,31 @@ BY_ALERT = [(method, rule) for method, rule in ROUTES if "<uuid:alert_id>" in ru
 
 def same_answer(one: TestResponse, other: TestResponse) -> bool:
     """Byte for byte, but for the id of the request."""
+
     def shown(answer: TestResponse) -> tuple[Any, ...]:
         return answer.status, answer.data, [pair for pair in answer.headers if pair[0] != "X-Request-Id"]
 
     return shown(one) == shown(other)
 
 
-@pytest.mark.parametrize(("who", "whose"), [("otto", "ada"), ("dita", "ada"), ("nils", "cara"), ("dora", "cara")])
+@pytest.mark.parametrize(
+    ("who", "whose"), [("otto", "ada"), ("dita", "ada"), ("nils", "cara"), ("dora", "cara")]
+)
 def test_what_is_foreign_is_answered_like_what_is_not_there(stage, who, whose):
     side: Side = getattr(stage, whose)
     told_apart = []
     for method, rule in BY_SUBJECT + BY_ALERT:
         foreign = {"subject_id": side.subject_id, "device_id": side.device, "alert_id": side.alert}
         absent = {"subject_id": "99-999", "device_id": NOBODY, "alert_id": NOBODY}
-        answers = [stage.ask(who, method, path_of(rule, stage, **names) + ROUTES[method, rule].query,
-                             ROUTES[method, rule].body) for names in (foreign, absent)]
+        answers = [
+            stage.ask(
+                who,
+                method,
+                path_of(rule, stage, **names) + ROUTES[method, rule].query,
+                ROUTES[method, rule].body,
+            )
+            for names in (foreign, absent)
+        ]
         if not same_answer(*answers) or answers[0].status_code not in (403, 404):
             told_apart.append((method, rule, [answer.text for answer in answers]))
     assert told_apart == []
@@ -51,7 +61,9 @@ def test_what_is_foreign_is_answered_like_what_is_not_there(stage, who, whose):
 
 def test_a_nurse_of_another_site_gets_not_found_and_not_forbidden(stage):
     for method, rule in BY_SUBJECT + BY_ALERT:
-        answer = stage.ask("otto", method, path_of(rule, stage) + ROUTES[method, rule].query, ROUTES[method, rule].body)
+        answer = stage.ask(
+            "otto", method, path_of(rule, stage) + ROUTES[method, rule].query, ROUTES[method, rule].body
+        )
         assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found"), (method, rule)
 
 
@@ -61,31 +73,61 @@ def test_naming_the_study_opens_no_other_one(stage):
     for study in (OTHER, "no such study"):
         for method, rule in BY_SUBJECT:
             query = (ROUTES[method, rule].query or "?") + f"&study={study}"
-            answers = [stage.ask("noor", method, path_of(rule, stage, subject_id=subject) + query,
-                                 ROUTES[method, rule].body) for subject in (stage.eve.subject_id, "99-999")]
+            answers = [
+                stage.ask(
+                    "noor",
+                    method,
+                    path_of(rule, stage, subject_id=subject) + query,
+                    ROUTES[method, rule].body,
+                )
+                for subject in (stage.eve.subject_id, "99-999")
+            ]
             assert answers[0].status_code == 404 and same_answer(*answers), (method, rule, study)
 
 
 def test_a_device_is_only_found_under_its_own_participant(stage):
     """Cara's phone through Ada's address, by a nurse who may revoke Ada's."""
     rule = "/v1/site/participants/<subject_id>/devices/<uuid:device_id>/revocation"
-    answers = [stage.ask("noor", "POST", path_of(rule, stage, device_id=device), {"reason": "a try"})
-               for device in (stage.cara.device, stage.eve.device, NOBODY)]
+    answers = [
+        stage.ask("noor", "POST", path_of(rule, stage, device_id=device), {"reason": "a try"})
+        for device in (stage.cara.device, stage.eve.device, NOBODY)
+    ]
     assert answers[0].status_code == 404 and same_answer(answers[0], answers[2]) and same_answer(*answers[:2])
     assert stage.ask("cara", "GET", "/v1/phone/me").status_code == 200
 
 
 @pytest.mark.parametrize("who", ["otto", "noor", "dana", "dita", "dora", "nils"])
-@pytest.mark.parametrize("asked", ["", "?site=01", "?site=02", f"?study={STUDY}", f"?study={OTHER}",
-                                   f"?study={OTHER}&site=01", "?study=none", "?limit=1", "?offset=1"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "?site=01",
+        "?site=02",
+        f"?study={STUDY}",
+        f"?study={OTHER}",
+        f"?study={OTHER}&site=01",
+        "?study=none",
+        "?limit=1",
+        "?offset=1",
+    ],
+)
 def test_lists_hold_what_is_hers_and_what_was_asked_for(stage, who, asked):
     """Compared with a count made by hand: who may see whom."""
-    mine = {"otto": [stage.cara], "noor": [stage.ada], "dana": [stage.ada, stage.cara], "dita": [stage.cara],
-            "dora": [stage.eve], "nils": [stage.eve]}[who]
+    mine = {
+        "otto": [stage.cara],
+        "noor": [stage.ada],
+        "dana": [stage.ada, stage.cara],
+        "dita": [stage.cara],
+        "dora": [stage.eve],
+        "nils": [stage.eve],
+    }[who]
     wanted = dict(part.split("=") for part in asked.lstrip("?").split("&") if part)
-    right = [side for side in mine if wanted.get("study", side.study) == side.study
-             and wanted.get("site", side.site) == side.site]
-    right = right[int(wanted.get("offset", 0)):][:int(wanted.get("limit", 500))]
+    right = [
+        side
+        for side in mine
+        if wanted.get("study", side.study) == side.study and wanted.get("site", side.site) == side.site
+    ]
+    right = right[int(wanted.get("offset", 0)) :][: int(wanted.get("limit", 500))]
     expected = [(side.study, side.subject_id) for side in right]
     assert _listed(stage, who, "participants", asked) == expected
     for what in ("set-asides", "alerts", "compliance"):
@@ -93,7 +135,9 @@ def test_lists_hold_what_is_hers_and_what_was_asked_for(stage, who, asked):
             continue
         found = _listed(stage, who, what, asked)
         if {"limit", "offset"} & set(wanted):  # in another order than the participants
-            assert len(found) == len(expected) and set(found) <= {(side.study, side.subject_id) for side in mine}
+            assert len(found) == len(expected) and set(found) <= {
+                (side.study, side.subject_id) for side in mine
+            }
         else:
             assert sorted(found) == expected, what
 
@@ -101,22 +145,37 @@ def test_lists_hold_what_is_hers_and_what_was_asked_for(stage, who, asked):
 def test_compliance_counts_what_is_hers(stage):
     for who, side in (("otto", stage.cara), ("nils", stage.eve), ("noor", stage.ada)):
         (row,) = stage.ask(who, "GET", "/v1/site/compliance").get_json()["compliance"]
-        assert row == {"study": side.study, "subject_id": side.subject_id, "assessment": "evening", "due": 2,
-                       "answered": 1, "missed": 1, "open": 0}
+        assert row == {
+            "study": side.study,
+            "subject_id": side.subject_id,
+            "assessment": "evening",
+            "due": 2,
+            "answered": 1,
+            "missed": 1,
+            "open": 0,
+        }
 
 
 def test_timelines_hold_one_participant(stage):
     """Every id in Ada's story is Ada's."""
     told = stage.ask("noor", "GET", f"/v1/site/participants/{stage.ada.subject_id}/timeline").text
     for side in (stage.cara, stage.eve):
-        for foreign in (side.occurrence, side.alert, side.message, side.device, side.set_aside, side.stored["id"]):
+        for foreign in (
+            side.occurrence,
+            side.alert,
+            side.message,
+            side.device,
+            side.set_aside,
+            side.stored["id"],
+        ):
             assert str(foreign) not in told
     assert str(stage.ada.alert) in told and str(stage.ada.set_aside) in told
 
 
 def test_feeds_of_two_studies_do_not_touch(stage):
     for who, study, there, elsewhere in (
-        ("dana", STUDY, (stage.ada, stage.cara), (stage.eve,)), ("machine", STUDY, (stage.ada,), (stage.eve,)),
+        ("dana", STUDY, (stage.ada, stage.cara), (stage.eve,)),
+        ("machine", STUDY, (stage.ada,), (stage.eve,)),
         ("dora", OTHER, (stage.eve,), (stage.ada, stage.cara)),
     ):
         told = stage.ask(who, "GET", "/v1/sponsor/feed").get_json()
@@ -130,8 +189,10 @@ def test_feeds_of_two_studies_do_not_touch(stage):
 def test_a_feed_of_another_study_is_answered_like_one_that_is_not_there(stage):
     for who, foreign in (("dana", OTHER), ("machine", OTHER), ("dora", STUDY)):
         for more in ({}, {"Accept": "application/x-ndjson"}):
-            answers = [stage.send("GET", f"/v1/sponsor/feed?study={study}", stage.token(who), headers=more)
-                       for study in (foreign, "no-such-study")]
+            answers = [
+                stage.send("GET", f"/v1/sponsor/feed?study={study}", stage.token(who), headers=more)
+                for study in (foreign, "no-such-study")
+            ]
             assert answers[0].status_code == 404 and same_answer(*answers)
 
 
@@ -147,24 +208,38 @@ def test_roles_do_not_lend_each_other_their_sites(stage):
     """A nurse at 02 who is a data manager at 01 may read there, and act only at 02."""
     with stage.today():
         hire("both", Grant(STUDY, "02", "nurse"), Grant(STUDY, "01", "data_manager"))
-    assert _listed(stage, "both", "participants", "") == [(STUDY, stage.ada.subject_id), (STUDY, stage.cara.subject_id)]
+    assert _listed(stage, "both", "participants", "") == [
+        (STUDY, stage.ada.subject_id),
+        (STUDY, stage.cara.subject_id),
+    ]
     assert _listed(stage, "both", "alerts", "") == [(STUDY, stage.cara.subject_id)]
     for method, rule in BY_SUBJECT + BY_ALERT:
-        answer = stage.ask("both", method, path_of(rule, stage) + ROUTES[method, rule].query, ROUTES[method, rule].body)
+        answer = stage.ask(
+            "both", method, path_of(rule, stage) + ROUTES[method, rule].query, ROUTES[method, rule].body
+        )
         assert answer.status_code == (200 if method == "GET" else 404), (method, rule, answer.text)
 
 
 def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(stage):
     with stage.today():
-        publish("veiled", texts=[("anchors:\n  - id: enrolment",
-                                  "blinding: {hide_scores_from: [data_manager]}\nanchors:\n  - id: enrolment")])
+        publish(
+            "veiled",
+            texts=[
+                (
+                    "anchors:\n  - id: enrolment",
+                    "blinding: {hide_scores_from: [data_manager]}\nanchors:\n  - id: enrolment",
+                )
+            ],
+        )
         hire("vera", Grant("veiled", "01", "nurse"))
         hire("vico", Grant("veiled", "02", "nurse"), Grant("veiled", "01", "data_manager"))
         hire("vida", Grant("veiled", "*", "data_manager"))
         _answer_in("veiled", stage)
     path = "/v1/site/participants/01-001/timeline?study=veiled"
-    scores = {who: [r["scores"] for r in stage.ask(who, "GET", path).get_json()["responses"]]
-              for who in ("vera", "vico", "vida")}
+    scores = {
+        who: [r["scores"] for r in stage.ask(who, "GET", path).get_json()["responses"]]
+        for who in ("vera", "vico", "vida")
+    }
     assert [len(found) for found in scores["vera"]] == [1]
     assert scores["vico"] == scores["vida"] == [[]]
     told = stage.ask("vida", "GET", "/v1/sponsor/feed").get_json()["records"]
@@ -173,8 +248,10 @@ def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(st
 
 def test_enrolling_at_a_foreign_site_is_answered_like_at_none(stage):
     body = {"language": "en", "time_zone": "Asia/Shanghai", "anchors": {"enrolment": "2026-03-04"}}
-    answers = [stage.ask("otto", "POST", "/v1/site/participants", {**body, "study": study, "site": site})
-               for study, site in ((STUDY, "01"), (STUDY, "77"), (OTHER, "01"), ("none", "01"))]
+    answers = [
+        stage.ask("otto", "POST", "/v1/site/participants", {**body, "study": study, "site": site})
+        for study, site in ((STUDY, "01"), (STUDY, "77"), (OTHER, "01"), ("none", "01"))
+    ]
     assert answers[0].status_code == 404
     assert all(same_answer(answers[0], answer) for answer in answers)
 
@@ -183,8 +260,15 @@ def test_a_subject_id_of_another_site_is_taken_and_its_contact_stays(stage):
     """Otto cannot see Ada, and must neither get her id nor touch her telephone number."""
     before = store.of(STUDY, f"participant/{stage.ada.subject_id}")
     assert before == {"phone": "+8613900000011"}
-    body = {"study": STUDY, "site": "02", "subject_id": stage.ada.subject_id, "language": "en",
-            "time_zone": "Asia/Shanghai", "anchors": {"enrolment": "2026-03-04"}, "contact": {"phone": "+8613900000099"}}
+    body = {
+        "study": STUDY,
+        "site": "02",
+        "subject_id": stage.ada.subject_id,
+        "language": "en",
+        "time_zone": "Asia/Shanghai",
+        "anchors": {"enrolment": "2026-03-04"},
+        "contact": {"phone": "+8613900000099"},
+    }
     answer = stage.ask("otto", "POST", "/v1/site/participants", body)
     assert store.of(STUDY, f"participant/{stage.ada.subject_id}") == before
     assert (answer.status_code, answer.get_json()["code"]) == (409, "subject_id_taken")
@@ -192,12 +276,25 @@ def test_a_subject_id_of_another_site_is_taken_and_its_contact_stays(stage):
 
 def test_numbers_given_by_one_site_do_not_trip_over_those_of_another(stage):
     """Noor gives somebody of her own an id that would be the next at site 02."""
-    body = {"study": STUDY, "language": "en", "time_zone": "Asia/Shanghai", "anchors": {"enrolment": "2026-03-04"}}
-    taken = stage.ask("noor", "POST", "/v1/site/participants", {
-        **body, "site": "01", "subject_id": "02-002", "contact": {"phone": "+8613900000021"}})
+    body = {
+        "study": STUDY,
+        "language": "en",
+        "time_zone": "Asia/Shanghai",
+        "anchors": {"enrolment": "2026-03-04"},
+    }
+    taken = stage.ask(
+        "noor",
+        "POST",
+        "/v1/site/participants",
+        {**body, "site": "01", "subject_id": "02-002", "contact": {"phone": "+8613900000021"}},
+    )
     assert taken.status_code == 201
-    made = stage.ask("otto", "POST", "/v1/site/participants", {
-        **body, "site": "02", "contact": {"phone": "+8613900000022"}})
+    made = stage.ask(
+        "otto",
+        "POST",
+        "/v1/site/participants",
+        {**body, "site": "02", "contact": {"phone": "+8613900000022"}},
+    )
     assert made.status_code == 201, made.text
     assert made.get_json()["subject_id"] == "02-003"
     assert store.of(STUDY, "participant/02-002") == {"phone": "+8613900000021"}
@@ -210,19 +307,25 @@ def test_a_phone_with_another_participants_ids(stage):
             ("GET", "/v1/phone/drafts/{occurrence}", None),
             ("PUT", "/v1/phone/drafts/{occurrence}", {"answers": {"worst_fatigue": 9}}),
         ):
-            answers = [stage.ask("ada", method, path.format(occurrence=found), body)
-                       for found in (side.occurrence, NOBODY)]
+            answers = [
+                stage.ask("ada", method, path.format(occurrence=found), body)
+                for found in (side.occurrence, NOBODY)
+            ]
             assert answers[0].status_code == 404 and same_answer(*answers)
-        shown = [stage.ask("ada", "POST", "/v1/phone/confirmations", {"notifications": [str(found)]})
-                 for found in (side.message, NOBODY)]
+        shown = [
+            stage.ask("ada", "POST", "/v1/phone/confirmations", {"notifications": [str(found)]})
+            for found in (side.message, NOBODY)
+        ]
         assert shown[0].get_json() == {"confirmed": 0} and same_answer(*shown)
         kept = stage.ask(_name_of(stage, side), "GET", f"/v1/phone/drafts/{side.occurrence}").get_json()
         assert kept["draft"] == {"answers": {"worst_fatigue": 2}}
 
 
 def test_an_answer_for_another_participants_occurrence_is_held_like_one_for_none(stage):
-    entries = [entry(stage.ada.phone, occurrence_id=str(found))
-               for found in (stage.cara.occurrence, stage.eve.occurrence, uuid4())]
+    entries = [
+        entry(stage.ada.phone, occurrence_id=str(found))
+        for found in (stage.cara.occurrence, stage.eve.occurrence, uuid4())
+    ]
     answer = stage.ask("ada", "POST", "/v1/phone/responses", {"responses": entries})
     receipts = answer.get_json()["receipts"]
     assert [receipt["outcome"] for receipt in receipts] == ["held"] * 3
@@ -232,10 +335,16 @@ def test_an_answer_for_another_participants_occurrence_is_held_like_one_for_none
 
 
 def test_a_phone_is_told_of_nobody_else(stage):
-    told = stage.ask("ada", "GET", "/v1/phone/changes?limit=500").text + stage.ask("ada", "GET", "/v1/phone/me").text
+    told = (
+        stage.ask("ada", "GET", "/v1/phone/changes?limit=500").text
+        + stage.ask("ada", "GET", "/v1/phone/me").text
+    )
     with look(system("tests")) as tx:
-        foreign = tx.all(sa.select(Occurrence.id).where(
-            sa.or_(Occurrence.study_id != STUDY, Occurrence.subject_id != stage.ada.subject_id)))
+        foreign = tx.all(
+            sa.select(Occurrence.id).where(
+                sa.or_(Occurrence.study_id != STUDY, Occurrence.subject_id != stage.ada.subject_id)
+            )
+        )
         assert len(foreign) > 60
         assert not any(str(found) in told for found in foreign)
 
@@ -257,8 +366,13 @@ def _answer_in(study: str, stage: Any) -> None:
     """One participant of a study who answers the diary of yesterday evening, late."""
     with clock.moved_to(at("2026-03-03T09:00")):
         vera = stage.sign_in("vera")
-        made = vera.enrol(study=study, site="01", language="en", time_zone="Asia/Shanghai",
-                          anchors={"enrolment": "2026-03-03"})
+        made = vera.enrol(
+            study=study,
+            site="01",
+            language="en",
+            time_zone="Asia/Shanghai",
+            anchors={"enrolment": "2026-03-03"},
+        )
         phone = Phone(stage.cast.line).activate(vera.code_for(made["subject_id"]))
         phone.sync()
     evening = at("2026-03-03T20:00")

@@ -22,8 +22,13 @@ def phone(stage) -> Phone:
     return stage.newcomer()
 
 
-def refresh(stage: Stage, token: str, installation: str | None = None, later: timedelta = timedelta(),
-            door: str = "phone") -> Any:
+def refresh(
+    stage: Stage,
+    token: str,
+    installation: str | None = None,
+    later: timedelta = timedelta(),
+    door: str = "phone",
+) -> Any:
     body = {"refresh_token": token, **({"installation_id": installation} if installation else {})}
     with clock.moved_to(at(TODAY) + later):
         return stage.client.post(f"/v1/{door}/token", json=body)
@@ -52,8 +57,10 @@ def test_a_lost_reply_gives_the_same_successor_to_the_same_installation(stage, p
 
 def test_within_two_minutes_the_same_successor_goes_to_whoever_asks(stage, phone):
     first = refresh(stage, phone.refresh_token).get_json()
-    assert refresh(stage, phone.refresh_token, later=timedelta(minutes=2)).get_json()["refresh_token"] == (
-        first["refresh_token"])
+    assert (
+        refresh(stage, phone.refresh_token, later=timedelta(minutes=2)).get_json()["refresh_token"]
+        == (first["refresh_token"])
+    )
 
 
 @pytest.mark.parametrize("installation", [None, "another installation"])
@@ -92,7 +99,13 @@ def test_the_end_of_one_family_is_not_that_of_another(stage, phone):
 def test_a_made_up_token_of_a_running_session_does_not_end_it(stage, phone):
     """Who knows the session's id only must not be able to log a patient out (S21)."""
     session, _, secret = phone.refresh_token.partition(".")
-    for made_up in (f"{session}.{secret[:-2]}AA", f"{session}.", session, f"{session}.{secret}x", f"x{session}.{secret}"):
+    for made_up in (
+        f"{session}.{secret[:-2]}AA",
+        f"{session}.",
+        session,
+        f"{session}.{secret}x",
+        f"x{session}.{secret}",
+    ):
         assert refresh(stage, made_up, phone.installation_id).status_code == 401
     assert opens(stage, phone.key)
     assert refresh(stage, phone.refresh_token).status_code == 200
@@ -107,7 +120,9 @@ def test_a_token_of_a_logged_out_session_simply_fails(stage, phone):
 
 def test_a_refresh_token_opens_only_its_own_door(stage, phone):
     with stage.today():
-        staff = stage.client.post("/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}).get_json()
+        staff = stage.client.post(
+            "/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}
+        ).get_json()
     assert refresh(stage, phone.refresh_token, door="staff").status_code == 401
     assert refresh(stage, staff["refresh_token"], door="phone").status_code == 401
     assert opens(stage, phone.key) and opens(stage, staff["access_token"], path="/v1/staff/me")
@@ -116,7 +131,9 @@ def test_a_refresh_token_opens_only_its_own_door(stage, phone):
 
 def test_a_session_of_the_staff_ends_after_twelve_hours_however_often_it_is_refreshed(stage):
     with stage.today():
-        told = stage.client.post("/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}).get_json()
+        told = stage.client.post(
+            "/v1/staff/login", json={"email": "noor@example.org", "password": PASSWORD}
+        ).get_json()
     for hour in range(1, 12):
         told = refresh(stage, told["refresh_token"], later=timedelta(hours=hour), door="staff").get_json()
     assert opens(stage, told["access_token"], timedelta(hours=11, minutes=14), "/v1/staff/me")
@@ -148,7 +165,10 @@ def test_wrong_log_ins_make_an_account_wait_and_say_nothing(stage):
         hire("ward")
     asked = {"email": "ward@example.org", "password": PASSWORD}
     with stage.today():
-        wrong = [stage.client.post("/v1/staff/login", json={**asked, "password": "a wrong password"}) for _ in range(6)]
+        wrong = [
+            stage.client.post("/v1/staff/login", json={**asked, "password": "a wrong password"})
+            for _ in range(6)
+        ]
         locked = stage.client.post("/v1/staff/login", json=asked)
         nobody = stage.client.post("/v1/staff/login", json={**asked, "email": "nobody@example.org"})
         no_address = stage.client.post("/v1/staff/login", json={**asked, "email": "no address"})

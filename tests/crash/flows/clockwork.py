@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -100,7 +101,7 @@ def _plan(tx: Any, subject_id: str) -> list[str]:
 
 def _messages_sent(scene: Scene, tx: Any, alerts: list[Any]) -> list[str]:
     sent, found = told_of(scene), []
-    rows = tx.all(sa.select(Message).where(Message.id.not_in(map(_uuid, scene.state["before"]))))
+    rows = tx.all(sa.select(Message).where(Message.id.not_in(map(UUID, scene.state["before"]))))
     reminders = [row for row in rows if row.purpose == "reminder"]
     to_nurse = [row for row in rows if row.purpose == "alert"]
     found += once("reminder to", [scene.state["due"]], [row.subject_id for row in reminders])
@@ -125,9 +126,3 @@ def fate(row: Message, times: int, died: list[bool]) -> list[str]:
     if times and not shown and row.accepted_at is None:
         return [f"wrong: {row.purpose} {row.id} went out and the ledger does not know"]
     return [f"wrong: {row.purpose} {row.id} counts as lost and went out"] if times and row.failure else []
-
-
-def _uuid(text: str) -> Any:
-    from uuid import UUID
-
-    return UUID(text)

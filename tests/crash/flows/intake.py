@@ -5,6 +5,7 @@ It forgets an answer when the answer's receipt has come, and sends everything el
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,10 +78,8 @@ def told_in_trail(action: str) -> sa.Select[Any]:
 
 def in_feed(kind: str) -> list[dict[str, Any]]:
     """The contents of the feed's entries of one kind."""
-    from json import loads
-
     with inspecting() as tx:
-        return [loads(body) for body in tx.all(sa.select(FeedEntry.body).where(FeedEntry.kind == kind))]
+        return [json.loads(body) for body in tx.all(sa.select(FeedEntry.body).where(FeedEntry.kind == kind))]
 
 
 def _receipts(scene: Scene, sent: list[str]) -> list[str]:

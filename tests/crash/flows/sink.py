@@ -7,10 +7,11 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from epro.simulation.people import Phone
 from epro.stream import delivering, reconciling
 from epro.stream.sinks import trial_tables as trial
 from epro.trail.models import FeedEntry
-from tests.cast import STUDY, Cast
+from tests.cast import STUDY, Cast, at
 from tests.crash.flows import intake
 from tests.crash.scene import Scene, broken_trail, inspecting, once
 
@@ -21,7 +22,7 @@ def prepare(cast: Cast) -> dict[str, Any]:
     """A miss, an alert, two answers and the alert's clearing wait in the feed; the trial database is empty."""
     phone = intake.prepare(cast)
     with cast.on(intake.SENT):
-        intake.Phone(cast.line, **phone).upload(intake.at(intake.SENT))
+        Phone(cast.line, **phone).upload(at(intake.SENT))
     return {"answers": [entry["id"] for entry in phone["unsent"]]}
 
 
