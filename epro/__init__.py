@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from epro import clock, config, db, production
+from epro import clock, config, db
 
 __version__ = "0.1.0"
 
@@ -33,9 +33,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     db.init_app(app, settings)
     _doors(app, settings)
     _manners(app, settings)
-    if settings["ENV"] == "production":
-        with app.app_context():
-            production.refuse_unsafe_database()
     return app
 
 

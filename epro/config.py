@@ -35,15 +35,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
     Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
-    Setting("EPRO_SMS_SENDER", "console", "`twilio`, `console` or `recording`"),
-    Setting("EPRO_EMAIL_SENDER", "console", "`smtp`, `console` or `recording`"),
+    Setting("EPRO_SMS_SENDER", "console", "`twilio`, `console`, `recording` or `none`"),
+    Setting("EPRO_EMAIL_SENDER", "console", "`smtp`, `console`, `recording` or `none`"),
     Setting("EPRO_TWILIO_ACCOUNT_SID", None, "Twilio account"),
     Setting("EPRO_TWILIO_AUTH_TOKEN", None, "Twilio token; also checks the signature of its call-backs"),
     Setting("EPRO_TWILIO_FROM", None, "the number messages come from"),
     Setting("EPRO_TWILIO_MESSAGING_SERVICE_SID", None, "a messaging service instead of a number"),
     Setting("EPRO_TWILIO_BASE_URL", None, "another address that speaks Twilio's REST API"),
     Setting("EPRO_SMTP_HOST", None, "mail server"),
-    Setting("EPRO_SMTP_PORT", "587", "its port"),
+    Setting("EPRO_SMTP_PORT", None, "its port; by default 587, with `ssl` 465, with `none` 25"),
     Setting("EPRO_SMTP_USER", None, "its user, if it asks for one"),
     Setting("EPRO_SMTP_PASSWORD", None, "and the password"),
     Setting("EPRO_SMTP_FROM", None, "the address mail comes from"),
@@ -57,6 +57,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_CLOCK_OFFSET_FILE", None, "a moved clock for rehearsals: a file with seconds; refused in production"),
 )
 
+NUMBERS = ("TRUSTED_PROXIES", "ACTIVATION_CODE_HOURS", "TICK_SECONDS", "SMTP_PORT")
 ENGINE_SCHEMES = ("sqlite", "postgresql")
 
 
@@ -89,6 +90,11 @@ def _is_weak_ring(ring: str | None) -> bool:
     return any(not name.strip() or len(secret.strip()) < 32 for name, _, secret in pairs)
 
 
+def _is_number(text: str) -> bool:
+    whole, _, rest = text.partition(".")
+    return text.isascii() and whole.isdigit() and (not rest or rest.isdigit())
+
+
 class ConfigurationError(RuntimeError):
     """The settings forbid a start; the message names every reason."""
 
@@ -101,5 +107,8 @@ def refuse_unsafe(settings: Mapping[str, str | None]) -> None:
     scheme = (settings["DATABASE_URL"] or "").partition(":")[0].partition("+")[0]
     if scheme not in (*ENGINE_SCHEMES, "postgres"):
         reasons.append("EPRO_DATABASE_URL is neither SQLite nor PostgreSQL")
+    for name in NUMBERS:
+        if not _is_number(settings[name] or "0"):
+            reasons.append(f"EPRO_{name} is not a number")
     if reasons:
         raise ConfigurationError("epro does not start:\n" + "\n".join(f"  - {reason}" for reason in reasons))

@@ -128,14 +128,17 @@ def driver_url(url: str) -> str:
     made = make_url(url.replace("postgres://", "postgresql://", 1))
     if made.drivername == "postgresql":
         made = made.set(drivername="postgresql+psycopg")
+    if made.get_backend_name() == "sqlite" and made.database and made.database != ":memory:":
+        made = made.set(database=os.path.abspath(made.database))  # where we stand, for every part of the software
     return made.render_as_string(hide_password=False)
 
 
 def engine_options(url: str) -> dict[str, Any]:
     """What each kind of engine needs: patient pools, and time-outs so that nothing hangs for ever."""
     if make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 30}, "pool_size": 16, "max_overflow": 32}
+        return {"connect_args": {"timeout": 30}, "pool_size": 16, "max_overflow": 32, "hide_parameters": True}
     return {
+        "hide_parameters": True,  # what was answered must not stand in an error
         "pool_size": 16,
         "max_overflow": 32,
         "connect_args": {"connect_timeout": 5},

@@ -5,24 +5,46 @@ Asked once at the start in production. Every reason is named; nothing is started
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from epro import db, schema
 from epro.config import ConfigurationError
 from epro.notifications.senders import build
 from epro.questionnaires import catalogue
+from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.library import bundled_instrument
 from epro.scheduling import protocols
+from epro.scheduling.protocol import Protocol
 from epro.studies.models import Study
 from epro.tx import Tx, look, system
 
 START = system("start")
 
 
-def refuse_unsafe_database() -> None:
-    """Raise ConfigurationError when the database of the application at hand is not fit for a study."""
+def refuse_unsafe_start(app: Flask) -> None:
+    """In production: raise ConfigurationError when database or senders are not fit for a study.
+
+    For web and worker. Other commands must run all the same: they are what mends it.
+    """
+    if app.config["EPRO"]["ENV"] == "production":
+        with app.app_context():
+            _refuse_unsafe()
+
+
+def refuse_placeholders(protocol: Protocol) -> None:
+    """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder."""
+    if db.settings()["ENV"] != "production":
+        return
+    reasons = list(_placeholders_of(protocol, bundled_instrument))
+    if reasons:
+        raise ConfigurationError("The study is not published:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+
+
+def _refuse_unsafe() -> None:
     try:
         reasons = list(_reasons())
     except SQLAlchemyError as fault:
@@ -62,9 +84,15 @@ def _placeholders(tx: Tx) -> Iterator[str]:
     """Open studies whose instruments have no licensed wording yet."""
     for study in tx.all(sa.select(Study)):
         protocol = protocols.find(tx, study.id, study.protocol_version)
-        for ref in sorted({(a.instrument.code, a.instrument.version) for a in protocol.assessments}):
-            instrument = catalogue.find(tx, *ref)
-            bare = [tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"]
-            if bare:
-                yield (f"study {study.id} asks {ref[0]} {ref[1]}, whose wording is a placeholder in "
-                       f"{', '.join(bare)}: import the licensed wording (`epro wording import`)")
+        yield from _placeholders_of(protocol, lambda code, version: catalogue.find(tx, code, version))
+
+
+def _placeholders_of(
+    protocol: Protocol, find: Callable[[str, str], Instrument | None]
+) -> Iterator[str]:
+    for code, version in sorted({(a.instrument.code, a.instrument.version) for a in protocol.assessments}):
+        instrument = find(code, version)
+        bare = [tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"]
+        if bare:
+            yield (f"study {protocol.study_id} asks {code} {version}, whose wording is a placeholder in "
+                   f"{', '.join(bare)}: import the licensed wording first")

@@ -58,9 +58,9 @@ def attend(now: datetime | None = None) -> int:
     return done + _until_nothing(lambda: _act(alerts.escalate_due, now))
 
 
-def send(senders: Senders, now: datetime | None = None) -> int:
-    """Send what is due; returns how much there was."""
-    return sending.send_due(senders, now, limit=BATCH * 10)
+def send(senders: Senders, now: datetime | None = None, stop: Event | None = None) -> int:
+    """Send what is due, until told to stop; returns how much there was."""
+    return sending.send_due(senders, now, limit=BATCH * 10, stop=stop)
 
 
 def sinks_of(settings: dict[str, str | None]) -> list[Sink]:
@@ -89,7 +89,7 @@ def run(app: Flask, stop: Event | None = None) -> None:
                  "next_run_time": clock.unmoved()}
         seconds = float(settings["TICK_SECONDS"] or 10)
         # Each strikes alone: a provider or a trial database that hangs holds up neither the heart nor an alert.
-        for step in (lambda: beat(name), attend, lambda: send(senders)):
+        for step in (lambda: beat(name), attend, lambda: send(senders, stop=stop)):
             scheduler.add_job(_in(app, step), "interval", seconds=seconds, **every)
         scheduler.add_job(_in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every)
         scheduler.start()

@@ -9,16 +9,21 @@ import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from epro import create_app, db, schema
+from epro import create_app, db, production, schema
 
 
 @contextmanager
-def opened(*, migrated: bool = True) -> Iterator[Flask]:
-    """The application with its context. Says what to do when the database is away or not migrated yet."""
+def opened(*, to_serve: bool = False) -> Iterator[Flask]:
+    """The application with its context. Says what to do when the database is away or not migrated yet.
+
+    `to_serve`: it is to run for others, so what production needs is asked first.
+    """
     app = create_app()
     try:
         with app.app_context(), _closing_connections():
-            if migrated and not schema.is_current(db.engine()):
+            if to_serve:
+                production.refuse_unsafe_start(app)
+            if not schema.is_current(db.engine()):
                 raise click.ClickException("The database is not at the newest schema: run `epro db upgrade`.")
             yield app
     except (OperationalError, ProgrammingError) as fault:

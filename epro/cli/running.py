@@ -15,7 +15,7 @@ from epro.cli.opening import opened
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 def serve(host: str, port: int) -> None:
     """The web process, for development. In production: `gunicorn wsgi:app`."""
-    with opened() as app:
+    with opened(to_serve=True) as app:
         app.run(host=host, port=port, threaded=True)
 
 
@@ -24,5 +24,5 @@ def worker() -> None:
     """The clockwork: reminders, misses, alerts, and the feed into the trial database. Run as many as you like."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it would tell of every strike that found one at work
-    with opened() as app:
+    with opened(to_serve=True) as app:
         clockwork.run(app)

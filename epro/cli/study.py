@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from epro import production
 from epro.cli.opening import opened
 from epro.questionnaires.library import bundled
 from epro.scheduling import protocols
@@ -38,6 +39,7 @@ def publish(file: Path) -> None:
     """Check a study file and publish it. The same version with other content is refused."""
     protocol = _read(file)
     with opened(), begin(system("study builder")) as tx:
+        production.refuse_placeholders(protocol)
         new = protocols.publish(tx, protocol, file.read_text(encoding="utf-8"))
     word = "published" if new else "was published before, exactly so"
     click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")

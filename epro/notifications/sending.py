@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -47,10 +48,14 @@ class Job:
     again: bool  # whether it was begun before, by a worker that never noted an outcome
 
 
-def send_due(senders: Senders, now: datetime | None = None, limit: int = 50) -> int:
-    """Send up to `limit` messages that are due; returns how many were looked at."""
+def send_due(
+    senders: Senders, now: datetime | None = None, limit: int = 50, stop: Event | None = None
+) -> int:
+    """Send up to `limit` messages that are due, until told to stop; returns how many were due."""
     due = _due(now or clock.now(), limit)
     for study_id, message_id in due:
+        if stop is not None and stop.is_set():
+            break
         job = _begin(study_id, message_id, senders, now)
         if job is not None:
             _note(job, _call(job, senders), now)
@@ -60,9 +65,10 @@ def send_due(senders: Senders, now: datetime | None = None, limit: int = 50) -> 
 def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
     waiting = sa.and_(Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= now)
     left = sa.and_(Message.lease_until.is_not(None), Message.lease_until <= now)
+    alerts_first = sa.case((Message.purpose == "reminder", 1), else_=0)
     with look(WORKER, now) as tx:
         first = tx.session.execute(
-            sa.select(Message.study_id, Message.id).where(waiting).order_by(Message.due_at).limit(limit)
+            sa.select(Message.study_id, Message.id).where(waiting).order_by(alerts_first, Message.due_at).limit(limit)
         ).all()
         abandoned = tx.session.execute(
             sa.select(Message.study_id, Message.id).where(left).order_by(Message.lease_until).limit(limit)

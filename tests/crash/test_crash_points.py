@@ -54,7 +54,7 @@ def test_a_recovery_may_be_killed_too(flow, pairs, environ):
     assert faults_of(play(environ, flow, "--twice", str(pairs), "--seed", SEED)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="asked about a reminder, the provider's list of another's is taken for this one's")
+@pytest.mark.xfail(strict=True, reason="a reminder that never left is taken for another's of the same words")
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_kill_never_passes_one_persons_reminder_off_as_anothers(environ):
     assert faults_of(play(environ, "household", "--sample", "0")) == []

@@ -17,8 +17,8 @@ Settings = Mapping[str, str | None]
 Clock = Callable[[], datetime]
 
 CHOICES = {
-    "SMS_SENDER": ("sms", ("console", "recording", "twilio")),
-    "EMAIL_SENDER": ("email", ("console", "recording", "smtp")),
+    "SMS_SENDER": ("sms", ("console", "recording", "twilio", "none")),
+    "EMAIL_SENDER": ("email", ("console", "recording", "smtp", "none")),
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -33,7 +33,8 @@ def build(settings: Settings, now: Clock | None = None) -> dict[str, Sender]:
     if wrong:
         raise ValueError("; ".join(wrong))
     chosen = {channel: settings.get(name) for name, (channel, _) in CHOICES.items()}
-    return {channel: _sender(name, channel, settings, now) for channel, name in chosen.items() if name}
+    return {channel: _sender(name, channel, settings, now) for channel, name in chosen.items()
+            if name and name != "none"}
 
 
 def faults(settings: Settings) -> list[str]:
