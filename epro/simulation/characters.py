@@ -160,7 +160,7 @@ def _turns(who: Character) -> list[Act]:
 
 def _evenings(who: Character) -> Iterator[Look]:
     """One look a day, at her usual hour more or less, wherever she is."""
-    usual = who.dice("hour").uniform(18.6, 20.6)
+    usual = who.dice("hour").uniform(18.4, 20.0)
     for n in range((who.last - who.enrolled).days + 1):
         day = who.enrolled + timedelta(days=n)
         dice = who.dice("evening", day)

@@ -28,7 +28,7 @@ from epro.tx import look, system
 SIMULATION = system("simulation")
 STRIKE = timedelta(seconds=10)  # the metronome's beat: nothing is looked at again sooner
 MINUTES = {"fatigue_diary": 1, "fss": 3, "facit_fatigue": 4}  # to fill it in; other instruments take seven
-RELAY_EVERY = timedelta(hours=1)
+RELAY_EVERY = timedelta(hours=3)
 Appointment = tuple[Act, Character]
 OUTCOMES = (
     ("reached", "phoned: she had forgotten"),
@@ -114,8 +114,10 @@ class History:
 
     def _do(self, act: Act, who: Character) -> None:
         match act:
-            case characters.Round(site=site):
+            case characters.Round(site=site) if _something_stands(site):
                 self._round(self.nurses[site].sign_in(), who)
+            case characters.Round():
+                pass  # no message has told her to look
             case characters.Look(online=online, has_time=has_time):
                 self._look(who, act.at, online, has_time)
             case characters.Travel(zone=zone):
@@ -164,9 +166,11 @@ class History:
 
     def _look(self, who: Character, at: datetime, online: bool, has_time: bool) -> None:
         phone = self.phones[who.number]
+        there = at.astimezone(ZoneInfo(phone.time_zone))
+        if not phone.open_at(there) and not phone.unsent:
+            return  # nothing on the phone asks her to take it in hand
         if online:
             self._learn(who)
-        there = at.astimezone(ZoneInfo(phone.time_zone))
         wanted = [o for o in phone.open_at(there) if has_time or o["visit"] is None]
         for occurrence, ended in _one_after_the_other(wanted, there):
             dice = who.dice("answers", occurrence["assessment"], occurrence["local_day"])
@@ -198,6 +202,14 @@ class History:
                 nurse.acknowledge(alert["id"], "I will call her")
             elif dice.random() < 0.8:
                 nurse.resolve(alert["id"], *dice.choice(OUTCOMES))
+
+
+def _something_stands(site: str) -> bool:
+    standing = sa.select(Alert.id).where(
+        Alert.site_id == site, Alert.resolved_at.is_(None), Alert.cleared_at.is_(None)
+    )
+    with look(SIMULATION) as tx:
+        return tx.one(standing) is not None
 
 
 def _one_after_the_other(wanted: Sequence[Json], last_ends: datetime) -> list[tuple[Json, datetime]]:
