@@ -42,7 +42,7 @@ def differences(
     for first in range(0, newest, BATCH):
         with look(SEQUENCER) as tx:
             batch = [entry for entry in feed.after(tx, study_id, first, BATCH) if entry.position <= newest]
-        yield from _compare_batch(target, study_id, batch, known, first, first + BATCH)
+        yield from _compare_batch(target, study_id, batch, known, first, min(first + BATCH, newest))
         progress(len(batch))
     yield from _beyond(target, study_id, newest)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,17 @@ class Stage:
     cara: Side = field(init=False)
     eve: Side = field(init=False)
     _tokens: dict[str, str] = field(default_factory=dict)
+
+    def on(self, cast: Cast) -> Stage:
+        """The same people on another application, whose databases are copies; nothing is shared with this one."""
+        other = Stage(cast, dict(self.ids))
+        for name in ("ada", "cara", "eve"):
+            side: Side = getattr(self, name)
+            own = {
+                field: deepcopy(getattr(side.phone, field)) for field in ("known", "receipts", "definitions")
+            }
+            setattr(other, name, replace(side, phone=replace(side.phone, line=cast.line, **own)))
+        return other
 
     @property
     def client(self) -> FlaskClient:

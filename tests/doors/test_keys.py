@@ -67,8 +67,8 @@ def test_no_wrong_key_opens_a_locked_route(stage):
     for method, rule in LOCKED:
         route, path = ROUTES[method, rule], path_of(rule, stage)
         for name, header in wrong[route.lock].items():
-            besides = ("HEAD", "OPTIONS") if name in ("no key", "garbage", "alg none") else ()
-            for asked in (method, *besides):
+            besides = ("OPTIONS", "HEAD") if name in ("no key", "garbage", "alg none") else ()
+            for asked in (method, *besides[: 2 if method == "GET" else 1]):
                 headers = {"Authorization": header} if header is not None else {}
                 answer = stage.send(asked, path + route.query, body=route.body, headers=headers)
                 if not _is_refused(answer, asked):

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -122,9 +123,11 @@ def _below(kind: type[EproError]) -> Iterator[type[EproError]]:
             yield from _below(child)
 
 
-def _trees() -> Iterator[tuple[str, ast.AST]]:
-    for path in SOURCES:
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _trees() -> list[tuple[str, ast.AST]]:
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES
+    ]
 
 
 def _calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:

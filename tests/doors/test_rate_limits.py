@@ -43,7 +43,6 @@ TRIES = [
     Try("/v1/staff/login", 20, 401, {"email": "nobody@example.org", "password": "a guess"}),
     Try("/v1/staff/token", 60, 401, {"refresh_token": "none of ours"}),
     Try("/hooks/twilio/status", 600, 403),
-    Try("/hooks/twilio/inbound", 600, 403),
 ]
 
 
