@@ -17,8 +17,13 @@ PATHS = {"nothing new": f"/v1/phone/changes?since={NOTHING_NEW}", "everything": 
 
 def measure(port: int, keys: list[str], path: str) -> load.Load:
     asked = [load.request("GET", path, key) for key in keys]
-    return load.run(port, lambda number: asked[number % len(asked)], b'"server_time"', seconds=SECONDS,
-                    connections=CONNECTIONS)
+    return load.run(
+        port,
+        lambda number: asked[number % len(asked)],
+        b'"server_time"',
+        seconds=SECONDS,
+        connections=CONNECTIONS,
+    )
 
 
 def main() -> None:
@@ -34,7 +39,9 @@ def main() -> None:
 
 def _apart(port: int, people: list[Member], path: str) -> load.Load:
     told = json.dumps([port, [member.key for member in people], path])
-    done = subprocess.run([sys.executable, "-c", CHILD], input=told, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], input=told, capture_output=True, text=True, check=True
+    )
     return load.Load(**json.loads(done.stdout))
 
 

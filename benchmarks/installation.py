@@ -54,16 +54,31 @@ class Member:
 def databases(kind: str) -> Iterator[dict[str, str]]:
     """Settings that name fresh, migrated databases; PostgreSQL with fsync and all."""
     folder = tempfile.mkdtemp(prefix="epro-bench-")
-    base = {"EPRO_SECRET_KEY": "a secret for measuring, not for keeping", "EPRO_RATE_LIMITS": "off",
-            "EPRO_PASSWORD_COST": "cheap", "EPRO_SMS_SENDER": "recording", "EPRO_EMAIL_SENDER": "recording"}
+    base = {
+        "EPRO_SECRET_KEY": "a secret for measuring, not for keeping",
+        "EPRO_RATE_LIMITS": "off",
+        "EPRO_PASSWORD_COST": "cheap",
+        "EPRO_SMS_SENDER": "recording",
+        "EPRO_EMAIL_SENDER": "recording",
+    }
     try:
         if kind == "sqlite":
-            yield _migrated({**base, "EPRO_DATABASE_URL": f"sqlite:///{folder}/epro.sqlite",
-                             "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{folder}/trial.sqlite"})
+            yield _migrated(
+                {
+                    **base,
+                    "EPRO_DATABASE_URL": f"sqlite:///{folder}/epro.sqlite",
+                    "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{folder}/trial.sqlite",
+                }
+            )
             return
         with running_postgres(durable=True) as server:
-            yield _migrated({**base, "EPRO_DATABASE_URL": server.create_database("epro"),
-                             "EPRO_TRIAL_DATABASE_URL": server.create_database("trial")})
+            yield _migrated(
+                {
+                    **base,
+                    "EPRO_DATABASE_URL": server.create_database("epro"),
+                    "EPRO_TRIAL_DATABASE_URL": server.create_database("trial"),
+                }
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -99,8 +114,23 @@ def serving(environ: dict[str, str], workers: int = 2, threads: int = 8) -> Iter
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "-k", "gthread", "-w", str(workers), "--threads",
-               str(threads), "-b", f"127.0.0.1:{port}", "--no-control-socket", "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "wsgi:app",
+        "-k",
+        "gthread",
+        "-w",
+        str(workers),
+        "--threads",
+        str(threads),
+        "-b",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+        "--log-level",
+        "warning",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ})
     try:
         _wait_for(port)
@@ -130,15 +160,39 @@ def _member(tx: Any, number: int) -> Member:
     subject_id = f"101-{number + 1:06}"
     today = tx.now.date()
     participant = participants.enrol(
-        tx, site, subject_id=subject_id, language="zh-CN", time_zone="Asia/Shanghai", protocol_version="1.0",
-        anchors={"enrolment": today}, contact={},
+        tx,
+        site,
+        subject_id=subject_id,
+        language="zh-CN",
+        time_zone="Asia/Shanghai",
+        protocol_version="1.0",
+        anchors={"enrolment": today},
+        contact={},
     )
     occurrences.replan(tx, participant, "enrolment")
-    device = tx.add(Device(study_id=STUDY, id=uuid4(), subject_id=subject_id, installation_id=uuid4().hex,
-                           activated_at=tx.now))
+    device = tx.add(
+        Device(
+            study_id=STUDY,
+            id=uuid4(),
+            subject_id=subject_id,
+            installation_id=uuid4().hex,
+            activated_at=tx.now,
+        )
+    )
     tx.session.flush()
-    pair = sessions.open_session(tx, sessions.PHONE, study_id=STUDY, subject_id=subject_id, device_id=device.id,
-                                 installation_id=device.installation_id)
-    found = tx.one(sa.select(Occurrence.id).where(
-        Occurrence.study_id == STUDY, Occurrence.subject_id == subject_id, Occurrence.assessment_id == "lupusqol"))
+    pair = sessions.open_session(
+        tx,
+        sessions.PHONE,
+        study_id=STUDY,
+        subject_id=subject_id,
+        device_id=device.id,
+        installation_id=device.installation_id,
+    )
+    found = tx.one(
+        sa.select(Occurrence.id).where(
+            Occurrence.study_id == STUDY,
+            Occurrence.subject_id == subject_id,
+            Occurrence.assessment_id == "lupusqol",
+        )
+    )
     return Member(subject_id, pair.access_token, str(found))

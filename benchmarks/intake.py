@@ -24,12 +24,18 @@ def submission(member: Member) -> dict[str, object]:
     now = clock.now()
     return {
         "sent_at": now.isoformat(),
-        "responses": [{
-            "id": str(uuid4()), "occurrence_id": member.occurrence_id, "language": "zh-CN",
-            "instrument": {"code": "lupusqol", "version": "1.0"}, "answers": ANSWERS,
-            "started_at": (now - timedelta(minutes=5)).isoformat(), "completed_at": now.isoformat(),
-            "time_zone": "Asia/Shanghai",
-        }],
+        "responses": [
+            {
+                "id": str(uuid4()),
+                "occurrence_id": member.occurrence_id,
+                "language": "zh-CN",
+                "instrument": {"code": "lupusqol", "version": "1.0"},
+                "answers": ANSWERS,
+                "started_at": (now - timedelta(minutes=5)).isoformat(),
+                "completed_at": now.isoformat(),
+                "time_zone": "Asia/Shanghai",
+            }
+        ],
     }
 
 
@@ -57,7 +63,9 @@ def main() -> None:
 def _apart(port: int, people: list[Member], rate: float | None) -> load.Load:
     """The load comes from a process of its own, so that it shares no interpreter with anything measured."""
     told = json.dumps([port, [[m.subject_id, m.key, m.occurrence_id] for m in people], rate])
-    done = subprocess.run([sys.executable, "-c", CHILD], input=told, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], input=told, capture_output=True, text=True, check=True
+    )
     return load.Load(**json.loads(done.stdout))
 
 

@@ -22,20 +22,31 @@ class Load:
     count: int
 
     def __str__(self) -> str:
-        return (f"{self.per_second:,.0f}/s, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, "
-                f"{self.count:,} requests, {self.wrong} not as expected")
+        return (
+            f"{self.per_second:,.0f}/s, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, "
+            f"{self.count:,} requests, {self.wrong} not as expected"
+        )
 
 
 def request(method: str, path: str, key: str, body: object = None) -> bytes:
     """The bytes of one HTTP/1.1 request."""
     data = b"" if body is None else json.dumps(body).encode()
-    head = (f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n")
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
     return head.encode() + data
 
 
-def run(port: int, make: Callable[[int], bytes], expect: bytes, *, seconds: float, connections: int,
-        per_second: float | None = None) -> Load:
+def run(
+    port: int,
+    make: Callable[[int], bytes],
+    expect: bytes,
+    *,
+    seconds: float,
+    connections: int,
+    per_second: float | None = None,
+) -> Load:
     """Send what `make` makes for `seconds` over so many connections; at a fixed rate if one is given."""
     latencies: list[list[float]] = [[] for _ in range(connections)]
     wrong = [0] * connections
@@ -73,7 +84,7 @@ def _reply(line: socket.socket) -> bytes:
     raw = line.recv(65536)
     head, _, body = raw.partition(b"\r\n\r\n")
     marker = b"Content-Length: "
-    length = int(head[head.index(marker) + len(marker):].split(b"\r\n", 1)[0])
+    length = int(head[head.index(marker) + len(marker) :].split(b"\r\n", 1)[0])
     while len(body) < length:
         body += line.recv(65536)
     return body

@@ -29,9 +29,11 @@ def main() -> None:
                 positioned = time.perf_counter()
                 carried = delivering.deliver(sink)
                 done = time.perf_counter()
-                print(f"{kind:<11} {carried:,} entries of 34 answers and 8 scores: positions "
-                      f"{carried / (positioned - began):,.0f}/s, applied {carried / (done - positioned):,.0f}/s",
-                      flush=True)
+                print(
+                    f"{kind:<11} {carried:,} entries of 34 answers and 8 scores: positions "
+                    f"{carried / (positioned - began):,.0f}/s, applied {carried / (done - positioned):,.0f}/s",
+                    flush=True,
+                )
 
 
 def _take_in(count: int) -> None:

@@ -35,8 +35,11 @@ def _measure(kind: str, count: int) -> float:
         with app.app_context():
             _fill(count)
             seconds = min(_tick(app, round_) for round_ in range(5))
-            print(f"{kind:<11} {count:>7,} participants, {count * DAYS:>9,} occurrences, {DUE} due: "
-                  f"{seconds * 1000:,.0f} ms a tick", flush=True)
+            print(
+                f"{kind:<11} {count:>7,} participants, {count * DAYS:>9,} occurrences, {DUE} due: "
+                f"{seconds * 1000:,.0f} ms a tick",
+                flush=True,
+            )
             return seconds
 
 
@@ -62,11 +65,25 @@ def _fill(count: int) -> None:
 def _fill_some(tx: Tx, numbers: range) -> None:
     now, head = tx.now, trail.study_chain(tx, STUDY)
     trail.record(tx, head, "benchmark.filled", "participant", f"{numbers.start}-{numbers.stop}")
-    tx.insert(Participant, [{
-        "study_id": STUDY, "subject_id": f"B-{number:06}", "site_id": "101", "language": "zh-CN",
-        "time_zone": "Asia/Shanghai", "protocol_version": "1.0", "preferences": {}, "enrolled_at": now,
-        "change_no": 0, "chain_seq": 0, "chain_mac": trail.START,
-    } for number in numbers])
+    tx.insert(
+        Participant,
+        [
+            {
+                "study_id": STUDY,
+                "subject_id": f"B-{number:06}",
+                "site_id": "101",
+                "language": "zh-CN",
+                "time_zone": "Asia/Shanghai",
+                "protocol_version": "1.0",
+                "preferences": {},
+                "enrolled_at": now,
+                "change_no": 0,
+                "chain_seq": 0,
+                "chain_mac": trail.START,
+            }
+            for number in numbers
+        ],
+    )
     rows = [_row(number, day, now) for number in numbers for day in range(DAYS)]
     for first in range(0, len(rows), 10_000):
         tx.insert(Occurrence, rows[first : first + 10_000])
@@ -77,11 +94,25 @@ def _row(number: int, day: int, now: datetime) -> dict[str, object]:
     opens = _hour(day) - timedelta(hours=1)
     looks = _hour(day) - timedelta(minutes=1) if number < DUE else _hour(day) + timedelta(days=200)
     return {
-        "study_id": STUDY, "id": uuid4(), "subject_id": f"B-{number:06}", "assessment_id": "diary",
-        "key": f"d{day}", "anchor": "infusion", "study_day": day, "protocol_version": "1.0",
-        "instrument_code": "fatigue_diary", "instrument_version": "1.0", "local_day": opens.date(),
-        "time_zone": "Asia/Shanghai", "tzdata": "measured", "opens_at": opens, "closes_at": opens + timedelta(hours=6),
-        "grace_until": opens + timedelta(hours=18), "planned_at": now, "attention_at": looks, "reminders_done": 0,
+        "study_id": STUDY,
+        "id": uuid4(),
+        "subject_id": f"B-{number:06}",
+        "assessment_id": "diary",
+        "key": f"d{day}",
+        "anchor": "infusion",
+        "study_day": day,
+        "protocol_version": "1.0",
+        "instrument_code": "fatigue_diary",
+        "instrument_version": "1.0",
+        "local_day": opens.date(),
+        "time_zone": "Asia/Shanghai",
+        "tzdata": "measured",
+        "opens_at": opens,
+        "closes_at": opens + timedelta(hours=6),
+        "grace_until": opens + timedelta(hours=18),
+        "planned_at": now,
+        "attention_at": looks,
+        "reminders_done": 0,
         "change_no": day,
     }
 

@@ -26,12 +26,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_DATABASE_URL", "sqlite:///epro.sqlite", "the main database: SQLite or PostgreSQL"),
     Setting("EPRO_OWNER_DATABASE_URL", None, "who migrates; default: the main database's URL"),
     Setting("EPRO_DATABASE_ROLE", "epro_app", "PostgreSQL role the application acts under; owns no table"),
-    Setting("EPRO_CONTACTS_DATABASE_URL", None, "contact data; default: a second SQLite file or schema `contacts`"),
-    Setting("EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"),
+    Setting(
+        "EPRO_CONTACTS_DATABASE_URL", None, "contact data; default: a second SQLite file or schema `contacts`"
+    ),
+    Setting(
+        "EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"
+    ),
     Setting("EPRO_SECRET_KEY", DEMO_SECRET, "at least 32 random characters; other keys are derived from it"),
     Setting("EPRO_TRAIL_KEY", None, "key of the trail's chains; default: derived from the secret key"),
     Setting("EPRO_RECEIPT_KEY", None, "seed of the key that signs receipts; default: derived"),
-    Setting("EPRO_CONTACTS_KEYS", None, "key ring of the contact store: `id:secret,id:secret`, newest first; default: derived"),
+    Setting(
+        "EPRO_CONTACTS_KEYS",
+        None,
+        "key ring of the contact store: `id:secret,id:secret`, newest first; default: derived",
+    ),
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
     Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
@@ -54,7 +62,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting("EPRO_TICK_SECONDS", "10", "how often `epro worker` looks for what is due"),
     Setting("EPRO_PASSWORD_COST", "full", "`full`, or `cheap` for rehearsals and tests"),
-    Setting("EPRO_CLOCK_OFFSET_FILE", None, "a moved clock for rehearsals: a file with seconds; refused in production"),
+    Setting(
+        "EPRO_CLOCK_OFFSET_FILE",
+        None,
+        "a moved clock for rehearsals: a file with seconds; refused in production",
+    ),
 )
 
 NUMBERS = ("TRUSTED_PROXIES", "ACTIVATION_CODE_HOURS", "TICK_SECONDS", "SMTP_PORT")
@@ -73,14 +85,19 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (secret == DEMO_SECRET, "EPRO_SECRET_KEY is the demo secret: make one of your own"),
         (len(secret) < 32, "EPRO_SECRET_KEY is shorter than 32 characters"),
         (not (settings["PUBLIC_URL"] or "").startswith("https://"), "EPRO_PUBLIC_URL is not https"),
-        (settings["SECURE_COOKIES"] != "on", "EPRO_SECURE_COOKIES is not on: cookies would travel without TLS"),
+        (
+            settings["SECURE_COOKIES"] != "on",
+            "EPRO_SECURE_COOKIES is not on: cookies would travel without TLS",
+        ),
         (settings["SMS_SENDER"] in ("console", "recording"), "EPRO_SMS_SENDER is a rehearsal sender"),
         (settings["EMAIL_SENDER"] in ("console", "recording"), "EPRO_EMAIL_SENDER is a rehearsal sender"),
         (settings["RATE_LIMITS"] != "on", "EPRO_RATE_LIMITS is off"),
         (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
-        (_is_weak_ring(settings["CONTACTS_KEYS"]), "EPRO_CONTACTS_KEYS is not `id:secret,id:secret` with secrets of at "
-                                                   "least 32 characters"),
+        (
+            _is_weak_ring(settings["CONTACTS_KEYS"]),
+            "EPRO_CONTACTS_KEYS is not `id:secret,id:secret` with secrets of at least 32 characters",
+        ),
     ]
     return [reason for broken, reason in rules if broken]
 

@@ -69,7 +69,14 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-TYPES: dict[Any, Any] = {datetime: Instant, date: sa.Date, UUID: sa.Uuid, dict: Json, list: Json, str: sa.Text}
+TYPES: dict[Any, Any] = {
+    datetime: Instant,
+    date: sa.Date,
+    UUID: sa.Uuid,
+    dict: Json,
+    list: Json,
+    str: sa.Text,
+}
 
 
 class Base(DeclarativeBase):
@@ -129,7 +136,9 @@ def driver_url(url: str) -> str:
     if made.drivername == "postgresql":
         made = made.set(drivername="postgresql+psycopg")
     if made.get_backend_name() == "sqlite" and made.database and made.database != ":memory:":
-        made = made.set(database=os.path.abspath(made.database))  # where we stand, for every part of the software
+        made = made.set(
+            database=os.path.abspath(made.database)
+        )  # where we stand, for every part of the software
     return made.render_as_string(hide_password=False)
 
 

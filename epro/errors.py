@@ -28,7 +28,9 @@ class EproError(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
 
-    def __init__(self, detail: str | None = None, *, errors: list[dict[str, Any]] | None = None, **extra: Any):
+    def __init__(
+        self, detail: str | None = None, *, errors: list[dict[str, Any]] | None = None, **extra: Any
+    ):
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         self.errors = errors or []
         self.extra = extra

@@ -41,7 +41,9 @@ def refuse_placeholders(protocol: Protocol) -> None:
         return
     reasons = list(_placeholders_of(protocol, bundled_instrument))
     if reasons:
-        raise ConfigurationError("The study is not published:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+        raise ConfigurationError(
+            "The study is not published:\n" + "\n".join(f"  - {reason}" for reason in reasons)
+        )
 
 
 def _refuse_unsafe() -> None:
@@ -69,13 +71,19 @@ def _reasons() -> Iterator[str]:
 
 def _about_postgresql() -> Iterator[str]:
     with db.engine().connect() as connection:
-        for name, bad in (("fsync", ("off",)), ("full_page_writes", ("off",)), ("synchronous_commit", ("off",))):
+        for name, bad in (
+            ("fsync", ("off",)),
+            ("full_page_writes", ("off",)),
+            ("synchronous_commit", ("off",)),
+        ):
             if connection.scalar(sa.func.current_setting(name)) in bad:
                 yield f"PostgreSQL runs with {name} off: answers that were acknowledged could be lost"
         powerful = sa.text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
         if connection.scalar(powerful):
             yield "the application's database role passes row-level security"
-        owned = sa.text("SELECT count(*) FROM pg_tables WHERE tableowner = current_user AND schemaname = 'public'")
+        owned = sa.text(
+            "SELECT count(*) FROM pg_tables WHERE tableowner = current_user AND schemaname = 'public'"
+        )
         if connection.scalar(owned):
             yield "the application's database role owns tables: give it a role of its own"
 
@@ -87,12 +95,14 @@ def _placeholders(tx: Tx) -> Iterator[str]:
         yield from _placeholders_of(protocol, lambda code, version: catalogue.find(tx, code, version))
 
 
-def _placeholders_of(
-    protocol: Protocol, find: Callable[[str, str], Instrument | None]
-) -> Iterator[str]:
+def _placeholders_of(protocol: Protocol, find: Callable[[str, str], Instrument | None]) -> Iterator[str]:
     for code, version in sorted({(a.instrument.code, a.instrument.version) for a in protocol.assessments}):
         instrument = find(code, version)
-        bare = [tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"]
+        bare = [
+            tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"
+        ]
         if bare:
-            yield (f"study {protocol.study_id} asks {code} {version}, whose wording is a placeholder in "
-                   f"{', '.join(bare)}: import the licensed wording first")
+            yield (
+                f"study {protocol.study_id} asks {code} {version}, whose wording is a placeholder in "
+                f"{', '.join(bare)}: import the licensed wording first"
+            )

@@ -20,7 +20,16 @@ from epro import db
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 HISTORIES = ("main", "contacts")
-MODELS = ("trail", "studies", "signin", "questionnaires", "scheduling", "responses", "notifications", "contacts")
+MODELS = (
+    "trail",
+    "studies",
+    "signin",
+    "questionnaires",
+    "scheduling",
+    "responses",
+    "notifications",
+    "contacts",
+)
 
 
 def load_models() -> None:
@@ -60,13 +69,18 @@ def is_current(engine: sa.Engine, history: str = "main") -> bool:
     """Whether this database has every migration of its history."""
     newest = ScriptDirectory.from_config(_config(history)).get_current_head()
     with engine.connect() as connection:
-        done = MigrationContext.configure(connection, opts={"version_table": _table(history)}).get_current_revision()
+        done = MigrationContext.configure(
+            connection, opts={"version_table": _table(history)}
+        ).get_current_revision()
     return done == newest
 
 
 def _make_room(connection: sa.Connection, history: str) -> None:
     """The contact store's own schema, where the search path names one that is not there yet."""
-    if connection.dialect.name == "postgresql" and connection.scalar(sa.text("SELECT current_schema()")) is None:
+    if (
+        connection.dialect.name == "postgresql"
+        and connection.scalar(sa.text("SELECT current_schema()")) is None
+    ):
         connection.execute(sa.schema.CreateSchema(history, if_not_exists=True))
 
 

@@ -104,5 +104,6 @@ def _part(shape: Shape, number: int) -> Any:
 
 def _is_key(table: sa.Table, number: int) -> list[sa.ColumnElement[bool]]:
     return [
-        column == sa.bindparam(f"key{number}_{column.name}", type_=column.type) for column in table.primary_key
+        column == sa.bindparam(f"key{number}_{column.name}", type_=column.type)
+        for column in table.primary_key
     ]

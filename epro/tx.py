@@ -77,9 +77,7 @@ class Tx:
     def get(self, model: type[Row], *key: Any, lock: bool = False, skip_locked: bool = False) -> Row | None:
         """The row with this primary key, locked until the end of the act if asked, else None."""
         how = {"skip_locked": True} if skip_locked else True
-        return self.session.get(
-            model, key, with_for_update=how if lock else None, populate_existing=lock
-        )
+        return self.session.get(model, key, with_for_update=how if lock else None, populate_existing=lock)
 
     def one(self, statement: sa.Select[Any]) -> Any | None:
         """The first value of the first row, or None."""
@@ -100,9 +98,11 @@ class Tx:
     def plain(self, model: type, *key: Any, lock: bool = False) -> Any | None:
         """The row as a plain object that nobody tracks, for where answers come in; `write` puts values back."""
         table = _table(model)
-        row = self.session.connection().execute(
-            statements.select_by_key(table, lock), statements.bound_key(table, key)
-        ).first()
+        row = (
+            self.session.connection()
+            .execute(statements.select_by_key(table, lock), statements.bound_key(table, key))
+            .first()
+        )
         return None if row is None else SimpleNamespace(**row._mapping)
 
     def write(self, model: type, *key: Any, **values: Any) -> None:
@@ -126,7 +126,9 @@ class Tx:
             for write in waiting:
                 self._send(write)
             return
-        bound = {name: value for number, write in enumerate(waiting) for name, value in write.bound(number).items()}
+        bound = {
+            name: value for number, write in enumerate(waiting) for name, value in write.bound(number).items()
+        }
         connection.execute(statements.together(tuple(write.shape for write in waiting)), bound)
 
     def _send(self, write: Write) -> None:
@@ -173,7 +175,9 @@ def glance(model: type, *key: Any) -> Any | None:
     engine = made.execution_options(isolation_level="AUTOCOMMIT") if alone else db.reading(made)
     with engine.connect() as connection:
         table = _table(model)
-        return connection.execute(statements.select_by_key(table, False), statements.bound_key(table, key)).first()
+        return connection.execute(
+            statements.select_by_key(table, False), statements.bound_key(table, key)
+        ).first()
 
 
 _SET_REACH = sa.text(

@@ -85,13 +85,19 @@ def run(app: Flask, stop: Event | None = None) -> None:
         senders, sinks = senders_of(settings), sinks_of(settings)
         name = f"{socket.gethostname()}:{os.getpid()}"
         scheduler = BackgroundScheduler(timezone="UTC")
-        every = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 3600,
-                 "next_run_time": clock.unmoved()}
+        every = {
+            "coalesce": True,
+            "max_instances": 1,
+            "misfire_grace_time": 3600,
+            "next_run_time": clock.unmoved(),
+        }
         seconds = float(settings["TICK_SECONDS"] or 10)
         # Each strikes alone: a provider or a trial database that hangs holds up neither the heart nor an alert.
         for step in (lambda: beat(name), attend, lambda: send(senders, stop=stop)):
             scheduler.add_job(_in(app, step), "interval", seconds=seconds, **every)
-        scheduler.add_job(_in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every)
+        scheduler.add_job(
+            _in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every
+        )
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
@@ -106,7 +112,9 @@ def beat(worker: str, now: datetime | None = None) -> None:
     with begin(CLOCKWORK, now) as tx:
         tx.session.execute(sa.delete(Heartbeat).where(Heartbeat.beat_at < tx.now - FORGOTTEN))
         statement = db.insert_missing(tx.session, Heartbeat).values(worker=worker, beat_at=tx.now)
-        tx.session.execute(statement.on_conflict_do_update(index_elements=["worker"], set_={"beat_at": tx.now}))
+        tx.session.execute(
+            statement.on_conflict_do_update(index_elements=["worker"], set_={"beat_at": tx.now})
+        )
 
 
 def _act(step: Callable[..., int], now: datetime | None) -> int:
@@ -132,10 +140,16 @@ def _in(app: Flask, step: Callable[[], Any]) -> Callable[[], None]:
             try:
                 step()
             except sa.exc.OperationalError as fault:
-                log.error("database away", extra={"action": "database.away", "fault": type(fault.orig).__name__})
+                log.error(
+                    "database away", extra={"action": "database.away", "fault": type(fault.orig).__name__}
+                )
             except Exception as fault:
-                log.error("strike failed: %s at %s", type(fault).__name__, places(fault),
-                          extra={"action": "worker.strike_failed", "fault": type(fault).__name__})
+                log.error(
+                    "strike failed: %s at %s",
+                    type(fault).__name__,
+                    places(fault),
+                    extra={"action": "worker.strike_failed", "fault": type(fault).__name__},
+                )
 
     return strike
 

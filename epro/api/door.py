@@ -39,7 +39,9 @@ class Parser(FlaskParser):
             raise BadJson("The body is not a JSON object.")
         return value
 
-    def handle_error(self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any) -> NoReturn:
+    def handle_error(
+        self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any
+    ) -> NoReturn:
         messages = error.normalized_messages()
         raise Invalid(errors=list(_pointers("", next(iter(messages.values())))))
 
@@ -49,8 +51,14 @@ class Door(Blueprint):
 
     ARGUMENTS_PARSER = Parser()
 
-    def __init__(self, name: str, url_prefix: str, description: str, lock: Callable[[], Actor],
-                 open_doors: Iterable[str] = ()):
+    def __init__(
+        self,
+        name: str,
+        url_prefix: str,
+        description: str,
+        lock: Callable[[], Actor],
+        open_doors: Iterable[str] = (),
+    ):
         super().__init__(name, f"epro.api.{name}", url_prefix=url_prefix, description=description)
         self.lock, self.open_doors = lock, frozenset(f"{name}.{route}" for route in open_doors)
         self.before_request(self._check)
@@ -60,7 +68,9 @@ class Door(Blueprint):
             g.actor = self.lock()
 
 
-PLAIN = frozenset({"api-docs.openapi_json", "docs.page", "docs.init", "docs.asset"})  # the API's own description
+PLAIN = frozenset(
+    {"api-docs.openapi_json", "docs.page", "docs.init", "docs.asset"}
+)  # the API's own description
 
 
 def open_routes(app: Flask) -> set[str]:

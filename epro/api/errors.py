@@ -17,9 +17,18 @@ from epro.signin import rates
 log = logging.getLogger(__name__)
 
 TITLES = {
-    400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
-    409: "Conflict", 413: "Too large", 415: "Unsupported media type", 422: "Invalid", 429: "Too many requests",
-    500: "Internal error", 503: "Unavailable",
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
 }
 
 
@@ -34,8 +43,14 @@ def register(app: Flask) -> None:
 
 def problem(status: int, code: str, detail: str, **more: Any) -> Response:
     """One problem document."""
-    body = {"type": f"urn:epro:problem:{code}", "title": TITLES.get(status, "Refused"), "status": status,
-            "detail": detail, "code": code, **more}
+    body = {
+        "type": f"urn:epro:problem:{code}",
+        "title": TITLES.get(status, "Refused"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **more,
+    }
     response = Response(orjson.dumps(body), status, content_type="application/problem+json")
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="epro"'
@@ -52,8 +67,13 @@ def _ours(error: EproError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
-            429: "too_many"}.get(status, "refused" if status < 500 else "internal_error")
+    code = {
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "too_large",
+        415: "unsupported_media_type",
+        429: "too_many",
+    }.get(status, "refused" if status < 500 else "internal_error")
     detail = TITLES.get(status, "The request cannot be carried out.") + "."
     if status == 429:
         detail = "Too many tries; wait and try again."
@@ -73,9 +93,17 @@ def _database_away(error: Exception) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     # The traceback goes to the log without values: what was asked may hold answers.
-    log.error("unforeseen %s at %s", type(error).__name__, places(error), extra={
-        "action": "request.failed", "request_id": g.get("request_id"), "route": str(request.url_rule),
-        "fault": type(error).__name__,
-    })
-    return problem(500, "internal_error", "Something went wrong here; it has been noted.",
-                   request_id=g.get("request_id"))
+    log.error(
+        "unforeseen %s at %s",
+        type(error).__name__,
+        places(error),
+        extra={
+            "action": "request.failed",
+            "request_id": g.get("request_id"),
+            "route": str(request.url_rule),
+            "fault": type(error).__name__,
+        },
+    )
+    return problem(
+        500, "internal_error", "Something went wrong here; it has been noted.", request_id=g.get("request_id")
+    )

@@ -7,7 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 from epro import clock, db, schema
 from epro.api.door import DOOR, Door, metrics_lock
@@ -25,7 +32,9 @@ SILENT = timedelta(seconds=120)
 health = Door("health", "", "Health and metrics", metrics_lock, open_doors=("alive", "ready", "receipt_key"))
 
 REGISTRY = CollectorRegistry()
-REQUESTS = Counter("epro_requests_total", "Requests by route and status", ["route", "status"], registry=REGISTRY)
+REQUESTS = Counter(
+    "epro_requests_total", "Requests by route and status", ["route", "status"], registry=REGISTRY
+)
 SECONDS = Histogram("epro_request_seconds", "Time to answer by route", ["route"], registry=REGISTRY)
 STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY)
 
@@ -78,7 +87,7 @@ def note(response: Response) -> Response:
     route = str(request.url_rule) if request.url_rule else "none"
     REQUESTS.labels(route, response.status_code).inc()
     if "began" in g:
-        SECONDS.labels(route).observe((clock.monotonic() - g.began))
+        SECONDS.labels(route).observe(clock.monotonic() - g.began)
     return response
 
 
@@ -88,8 +97,9 @@ def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:
 
     return {
         "occurrences_due": count(Occurrence, Occurrence.attention_at <= tx.now),
-        "messages_due": count(Message, Message.begun_at.is_(None), Message.withheld_at.is_(None),
-                              Message.due_at <= tx.now),
+        "messages_due": count(
+            Message, Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= tx.now
+        ),
         "messages_unknown": count(Message, Message.unknown_at.is_not(None)),
         "alerts_standing": count(Alert, Alert.resolved_at.is_(None), Alert.cleared_at.is_(None)),
         "set_aside": count(SetAside, SetAside.settled_at.is_(None)),

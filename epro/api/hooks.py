@@ -20,7 +20,10 @@ HOOKS = system("twilio")
 def _signed() -> Actor:
     settings = db.settings()
     genuine = valid_twilio(
-        settings["TWILIO_AUTH_TOKEN"] or "", settings["PUBLIC_URL"] or "", request.full_path, request.form,
+        settings["TWILIO_AUTH_TOKEN"] or "",
+        settings["PUBLIC_URL"] or "",
+        request.full_path,
+        request.form,
         request.headers.get("X-Twilio-Signature"),
     )
     if not genuine:
@@ -29,7 +32,9 @@ def _signed() -> Actor:
 
 
 hooks = Door("hooks", "/hooks", "Call-backs of message providers", _signed)
-limiter.limit("600/minute", deduct_when=failed)(hooks)  # of the door, so that it also counts whom the lock refuses
+limiter.limit("600/minute", deduct_when=failed)(
+    hooks
+)  # of the door, so that it also counts whom the lock refuses
 
 
 @hooks.post("/twilio/status")
@@ -42,8 +47,12 @@ def twilio_status() -> None:
         return
     with begin(HOOKS) as tx:
         callbacks.note_status(
-            tx, message_id, request.args.get("key", ""), request.form.get("MessageSid", ""),
-            request.form.get("MessageStatus", ""), request.form.get("ErrorCode"),
+            tx,
+            message_id,
+            request.args.get("key", ""),
+            request.form.get("MessageSid", ""),
+            request.form.get("MessageStatus", ""),
+            request.form.get("ErrorCode"),
         )
 
 

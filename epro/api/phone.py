@@ -17,8 +17,20 @@ from epro import canonical, clock, trail
 from epro.api import wakeup
 from epro.api.door import Door, actor, failed, limiter, may_upload, must_be_here, phone_lock
 from epro.api.schemas import (
-    ActivatedOut, ActivateIn, ChangesOut, ConfirmationsIn, CountOut, DraftIn, DraftOut, LangIn, MeIn, MeOut,
-    PairOut, ReceiptsOut, RefreshIn, SinceIn,
+    ActivatedOut,
+    ActivateIn,
+    ChangesOut,
+    ConfirmationsIn,
+    CountOut,
+    DraftIn,
+    DraftOut,
+    LangIn,
+    MeIn,
+    MeOut,
+    PairOut,
+    ReceiptsOut,
+    RefreshIn,
+    SinceIn,
 )
 from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
 from epro.notifications import alerts, callbacks
@@ -94,8 +106,15 @@ class Me(MethodView):
             participant = must_be_here(tx, actor())
             protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
             if asked.get("language", participant.language) not in protocol.languages:
-                raise Invalid(errors=[{"pointer": "/language", "code": "unknown_language",
-                                       "detail": "The study has no such language."}])
+                raise Invalid(
+                    errors=[
+                        {
+                            "pointer": "/language",
+                            "code": "unknown_language",
+                            "detail": "The study has no such language.",
+                        }
+                    ]
+                )
             _change(tx, participant, asked)
             return me_of(tx, participant)
 
@@ -114,9 +133,13 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
         last = page[-1].change_no if page else since
         return {
             "occurrences": [_occurrence(o, participant, protocol_of[o.protocol_version], tx) for o in page],
-            "instruments": [{"code": code, "version": version} for code, version in sorted(
-                {(o.instrument_code, o.instrument_version) for o in page})],
-            "next": base64.urlsafe_b64encode(f"c{last}".encode()).decode(), "more": more, "server_time": tx.now,
+            "instruments": [
+                {"code": code, "version": version}
+                for code, version in sorted({(o.instrument_code, o.instrument_version) for o in page})
+            ],
+            "next": base64.urlsafe_b64encode(f"c{last}".encode()).decode(),
+            "more": more,
+            "server_time": tx.now,
         }
 
 
@@ -143,24 +166,49 @@ ENTRY = {
     "type": "object",
     "required": ["id", "occurrence_id", "instrument", "language", "answers", "completed_at"],
     "properties": {
-        "id": {"type": "string", "format": "uuid", "description": "made by the phone, once for each completed answer"},
+        "id": {
+            "type": "string",
+            "format": "uuid",
+            "description": "made by the phone, once for each completed answer",
+        },
         "occurrence_id": {"type": "string", "format": "uuid"},
-        "instrument": {"type": "object", "properties": {"code": {"type": "string"}, "version": {"type": "string"}}},
+        "instrument": {
+            "type": "object",
+            "properties": {"code": {"type": "string"}, "version": {"type": "string"}},
+        },
         "language": {"type": "string"},
-        "answers": {"type": "object", "additionalProperties": {"nullable": True},
-                    "description": "item id to code; null: not answered; \"NA\": not applicable, where offered"},
+        "answers": {
+            "type": "object",
+            "additionalProperties": {"nullable": True},
+            "description": 'item id to code; null: not answered; "NA": not applicable, where offered',
+        },
         "started_at": {"type": "string", "format": "date-time"},
-        "completed_at": {"type": "string", "format": "date-time", "description": "the phone's own account, with offset"},
+        "completed_at": {
+            "type": "string",
+            "format": "date-time",
+            "description": "the phone's own account, with offset",
+        },
         "time_zone": {"type": "string", "description": "IANA name"},
     },
 }
-BATCH = {"content": {"application/json": {"schema": {
-    "type": "object", "required": ["responses"], "properties": {
-        "responses": {"type": "array", "maxItems": MOST_ENTRIES, "items": ENTRY},
-        "sent_at": {"type": "string", "format": "date-time",
-                    "description": "the phone's clock at this sending: the difference to ours corrects its account"},
-    },
-}}}}
+BATCH = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["responses"],
+                "properties": {
+                    "responses": {"type": "array", "maxItems": MOST_ENTRIES, "items": ENTRY},
+                    "sent_at": {
+                        "type": "string",
+                        "format": "date-time",
+                        "description": "the phone's clock at this sending: the difference to ours corrects its account",
+                    },
+                },
+            }
+        }
+    }
+}
 
 
 @phone.post("/responses")
@@ -203,8 +251,12 @@ def confirmations(asked: dict[str, Any]) -> dict[str, Any]:
 
 def pair(given: sessions.Pair) -> dict[str, Any]:
     """A pair of tokens as it goes out."""
-    return {"access_token": given.access_token, "refresh_token": given.refresh_token,
-            "expires_in": given.expires_in, "token_type": "Bearer"}
+    return {
+        "access_token": given.access_token,
+        "refresh_token": given.refresh_token,
+        "expires_in": given.expires_in,
+        "token_type": "Bearer",
+    }
 
 
 def refreshed(asked: dict[str, Any], audience: str) -> dict[str, Any]:
@@ -223,18 +275,25 @@ def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
     assert site is not None
     preferences = participant.preferences or {}
     return {
-        "subject_id": participant.subject_id, "study": participant.study_id,
-        "study_title": protocol.title.get(participant.language), "language": participant.language,
-        "languages": list(protocol.languages), "time_zone": participant.time_zone,
-        "zone_policy": protocol.zone_policy, "reminder_hour": preferences.get("reminder_hour"),
-        "quiet_hours": preferences.get("quiet_hours"), "channels": preferences.get("channels"),
+        "subject_id": participant.subject_id,
+        "study": participant.study_id,
+        "study_title": protocol.title.get(participant.language),
+        "language": participant.language,
+        "languages": list(protocol.languages),
+        "time_zone": participant.time_zone,
+        "zone_policy": protocol.zone_policy,
+        "reminder_hour": preferences.get("reminder_hour"),
+        "quiet_hours": preferences.get("quiet_hours"),
+        "channels": preferences.get("channels"),
         "messages": participant.opted_out_at is None,
         "site": {"id": site.id, "name": site.names.get(participant.language), "phone": site.phone},
     }
 
 
 def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
-    wishes: dict[str, Any] = {name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked}
+    wishes: dict[str, Any] = {
+        name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked
+    }
     moved = participants.change_settings(
         tx, participant, language=asked.get("language"), time_zone=asked.get("time_zone"), preferences=wishes
     )
@@ -256,8 +315,15 @@ def _since(token: str | None) -> int:
             raise ValueError
         return int(text[1:])
     except (ValueError, IndexError):
-        raise Invalid(errors=[{"pointer": "/since", "code": "bad_token",
-                               "detail": "This is not a token of ours: call without it."}]) from None
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": "/since",
+                    "code": "bad_token",
+                    "detail": "This is not a token of ours: call without it.",
+                }
+            ]
+        ) from None
 
 
 def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx) -> dict[str, Any]:
@@ -265,10 +331,17 @@ def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx
     hour = participants.reminder_hour(participant)
     looks = attention.moments(row, assessment, first_reminder_at=hour, zone=participant.time_zone)
     return {
-        "id": row.id, "assessment": row.assessment_id, "label": assessment.label.get(participant.language),
-        "instrument": {"code": row.instrument_code, "version": row.instrument_version}, "visit": row.visit_id,
-        "study_day": row.study_day, "opens_at": row.opens_at, "closes_at": row.closes_at,
-        "local_day": row.local_day, "time_zone": row.time_zone, "state": state_of(row, tx.now).value,
+        "id": row.id,
+        "assessment": row.assessment_id,
+        "label": assessment.label.get(participant.language),
+        "instrument": {"code": row.instrument_code, "version": row.instrument_version},
+        "visit": row.visit_id,
+        "study_day": row.study_day,
+        "opens_at": row.opens_at,
+        "closes_at": row.closes_at,
+        "local_day": row.local_day,
+        "time_zone": row.time_zone,
+        "state": state_of(row, tx.now).value,
         "reminders": [{"at": look.at} for look in looks if look.kind == "reminder"],
     }
 
@@ -280,7 +353,9 @@ def _batch() -> tuple[list[Any], Any]:
     batch = body["responses"]
     if len(batch) > MOST_ENTRIES:
         raise TooLarge(f"A batch holds at most {MOST_ENTRIES} entries.")
-    if len(request.get_data()) > LARGEST_ENTRY and any(len(canonical.encode(e)) > LARGEST_ENTRY for e in batch):
+    if len(request.get_data()) > LARGEST_ENTRY and any(
+        len(canonical.encode(e)) > LARGEST_ENTRY for e in batch
+    ):
         raise TooLarge(f"An entry holds at most {LARGEST_ENTRY // 1024} KiB.")
     return batch, sent_at(body.get("sent_at"))
 
@@ -300,5 +375,3 @@ def _act_on(entry: Any, batch_sent_at: Any, *, id_in_use: bool = False) -> Recei
         if taken.late_for is not None and alerts.clear(tx, participant, taken.late_for):
             participants.put_back(tx, participant)
     return taken.receipt
-
-

@@ -39,7 +39,9 @@ def _zone(value: str) -> None:
 
 def _clock(value: str) -> None:
     hours, _, minutes = value.partition(":")
-    right = len(value) == 5 and hours.isascii() and hours.isdigit() and minutes.isascii() and minutes.isdigit()
+    right = (
+        len(value) == 5 and hours.isascii() and hours.isdigit() and minutes.isascii() and minutes.isdigit()
+    )
     if not right or int(hours) > 23 or int(minutes) > 59:
         raise ValidationError("Not a time of day such as 19:30.")
 
@@ -61,7 +63,10 @@ class Days(fields.Dict):
         except ValidationError as fault:
             if not isinstance(fault.messages, dict):
                 raise
-            told = {name: [text for texts in about.values() for text in texts] for name, about in fault.messages.items()}
+            told = {
+                name: [text for texts in about.values() for text in texts]
+                for name, about in fault.messages.items()
+            }
             raise ValidationError(told) from None
 
 

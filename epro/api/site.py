@@ -15,8 +15,23 @@ from epro.api import telling
 from epro.api.description import TIMELINE
 from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
-    AlertOut, AlertsIn, AlertsOut, AnchorIn, AnchorQuery, CodeOut, ComplianceOut, DifferencesOut, EnrolIn, ListIn,
-    NoteIn, ParticipantOut, ParticipantsOut, ReasonIn, ResolutionIn, SetAsidesOut, StudyIn,
+    AlertOut,
+    AlertsIn,
+    AlertsOut,
+    AnchorIn,
+    AnchorQuery,
+    CodeOut,
+    ComplianceOut,
+    DifferencesOut,
+    EnrolIn,
+    ListIn,
+    NoteIn,
+    ParticipantOut,
+    ParticipantsOut,
+    ReasonIn,
+    ResolutionIn,
+    SetAsidesOut,
+    StudyIn,
 )
 from epro.contacts import store
 from epro.errors import Invalid, NotFound
@@ -147,8 +162,14 @@ def worklist(asked: dict[str, Any]) -> dict[str, Any]:
     """The alerts of your sites; `?standing=true` gives the worklist: those that wait for somebody."""
     access.allow(actor(), "alert.read")
     with look(actor()) as tx:
-        rows = alerts.listed(tx, standing=asked["standing"], limit=asked["limit"] + 1, offset=asked["offset"],
-                             study_id=asked.get("study"), site_id=asked.get("site"))
+        rows = alerts.listed(
+            tx,
+            standing=asked["standing"],
+            limit=asked["limit"] + 1,
+            offset=asked["offset"],
+            study_id=asked.get("study"),
+            site_id=asked.get("site"),
+        )
         page = rows[: asked["limit"]]
         return {"alerts": [telling.alert(row) for row in page], "more": len(rows) > len(page)}
 
@@ -168,8 +189,15 @@ def acknowledgement(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
 def resolution(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
     """Record what came of an alert."""
     if wanted["outcome"] not in alerts.OUTCOMES:
-        raise Invalid(errors=[{"pointer": "/outcome", "code": "unknown_outcome",
-                               "detail": f"Outcomes are {', '.join(alerts.OUTCOMES)}."}])
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": "/outcome",
+                    "code": "unknown_outcome",
+                    "detail": f"Outcomes are {', '.join(alerts.OUTCOMES)}.",
+                }
+            ]
+        )
     with begin(actor()) as tx:
         return telling.alert(alerts.resolve(tx, alert_id, wanted["outcome"], wanted.get("note")))
 
@@ -194,7 +222,9 @@ def compliance(asked: dict[str, Any]) -> dict[str, Any]:
         return telling.compliance(tx, asked)
 
 
-def _find(tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], *, lock: bool = False) -> Participant:
+def _find(
+    tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], *, lock: bool = False
+) -> Participant:
     return access.participant(tx, subject_id, permission, study_id=asked.get("study"), lock=lock)
 
 
@@ -207,25 +237,54 @@ def _where(tx: Tx, asked: dict[str, Any]) -> tuple[Site, Protocol]:
 
 def _check_enrolment(protocol: Protocol, asked: dict[str, Any]) -> None:
     if asked["language"] not in protocol.languages:
-        raise Invalid(errors=[{"pointer": "/language", "code": "unknown_language",
-                               "detail": f"The study's languages are {', '.join(protocol.languages)}."}])
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": "/language",
+                    "code": "unknown_language",
+                    "detail": f"The study's languages are {', '.join(protocol.languages)}.",
+                }
+            ]
+        )
     _known_anchors(protocol, asked["anchors"], "/anchors")
     missing = [name for name in protocol.required_anchors if name not in asked["anchors"]]
     if missing:
-        raise Invalid(errors=[{"pointer": f"/anchors/{name}", "code": "missing_anchor",
-                               "detail": "The study needs this day at enrolment."} for name in missing])
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": f"/anchors/{name}",
+                    "code": "missing_anchor",
+                    "detail": "The study needs this day at enrolment.",
+                }
+                for name in missing
+            ]
+        )
     pattern = protocol.subject_id_pattern
     if pattern and "subject_id" in asked and not telling.fits(pattern, asked["subject_id"]):
-        raise Invalid(errors=[{"pointer": "/subject_id", "code": "bad_subject_id",
-                               "detail": "The study's subject ids look otherwise."}])
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": "/subject_id",
+                    "code": "bad_subject_id",
+                    "detail": "The study's subject ids look otherwise.",
+                }
+            ]
+        )
 
 
 def _known_anchors(protocol: Protocol, names: Iterable[str], pointer: str) -> None:
     known = {anchor.id for anchor in protocol.anchors}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise Invalid(errors=[{"pointer": pointer, "code": "unknown_anchor",
-                               "detail": f"The study's anchors are {', '.join(sorted(known))}."}])
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": pointer,
+                    "code": "unknown_anchor",
+                    "detail": f"The study's anchors are {', '.join(sorted(known))}.",
+                }
+            ]
+        )
 
 
 def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Participant:
@@ -237,8 +296,14 @@ def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Pa
     commitments = store.keep(where.study_id, owner, contact, clock.now()) if contact else {}
     try:
         return participants.enrol(
-            tx, where, subject_id=subject_id, language=asked["language"], time_zone=asked["time_zone"],
-            protocol_version=protocol.version, anchors=asked["anchors"], contact=commitments,
+            tx,
+            where,
+            subject_id=subject_id,
+            language=asked["language"],
+            time_zone=asked["time_zone"],
+            protocol_version=protocol.version,
+            anchors=asked["anchors"],
+            contact=commitments,
         )
     except Exception:
         store.erase(where.study_id, owner)  # nobody was enrolled under this name
@@ -261,7 +326,9 @@ def _participant(tx: Tx, row: Participant) -> dict[str, Any]:
 def _recalled(tx: Tx, found: occurrences.Differences) -> int:
     """How many reminders wait to be sent for windows that will not be as they were."""
     gone = [row.id for row in found.cancelled] + [row.id for row, _ in found.moved]
-    query = sa.select(sa.func.count()).select_from(Message).where(
-        Message.occurrence_id.in_(gone), Message.begun_at.is_(None), Message.withheld_at.is_(None)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Message)
+        .where(Message.occurrence_id.in_(gone), Message.begun_at.is_(None), Message.withheld_at.is_(None))
     )
     return (tx.session.scalar(query) or 0) if gone else 0

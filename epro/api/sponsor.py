@@ -29,7 +29,10 @@ def read_feed(asked: dict[str, Any]) -> Any:
     """
     who = actor()
     study_id = access.one_study(who, "feed.read", asked.get("study"))
-    if request.accept_mimetypes.best_match(["application/json", "application/x-ndjson"]) == "application/x-ndjson":
+    if (
+        request.accept_mimetypes.best_match(["application/json", "application/x-ndjson"])
+        == "application/x-ndjson"
+    ):
         lines = stream_with_context(_lines(who, study_id, asked["after"]))
         return Response(lines, content_type="application/x-ndjson")
     records = _wait_for(who, study_id, asked)
@@ -58,4 +61,7 @@ def _records(who: Actor, study_id: str, after: int, limit: int) -> list[dict[str
         protocol = protocols.current(tx, study_id)
         blinded = protocol is not None and "data_manager" in protocol.hide_scores_from
         hidden = blinded and who.kind != "key"  # a machine feeds the trial database, a person reads
-        return [feed.told(entry, blinded=blinded, hidden=hidden) for entry in feed.after(tx, study_id, after, limit)]
+        return [
+            feed.told(entry, blinded=blinded, hidden=hidden)
+            for entry in feed.after(tx, study_id, after, limit)
+        ]

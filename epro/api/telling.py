@@ -25,9 +25,16 @@ from epro.tx import Tx
 
 def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
     return {
-        "subject_id": row.subject_id, "study_id": row.study_id, "site_id": row.site_id, "language": row.language,
-        "time_zone": row.time_zone, "protocol_version": row.protocol_version, "anchors": anchors,
-        "enrolled_at": row.enrolled_at, "withdrawn_at": row.withdrawn_at, "messages": row.opted_out_at is None,
+        "subject_id": row.subject_id,
+        "study_id": row.study_id,
+        "site_id": row.site_id,
+        "language": row.language,
+        "time_zone": row.time_zone,
+        "protocol_version": row.protocol_version,
+        "anchors": anchors,
+        "enrolled_at": row.enrolled_at,
+        "withdrawn_at": row.withdrawn_at,
+        "messages": row.opted_out_at is None,
     }
 
 
@@ -36,16 +43,33 @@ def alert(row: Alert) -> dict[str, Any]:
 
 
 ALERT = (
-    "id", "study_id", "site_id", "subject_id", "kind", "urgency", "occurrence_id", "why", "raised_at",
-    "escalations", "acknowledged_at", "acknowledged_by", "acknowledged_note", "resolved_at", "resolved_by",
-    "outcome", "resolved_note", "cleared_at", "cleared_why",
+    "id",
+    "study_id",
+    "site_id",
+    "subject_id",
+    "kind",
+    "urgency",
+    "occurrence_id",
+    "why",
+    "raised_at",
+    "escalations",
+    "acknowledged_at",
+    "acknowledged_by",
+    "acknowledged_note",
+    "resolved_at",
+    "resolved_by",
+    "outcome",
+    "resolved_note",
+    "cleared_at",
+    "cleared_why",
 )
 
 
 def differences(found: occurrences.Differences, *, preview: bool, recalled: int) -> dict[str, Any]:
     """What a new plan changes."""
     return {
-        "preview": preview, "reminders_recalled": recalled,
+        "preview": preview,
+        "reminders_recalled": recalled,
         "kept": [_row(row) for row in found.kept],
         "moved": [{**_row(want), "before_opens_at": row.opens_at} for row, want in found.moved],
         "cancelled": [_row(row) for row in found.cancelled],
@@ -65,10 +89,20 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
         "set_aside": [_set_aside(found) for found in receiving.set_aside(tx, row)],
         "messages": [_message(found) for found in _of(tx, Message, row, Message.planned_at)],
         "alerts": [_json(alert(found)) for found in _of(tx, Alert, row, Alert.raised_at)],
-        "anchors": [{"anchor": a.anchor, "date": a.day.isoformat(), "set_at": instant(a.set_at), "set_by": a.set_by,
-                     "reason": a.reason} for a in participants.anchor_rows(tx, row)],
-        "time_zones": [{"time_zone": stay.time_zone, "since": instant(stay.since)}
-                       for stay in participants.zone_stays(tx, row)],
+        "anchors": [
+            {
+                "anchor": a.anchor,
+                "date": a.day.isoformat(),
+                "set_at": instant(a.set_at),
+                "set_by": a.set_by,
+                "reason": a.reason,
+            }
+            for a in participants.anchor_rows(tx, row)
+        ],
+        "time_zones": [
+            {"time_zone": stay.time_zone, "since": instant(stay.since)}
+            for stay in participants.zone_stays(tx, row)
+        ],
         "devices": [_device(found) for found in devices.of(tx, row)],
     }
 
@@ -78,7 +112,12 @@ def set_asides(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     query = sa.select(SetAside).where(
         access.visible(tx.actor, "response.read", SetAside), SetAside.settled_at.is_(None)
     )
-    rows = tx.all(_asked_for(query, SetAside, asked).order_by(SetAside.received_at, SetAside.id).limit(asked["limit"] + 1).offset(asked["offset"]))
+    rows = tx.all(
+        _asked_for(query, SetAside, asked)
+        .order_by(SetAside.received_at, SetAside.id)
+        .limit(asked["limit"] + 1)
+        .offset(asked["offset"])
+    )
     page = rows[: asked["limit"]]
     told = [{**_set_aside(row), "study": row.study_id, "subject_id": row.subject_id} for row in page]
     return {"set_asides": told, "more": len(rows) > len(page)}
@@ -87,16 +126,20 @@ def set_asides(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
 def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     """Counts by participant and assessment, of what has opened so far."""
     query = sa.select(Occurrence).where(
-        access.visible(tx.actor, "participant.read", Occurrence), Occurrence.opens_at <= tx.now,
+        access.visible(tx.actor, "participant.read", Occurrence),
+        Occurrence.opens_at <= tx.now,
         Occurrence.cancelled_at.is_(None),
     )
     query = _asked_for(query, Occurrence, asked)
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
-    for row in tx.session.scalars(query.order_by(Occurrence.study_id, Occurrence.subject_id).execution_options(
-            yield_per=1000)):
+    for row in tx.session.scalars(
+        query.order_by(Occurrence.study_id, Occurrence.subject_id).execution_options(yield_per=1000)
+    ):
         _count(counts[(row.study_id, row.subject_id, row.assessment_id)], row, tx)
-    rows = [{"study": study, "subject_id": subject, "assessment": assessment, **count}
-            for (study, subject, assessment), count in sorted(counts.items())]
+    rows = [
+        {"study": study, "subject_id": subject, "assessment": assessment, **count}
+        for (study, subject, assessment), count in sorted(counts.items())
+    ]
     page = rows[asked["offset"] : asked["offset"] + asked["limit"]]
     return {"compliance": page, "more": len(rows) > asked["offset"] + len(page)}
 
@@ -141,20 +184,35 @@ def _scores(tx: Tx, row: Participant, responses: list[Response]) -> dict[Any, li
 
 def _score(score: Score) -> dict[str, Any]:
     return {
-        "scale": score.scale, "value": score.value, "reason": score.reason, "answered": score.answered,
-        "expected": score.expected, "rule": score.rule, "method": score.method,
-        "method_version": score.method_version, "items_used": score.items_used, "items_missing": score.items_missing,
+        "scale": score.scale,
+        "value": score.value,
+        "reason": score.reason,
+        "answered": score.answered,
+        "expected": score.expected,
+        "rule": score.rule,
+        "method": score.method,
+        "method_version": score.method_version,
+        "items_used": score.items_used,
+        "items_missing": score.items_missing,
     }
 
 
 def _response(row: Response, scores: dict[Any, list[dict[str, Any]]]) -> dict[str, Any]:
     return {
-        "id": str(row.id), "occurrence_id": str(row.occurrence_id), "assessment": row.assessment_id,
-        "instrument": {"code": row.instrument_code, "version": row.instrument_version}, "language": row.language,
-        "local_day": row.local_day.isoformat(), "completed_at": instant(row.completed_at),
-        "corrected_at": instant(row.corrected_at), "received_at": instant(row.received_at),
-        "time_zone": row.time_zone, "clock_offset_ms": row.clock_offset_ms, "digest": row.digest,
-        "findings": row.findings, "scores": scores.get(row.id, []),
+        "id": str(row.id),
+        "occurrence_id": str(row.occurrence_id),
+        "assessment": row.assessment_id,
+        "instrument": {"code": row.instrument_code, "version": row.instrument_version},
+        "language": row.language,
+        "local_day": row.local_day.isoformat(),
+        "completed_at": instant(row.completed_at),
+        "corrected_at": instant(row.corrected_at),
+        "received_at": instant(row.received_at),
+        "time_zone": row.time_zone,
+        "clock_offset_ms": row.clock_offset_ms,
+        "digest": row.digest,
+        "findings": row.findings,
+        "scores": scores.get(row.id, []),
     }
 
 
@@ -162,32 +220,66 @@ def _occurrence(tx: Tx, row: Occurrence) -> dict[str, Any]:
     facts = ("fulfilled_at", "at_risk_at", "missed_at", "excused_at", "cancelled_at", "opens_at", "closes_at")
     told = {name: instant(getattr(row, name)) if getattr(row, name) else None for name in facts}
     return {
-        "id": str(row.id), "assessment": row.assessment_id, "visit": row.visit_id, "study_day": row.study_day,
-        "local_day": row.local_day.isoformat(), "time_zone": row.time_zone, "state": state_of(row, tx.now).value,
-        "cancelled_reason": row.cancelled_reason, "protocol_version": row.protocol_version, **told,
+        "id": str(row.id),
+        "assessment": row.assessment_id,
+        "visit": row.visit_id,
+        "study_day": row.study_day,
+        "local_day": row.local_day.isoformat(),
+        "time_zone": row.time_zone,
+        "state": state_of(row, tx.now).value,
+        "cancelled_reason": row.cancelled_reason,
+        "protocol_version": row.protocol_version,
+        **told,
     }
 
 
 def _set_aside(row: SetAside) -> dict[str, Any]:
-    return {"id": str(row.id), "response_id": row.response_id, "outcome": row.outcome, "digest": row.digest,
-            "findings": row.findings, "received_at": instant(row.received_at)}
+    return {
+        "id": str(row.id),
+        "response_id": row.response_id,
+        "outcome": row.outcome,
+        "digest": row.digest,
+        "findings": row.findings,
+        "received_at": instant(row.received_at),
+    }
 
 
 def _message(row: Message) -> dict[str, Any]:
-    facts = ("planned_at", "due_at", "begun_at", "withheld_at", "accepted_at", "failed_at", "unknown_at",
-             "delivered_at", "shown_at")
+    facts = (
+        "planned_at",
+        "due_at",
+        "begun_at",
+        "withheld_at",
+        "accepted_at",
+        "failed_at",
+        "unknown_at",
+        "delivered_at",
+        "shown_at",
+    )
     told = {name: instant(getattr(row, name)) if getattr(row, name) else None for name in facts}
     return {
-        "id": str(row.id), "purpose": row.purpose, "recipient": row.recipient, "template": row.template,
-        "channel": row.channel, "occurrence_id": str(row.occurrence_id) if row.occurrence_id else None,
-        "alert_id": str(row.alert_id) if row.alert_id else None, "why": row.why,
-        "withheld_reason": row.withheld_reason, "failure": row.failure, **told,
+        "id": str(row.id),
+        "purpose": row.purpose,
+        "recipient": row.recipient,
+        "template": row.template,
+        "channel": row.channel,
+        "occurrence_id": str(row.occurrence_id) if row.occurrence_id else None,
+        "alert_id": str(row.alert_id) if row.alert_id else None,
+        "why": row.why,
+        "withheld_reason": row.withheld_reason,
+        "failure": row.failure,
+        **told,
     }
 
 
 def _device(row: Any) -> dict[str, Any]:
-    return {"id": str(row.id), "platform": row.platform, "app_version": row.app_version,
-            "activated_at": instant(row.activated_at), "revoked_at": instant(row.revoked_at) if row.revoked_at else None}
+    return {
+        "id": str(row.id),
+        "platform": row.platform,
+        "app_version": row.app_version,
+        "activated_at": instant(row.activated_at),
+        "revoked_at": instant(row.revoked_at) if row.revoked_at else None,
+    }
 
 
 def _of(tx: Tx, model: Any, row: Participant, order: Any) -> list[Any]:
@@ -196,7 +288,12 @@ def _of(tx: Tx, model: Any, row: Participant, order: Any) -> list[Any]:
 
 
 def _row(row: Any) -> dict[str, Any]:
-    return {"id": row.id, "assessment": row.assessment_id, "opens_at": row.opens_at, "closes_at": row.closes_at}
+    return {
+        "id": row.id,
+        "assessment": row.assessment_id,
+        "opens_at": row.opens_at,
+        "closes_at": row.closes_at,
+    }
 
 
 def _json(row: dict[str, Any]) -> dict[str, Any]:

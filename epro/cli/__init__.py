@@ -22,8 +22,17 @@ def epro() -> None:
 
 
 for command in (
-    demo.demo, running.serve, running.worker, database.db, database.contacts, study.study, instrument.instrument,
-    people.staff, people.key, trail.trail, trialdb.trialdb,
+    demo.demo,
+    running.serve,
+    running.worker,
+    database.db,
+    database.contacts,
+    study.study,
+    instrument.instrument,
+    people.staff,
+    people.key,
+    trail.trail,
+    trialdb.trialdb,
 ):
     epro.add_command(command)
 

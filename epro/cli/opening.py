@@ -27,7 +27,9 @@ def opened(*, to_serve: bool = False) -> Iterator[Flask]:
                 raise click.ClickException("The database is not at the newest schema: run `epro db upgrade`.")
             yield app
     except (OperationalError, ProgrammingError) as fault:
-        raise click.ClickException(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None
+        raise click.ClickException(
+            f"The database does not answer as it should ({type(fault.orig).__name__})."
+        ) from None
 
 
 @contextmanager

@@ -27,22 +27,45 @@ def staff() -> None:
 @staff.command()
 @click.option("--email", required=True)
 @click.option("--name", required=True)
-@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE@STUDY[/SITE]",
-              help=f"May be given more than once. Roles: {', '.join(ROLES)}. Without a site: all sites.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    metavar="ROLE@STUDY[/SITE]",
+    help=f"May be given more than once. Roles: {', '.join(ROLES)}. Without a site: all sites.",
+)
 @click.option("--language", default="zh-CN", show_default=True)
 @click.option("--phone", help="For alerts by text message, such as +8613800138000.")
-@click.option("--totp", is_flag=True, help="Ask for a one-time code too; prints the address for the phone's app.")
+@click.option(
+    "--totp", is_flag=True, help="Ask for a one-time code too; prints the address for the phone's app."
+)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def add(email: str, name: str, roles: tuple[str, ...], language: str, phone: str | None, totp: bool,
-        password_stdin: bool) -> None:
+def add(
+    email: str,
+    name: str,
+    roles: tuple[str, ...],
+    language: str,
+    phone: str | None,
+    totp: bool,
+    password_stdin: bool,
+) -> None:
     """Add an account. The password is asked for, or read from standard input or EPRO_STAFF_PASSWORD."""
     grants = [_grant(role) for role in roles]
     password = _password(password_stdin)
     with opened(), begin(COMMAND) as tx:
         for grant in grants:
             _check_place(tx, grant)
-        row, address = accounts.add(tx, email=email, name=name, password=password, language=language, phone=phone,
-                                    grants=grants, totp=totp)
+        row, address = accounts.add(
+            tx,
+            email=email,
+            name=name,
+            password=password,
+            language=language,
+            phone=phone,
+            grants=grants,
+            totp=totp,
+        )
         staff_id = row.id
     click.echo(f"Account {staff_id} added.")
     if address:
@@ -108,4 +131,6 @@ def _check_place(tx: Tx, grant: Grant) -> None:
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
-    return os.environ.get("EPRO_STAFF_PASSWORD") or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return os.environ.get("EPRO_STAFF_PASSWORD") or click.prompt(
+        "Password", hide_input=True, confirmation_prompt=True
+    )

@@ -23,6 +23,8 @@ def serve(host: str, port: int) -> None:
 def worker() -> None:
     """The clockwork: reminders, misses, alerts, and the feed into the trial database. Run as many as you like."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it would tell of every strike that found one at work
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # it would tell of every strike that found one at work
     with opened(to_serve=True) as app:
         clockwork.run(app)

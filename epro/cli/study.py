@@ -52,7 +52,10 @@ def _read(file: Path) -> Protocol:
         raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
     protocol, faults = read(text, known_instruments())
     for fault in faults:
-        click.echo(f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]", err=True)
+        click.echo(
+            f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
+            err=True,
+        )
     if protocol is None:
         click.echo(f"{file.name}: {len(faults)} fault{'s' if len(faults) != 1 else ''}", err=True)
         sys.exit(1)

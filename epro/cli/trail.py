@@ -36,8 +36,12 @@ def head() -> None:
 
 
 @trail.command()
-@click.option("--head", "kept", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="A head printed earlier and kept elsewhere.")
+@click.option(
+    "--head",
+    "kept",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A head printed earlier and kept elsewhere.",
+)
 def verify(kept: Path | None) -> None:
     """Check every chain, and every response against what the trail says of it."""
     with opened(), look(AUDITOR) as tx:

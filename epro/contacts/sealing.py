@@ -21,7 +21,9 @@ class CannotOpen(Exception):
 
 def seal(key: bytes, key_id: str, place: str, value: str) -> str:
     nonce = secrets.token_bytes(12)
-    return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, value.encode(), _bound(place, key_id))).decode()
+    return base64.b64encode(
+        nonce + AESGCM(key).encrypt(nonce, value.encode(), _bound(place, key_id))
+    ).decode()
 
 
 def unseal(key: bytes, key_id: str, place: str, sealed: str) -> str:

@@ -80,13 +80,17 @@ def lookup(field: str, value: str) -> str:
     return keys.mac(key, f"{field}\x00{value}".encode())
 
 
-def _keep_field(session: Session, study_id: str, owner: str, field: str, value: str | None, now: datetime) -> str:
+def _keep_field(
+    session: Session, study_id: str, owner: str, field: str, value: str | None, now: datetime
+) -> str:
     place = {"study_id": study_id, "owner": owner, "field": field}
     if value is None:
         session.execute(sa.delete(Contact).filter_by(**place))
         return "erased"
     newest, key = next(iter(_ring().items()))
-    row = Contact(**place, key_id=newest, salt=secrets.token_hex(16), lookup=lookup(field, value), kept_at=now)
+    row = Contact(
+        **place, key_id=newest, salt=secrets.token_hex(16), lookup=lookup(field, value), kept_at=now
+    )
     row.sealed = seal(key, newest, _place(row), value)
     session.merge(row)
     return keys.mac(row.salt.encode(), f"{field}\x00{value}".encode())

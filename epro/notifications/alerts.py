@@ -41,16 +41,30 @@ def alert_on_miss(tx: Tx, participant: Participant, occurrence: Occurrence, on_m
     run = occurrences.misses_in_a_row(tx, occurrence)
     if not rules.worth_an_alert(on_miss, len(run)):
         return None
-    why = {"assessment": occurrence.assessment_id, "local_day": occurrence.local_day.isoformat(),
-           "misses_in_a_row": len(run), "rule": {"after": on_miss.after}}
+    why = {
+        "assessment": occurrence.assessment_id,
+        "local_day": occurrence.local_day.isoformat(),
+        "misses_in_a_row": len(run),
+        "rule": {"after": on_miss.after},
+    }
     alert_id = messages.message_id(participant.study_id, "alert", "missed", occurrence.id)
     if tx.get(Alert, participant.study_id, alert_id):
         return None
-    alert = tx.add(Alert(
-        study_id=participant.study_id, id=alert_id, subject_id=participant.subject_id, kind="missed",
-        site_id=participant.site_id, occurrence_id=occurrence.id, urgency=on_miss.urgency, why=why,
-        raised_at=tx.now, escalate_at=rules.next_escalation(on_miss, tx.now, 0), escalations=0,
-    ))
+    alert = tx.add(
+        Alert(
+            study_id=participant.study_id,
+            id=alert_id,
+            subject_id=participant.subject_id,
+            kind="missed",
+            site_id=participant.site_id,
+            occurrence_id=occurrence.id,
+            urgency=on_miss.urgency,
+            why=why,
+            raised_at=tx.now,
+            escalate_at=rules.next_escalation(on_miss, tx.now, 0),
+            escalations=0,
+        )
+    )
     tx.session.flush()
     event = trail.record(tx, participant, "alert.raised", "alert", alert.id, kind=alert.kind, why=why)
     trail.stream(tx, event, participant, "alert.raised", {"alert": told(alert)})
@@ -90,7 +104,9 @@ def resolve(tx: Tx, alert_id: UUID, outcome: str, note: str | None) -> Alert:
 def clear(tx: Tx, participant: Participant, occurrence: Occurrence) -> int:
     """An answer given in time has come late: its alerts stand no more. The history stays as it was."""
     query = sa.select(Alert).where(
-        Alert.study_id == occurrence.study_id, Alert.occurrence_id == occurrence.id, Alert.cleared_at.is_(None)
+        Alert.study_id == occurrence.study_id,
+        Alert.occurrence_id == occurrence.id,
+        Alert.cleared_at.is_(None),
     )
     found = tx.all(query)
     for alert in found:
@@ -104,7 +120,10 @@ def escalate_due(tx: Tx, limit: int = 50) -> int:
     """Tell the next person of alerts that nobody has taken in hand; returns how many alerts were looked at."""
     query = (
         sa.select(Alert.study_id, Alert.subject_id, Alert.id)
-        .join(Participant, sa.and_(Participant.study_id == Alert.study_id, Participant.subject_id == Alert.subject_id))
+        .join(
+            Participant,
+            sa.and_(Participant.study_id == Alert.study_id, Participant.subject_id == Alert.subject_id),
+        )
         .where(Alert.escalate_at <= tx.now)
         .order_by(Alert.escalate_at)
         .limit(limit)
@@ -120,7 +139,13 @@ def escalate_due(tx: Tx, limit: int = 50) -> int:
 
 
 def listed(
-    tx: Tx, *, standing: bool, limit: int, offset: int, study_id: str | None = None, site_id: str | None = None
+    tx: Tx,
+    *,
+    standing: bool,
+    limit: int,
+    offset: int,
+    study_id: str | None = None,
+    site_id: str | None = None,
 ) -> list[Alert]:
     """The alerts of the actor's sites: the most urgent first, then the oldest."""
     query = sa.select(Alert).where(access.visible(tx.actor, "alert.read", Alert))
@@ -141,8 +166,12 @@ def stands(alert: Alert) -> bool:
 def told(alert: Alert) -> dict[str, Any]:
     """An alert as the feed tells it."""
     return {
-        "id": str(alert.id), "kind": alert.kind, "occurrence_id": str(alert.occurrence_id),
-        "urgency": alert.urgency, "why": alert.why, "raised_at": trail.instant(alert.raised_at),
+        "id": str(alert.id),
+        "kind": alert.kind,
+        "occurrence_id": str(alert.occurrence_id),
+        "urgency": alert.urgency,
+        "why": alert.why,
+        "raised_at": trail.instant(alert.raised_at),
         "cleared_at": trail.instant(alert.cleared_at) if alert.cleared_at else None,
     }
 
@@ -162,9 +191,17 @@ def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
 def _tell(tx: Tx, participant: Participant, alert: Alert, role: str, purpose: str, template: str) -> None:
     for person in staff.holding(tx, participant.study_id, participant.site_id, role):
         messages.plan(
-            tx, participant, key=(purpose, alert.id, alert.escalations, person.id), purpose=purpose,
-            recipient=f"staff/{person.id}", template=template, language=person.language, due_at=tx.now,
-            expires_at=tx.now + rules.ALERT_USEFUL_FOR, why={"role": role}, alert_id=alert.id,
+            tx,
+            participant,
+            key=(purpose, alert.id, alert.escalations, person.id),
+            purpose=purpose,
+            recipient=f"staff/{person.id}",
+            template=template,
+            language=person.language,
+            due_at=tx.now,
+            expires_at=tx.now + rules.ALERT_USEFUL_FOR,
+            why={"role": role},
+            alert_id=alert.id,
         )
 
 

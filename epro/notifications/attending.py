@@ -32,8 +32,12 @@ def attend_due(tx: Tx, limit: int = 50) -> int:
     """Attend to up to `limit` occurrences that are due; returns how many were found."""
     query = (
         sa.select(Occurrence, Participant)
-        .join(Participant, sa.and_(
-            Participant.study_id == Occurrence.study_id, Participant.subject_id == Occurrence.subject_id))
+        .join(
+            Participant,
+            sa.and_(
+                Participant.study_id == Occurrence.study_id, Participant.subject_id == Occurrence.subject_id
+            ),
+        )
         .where(Occurrence.attention_at <= tx.now)
         .order_by(Occurrence.attention_at)
         .limit(limit)
@@ -56,8 +60,12 @@ def _attend_or_put_off(tx: Tx, participant: Participant, study_id: str, occurren
     except DBAPIError:
         raise
     except Exception as fault:
-        log.error("occurrence put off: %s at %s", type(fault).__name__, places(fault), extra={
-            "action": "occurrence.put_off", "occurrence": str(occurrence_id)})
+        log.error(
+            "occurrence put off: %s at %s",
+            type(fault).__name__,
+            places(fault),
+            extra={"action": "occurrence.put_off", "occurrence": str(occurrence_id)},
+        )
         tx.session.refresh(participant)
         tx.session.execute(
             sa.update(Occurrence)
@@ -71,7 +79,10 @@ def attend(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
     protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
     assessment = protocol.assessment(occurrence.assessment_id)
     for step in attention.due_steps(
-        occurrence, assessment, tx.now, first_reminder_at=participants.reminder_hour(participant),
+        occurrence,
+        assessment,
+        tx.now,
+        first_reminder_at=participants.reminder_hour(participant),
         zone=participant.time_zone,
     ):
         _do(tx, participant, occurrence, assessment, step)
@@ -79,14 +90,23 @@ def attend(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
     tx.session.flush()
 
 
-def _do(tx: Tx, participant: Participant, occurrence: Occurrence, assessment: Assessment, step: object) -> None:
+def _do(
+    tx: Tx, participant: Participant, occurrence: Occurrence, assessment: Assessment, step: object
+) -> None:
     match step:
         case attention.Remind():
             _remind(tx, participant, occurrence, step)
         case attention.SkipReminder():
             occurrence.reminders_done = step.index + 1
-            trail.record(tx, participant, "reminder.skipped", "occurrence", occurrence.id, reason=step.reason,
-                         number=step.index)
+            trail.record(
+                tx,
+                participant,
+                "reminder.skipped",
+                "occurrence",
+                occurrence.id,
+                reason=step.reason,
+                number=step.index,
+            )
         case attention.AtRisk():
             occurrence.at_risk_at = tx.now
             trail.record(tx, participant, "occurrence.at_risk", "occurrence", occurrence.id)
@@ -97,10 +117,16 @@ def _do(tx: Tx, participant: Participant, occurrence: Occurrence, assessment: As
 def _remind(tx: Tx, participant: Participant, occurrence: Occurrence, step: attention.Remind) -> None:
     occurrence.reminders_done = step.index + 1
     messages.plan(
-        tx, participant, key=("reminder", occurrence.id, step.index), purpose="reminder",
+        tx,
+        participant,
+        key=("reminder", occurrence.id, step.index),
+        purpose="reminder",
         recipient=f"participant/{participant.subject_id}",
-        template="reminder.due" if step.index == 0 else "reminder.again", language=participant.language,
-        due_at=step.due_at, expires_at=step.expires_at, occurrence_id=occurrence.id,
+        template="reminder.due" if step.index == 0 else "reminder.again",
+        language=participant.language,
+        due_at=step.due_at,
+        expires_at=step.expires_at,
+        occurrence_id=occurrence.id,
         why={"assessment": occurrence.assessment_id, "number": step.index},
         rotation=occurrence.local_day.toordinal() + step.index,
     )
@@ -111,10 +137,22 @@ def _miss(tx: Tx, participant: Participant, occurrence: Occurrence, assessment: 
     occurrence.change_no = occurrences.next_change(participant)
     tx.session.flush()
     event = trail.record(tx, participant, "occurrence.missed", "occurrence", occurrence.id)
-    trail.stream(tx, event, participant, "occurrence.missed", {"occurrence": {
-        "id": str(occurrence.id), "assessment": occurrence.assessment_id, "visit": occurrence.visit_id,
-        "study_day": occurrence.study_day, "local_day": occurrence.local_day.isoformat(),
-        "opens_at": trail.instant(occurrence.opens_at), "closes_at": trail.instant(occurrence.closes_at),
-        "missed_at": trail.instant(tx.now),
-    }})
+    trail.stream(
+        tx,
+        event,
+        participant,
+        "occurrence.missed",
+        {
+            "occurrence": {
+                "id": str(occurrence.id),
+                "assessment": occurrence.assessment_id,
+                "visit": occurrence.visit_id,
+                "study_day": occurrence.study_day,
+                "local_day": occurrence.local_day.isoformat(),
+                "opens_at": trail.instant(occurrence.opens_at),
+                "closes_at": trail.instant(occurrence.closes_at),
+                "missed_at": trail.instant(tx.now),
+            }
+        },
+    )
     alerts.alert_on_miss(tx, participant, occurrence, assessment.on_miss)

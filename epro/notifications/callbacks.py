@@ -44,8 +44,11 @@ def note_status(tx: Tx, message_id: UUID, key: str, provider_id: str, status: st
 def note_shown(tx: Tx, participant: Participant, message_ids: list[UUID]) -> int:
     """The phone has shown these messages (participant locked); those that are not hers are passed over."""
     query = sa.select(Message).where(
-        Message.study_id == participant.study_id, Message.subject_id == participant.subject_id,
-        Message.id.in_(message_ids), Message.purpose == "reminder", Message.shown_at.is_(None),
+        Message.study_id == participant.study_id,
+        Message.subject_id == participant.subject_id,
+        Message.id.in_(message_ids),
+        Message.purpose == "reminder",
+        Message.shown_at.is_(None),
     )
     found = tx.all(query)
     for message in found:

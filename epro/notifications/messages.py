@@ -24,22 +24,56 @@ def message_id(*parts: Any) -> UUID:
 
 
 def plan(
-    tx: Tx, participant: Participant, *, key: tuple[Any, ...], purpose: str, recipient: str, template: str,
-    language: str, due_at: datetime, expires_at: datetime, why: dict[str, Any],
-    occurrence_id: UUID | None = None, alert_id: UUID | None = None, rotation: int = 0,
+    tx: Tx,
+    participant: Participant,
+    *,
+    key: tuple[Any, ...],
+    purpose: str,
+    recipient: str,
+    template: str,
+    language: str,
+    due_at: datetime,
+    expires_at: datetime,
+    why: dict[str, Any],
+    occurrence_id: UUID | None = None,
+    alert_id: UUID | None = None,
+    rotation: int = 0,
 ) -> bool:
     """Put a message on the ledger (participant locked by the caller). False if it stands there already."""
     wanted = message_id(participant.study_id, participant.subject_id, *key)
     if tx.get(Message, participant.study_id, wanted):
         return False
-    tx.add(Message(
-        study_id=participant.study_id, subject_id=participant.subject_id, id=wanted, purpose=purpose,
-        occurrence_id=occurrence_id, alert_id=alert_id, recipient=recipient, template=template,
-        rotation=rotation, language=language, why=why, planned_at=tx.now, due_at=due_at, expires_at=expires_at,
-        callback_secret=secrets.token_urlsafe(16), attempts=0,
-    ))
-    trail.record(tx, participant, "message.planned", "message", wanted, purpose=purpose, recipient=recipient,
-                 template=template, **why)
+    tx.add(
+        Message(
+            study_id=participant.study_id,
+            subject_id=participant.subject_id,
+            id=wanted,
+            purpose=purpose,
+            occurrence_id=occurrence_id,
+            alert_id=alert_id,
+            recipient=recipient,
+            template=template,
+            rotation=rotation,
+            language=language,
+            why=why,
+            planned_at=tx.now,
+            due_at=due_at,
+            expires_at=expires_at,
+            callback_secret=secrets.token_urlsafe(16),
+            attempts=0,
+        )
+    )
+    trail.record(
+        tx,
+        participant,
+        "message.planned",
+        "message",
+        wanted,
+        purpose=purpose,
+        recipient=recipient,
+        template=template,
+        **why,
+    )
     return True
 
 

@@ -21,8 +21,12 @@ class Alert(Base):
     __table_args__ = (
         of_participant(),
         sa.Index("ix_alerts_occurrence", "study_id", "occurrence_id"),
-        sa.Index("ix_alerts_escalate_at", "escalate_at", postgresql_where=sa.text("escalate_at IS NOT NULL"),
-                 sqlite_where=sa.text("escalate_at IS NOT NULL")),
+        sa.Index(
+            "ix_alerts_escalate_at",
+            "escalate_at",
+            postgresql_where=sa.text("escalate_at IS NOT NULL"),
+            sqlite_where=sa.text("escalate_at IS NOT NULL"),
+        ),
         {"info": {"audited": True, "scope": "subject", "unaudited": {"escalate_at"}}},
     )
 
@@ -59,9 +63,15 @@ class Message(Base):
     __table_args__ = (
         of_participant(),
         # What is still to be sent, and what was begun and has no end: all that the sending loop asks for.
-        sa.Index("ix_messages_due", "due_at", postgresql_where=sa.text(WAITING), sqlite_where=sa.text(WAITING)),
-        sa.Index("ix_messages_open", "lease_until", postgresql_where=sa.text("lease_until IS NOT NULL"),
-                 sqlite_where=sa.text("lease_until IS NOT NULL")),
+        sa.Index(
+            "ix_messages_due", "due_at", postgresql_where=sa.text(WAITING), sqlite_where=sa.text(WAITING)
+        ),
+        sa.Index(
+            "ix_messages_open",
+            "lease_until",
+            postgresql_where=sa.text("lease_until IS NOT NULL"),
+            sqlite_where=sa.text("lease_until IS NOT NULL"),
+        ),
         sa.Index("ix_messages_subject", "study_id", "subject_id", "due_at"),
         {"info": {"audited": True, "scope": "subject", "unaudited": {"lease_until", "attempts", "due_at"}}},
     )

@@ -68,7 +68,10 @@ def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
     alerts_first = sa.case((Message.purpose == "reminder", 1), else_=0)
     with look(WORKER, now) as tx:
         first = tx.session.execute(
-            sa.select(Message.study_id, Message.id).where(waiting).order_by(alerts_first, Message.due_at).limit(limit)
+            sa.select(Message.study_id, Message.id)
+            .where(waiting)
+            .order_by(alerts_first, Message.due_at)
+            .limit(limit)
         ).all()
         abandoned = tx.session.execute(
             sa.select(Message.study_id, Message.id).where(left).order_by(Message.lease_until).limit(limit)
@@ -102,7 +105,9 @@ def _claimable(message: Message, now: datetime) -> bool:
 
 def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
     again = message.begun_at is not None
-    occurrence = tx.get(Occurrence, message.study_id, message.occurrence_id) if message.occurrence_id else None
+    occurrence = (
+        tx.get(Occurrence, message.study_id, message.occurrence_id) if message.occurrence_id else None
+    )
     alert = tx.get(Alert, message.study_id, message.alert_id) if message.alert_id else None
     if again and message.purpose == "reminder":
         return _ask_about(tx, participant, message, senders)
@@ -123,9 +128,18 @@ def _start(tx: Tx, participant: Participant, message: Message, channel: str, to:
     message.channel, message.lease_until = channel, tx.now + LEASE
     if not again:
         message.begun_at = tx.now
-    trail.record(tx, participant, "message.begun", "message", message.id, channel=channel, attempt=message.attempts)
-    return Job(message.study_id, message.id, message.attempts, tx.now, channel,
-               _outgoing(tx, participant, message, channel, to), again)
+    trail.record(
+        tx, participant, "message.begun", "message", message.id, channel=channel, attempt=message.attempts
+    )
+    return Job(
+        message.study_id,
+        message.id,
+        message.attempts,
+        tx.now,
+        channel,
+        _outgoing(tx, participant, message, channel, to),
+        again,
+    )
 
 
 def _ask_about(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
@@ -139,8 +153,15 @@ def _ask_about(tx: Tx, participant: Participant, message: Message, senders: Send
         trail.record(tx, participant, "message.unknown", "message", message.id, reason="worker_lost")
         return None
     message.lease_until = tx.now + LEASE
-    return Job(message.study_id, message.id, message.attempts, message.begun_at or tx.now, channel,
-               _outgoing(tx, participant, message, channel, to), True)
+    return Job(
+        message.study_id,
+        message.id,
+        message.attempts,
+        message.begun_at or tx.now,
+        channel,
+        _outgoing(tx, participant, message, channel, to),
+        True,
+    )
 
 
 def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
@@ -189,8 +210,10 @@ def accepted(tx: Tx, participant: Participant, message: Message, provider_id: st
 
 
 def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFailed) -> None:
-    log.warning("message refused", extra={"action": "message.refused", "message_id": str(message.id),
-                                          "refusal": outcome.code})
+    log.warning(
+        "message refused",
+        extra={"action": "message.refused", "message_id": str(message.id), "refusal": outcome.code},
+    )
     may_try_again = not outcome.permanent and message.attempts < MOST_ATTEMPTS and tx.now < message.expires_at
     if may_try_again:
         # A definitive refusal: it is not with the provider, so it is simply planned again, a little later.
@@ -198,15 +221,30 @@ def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFai
         message.due_at = tx.now + timedelta(seconds=30 * 2 ** (message.attempts - 1))
     else:
         message.failed_at, message.failure, message.lease_until = tx.now, outcome.code, None
-    trail.record(tx, participant, "message.refused", "message", message.id, reason=outcome.code,
-                 again=may_try_again, attempt=message.attempts)
+    trail.record(
+        tx,
+        participant,
+        "message.refused",
+        "message",
+        message.id,
+        reason=outcome.code,
+        again=may_try_again,
+        attempt=message.attempts,
+    )
 
 
 def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUnknown) -> None:
     """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
     message.lease_until = tx.now + LEASE
-    trail.record(tx, participant, "message.doubtful", "message", message.id, reason=outcome.code,
-                 attempt=message.attempts)
+    trail.record(
+        tx,
+        participant,
+        "message.doubtful",
+        "message",
+        message.id,
+        reason=outcome.code,
+        attempt=message.attempts,
+    )
 
 
 def _drop(tx: Tx, participant: Participant, message: Message, reason: str, again: bool) -> None:
@@ -225,7 +263,9 @@ def _give_up(tx: Tx, participant: Participant, message: Message) -> None:
 def _reachable(participant: Participant, message: Message, senders: Senders) -> list[tuple[str, str]]:
     """(channel, address) pairs that can reach the recipient, the preferred first."""
     study_id = trail.INSTALLATION if message.recipient.startswith("staff/") else participant.study_id
-    preferences: Mapping[str, Any] = {} if message.recipient.startswith("staff/") else participant.preferences or {}
+    preferences: Mapping[str, Any] = (
+        {} if message.recipient.startswith("staff/") else participant.preferences or {}
+    )
     contact = store.of(study_id, message.recipient)
     addresses = {"sms": contact.get("phone"), "email": contact.get("email")}
     chosen = rules.channels(preferences, contact)
@@ -235,11 +275,22 @@ def _reachable(participant: Participant, message: Message, senders: Senders) -> 
 def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, to: str) -> Outgoing:
     site = tx.get(Site, participant.study_id, participant.site_id)
     settings = db.settings()
-    params: dict[str, str | int] = {"app_name": settings["APP_NAME"] or "epro", "site": participant.site_id, "count": 1,
-              "clinic_phone": (site.phone if site else None) or ""}
+    params: dict[str, str | int] = {
+        "app_name": settings["APP_NAME"] or "epro",
+        "site": participant.site_id,
+        "count": 1,
+        "clinic_phone": (site.phone if site else None) or "",
+    }
     text = wording.render(message.template, message.language, params, message.rotation)
-    callback = f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
+    callback = (
+        f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
+    )
     return Outgoing(
-        message_id=message.id, to=to, text=text.text, subject=text.subject, language=message.language,
-        valid_for=message.expires_at - tx.now, callback_url=callback if channel == "sms" else None,
+        message_id=message.id,
+        to=to,
+        text=text.text,
+        subject=text.subject,
+        language=message.language,
+        valid_for=message.expires_at - tx.now,
+        callback_url=callback if channel == "sms" else None,
     )

@@ -8,7 +8,11 @@ from twilio.request_validator import RequestValidator
 
 
 def valid_twilio(
-    auth_token: str, public_base_url: str, path_with_query: str, form: Mapping[str, str], signature: str | None
+    auth_token: str,
+    public_base_url: str,
+    path_with_query: str,
+    form: Mapping[str, str],
+    signature: str | None,
 ) -> bool:
     """Whether `signature` (header X-Twilio-Signature) is Twilio's over this address and this form.
 

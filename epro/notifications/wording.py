@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Any
 
 PLACEHOLDERS = ("app_name", "site", "count", "clinic_phone")
-WORDINGS = 3         # mainland China: the third identical text to a number within 24 hours is rejected
-GSM_MOST, UCS_MOST = 160, 70                     # characters of one SMS, GSM 03.38 and UCS-2
+WORDINGS = 3  # mainland China: the third identical text to a number within 24 hours is rejected
+GSM_MOST, UCS_MOST = 160, 70  # characters of one SMS, GSM 03.38 and UCS-2
 
 Value = str | int
-Texts = Mapping[str, Mapping[str, Any]]          # language -> what stands in its file
+Texts = Mapping[str, Mapping[str, Any]]  # language -> what stands in its file
 
 _FOLDER = Path(__file__).parent / "texts"
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(" + "|".join(PLACEHOLDERS) + r")\}(?!\})")
 _LINK = re.compile(r"[a-z]+://|www\.|@|[a-z0-9-]+[.\u3002][a-z]{2,}")
-_NUMBER = re.compile(r"\d(?:[\s-]?\d){3,}")      # a telephone number, a code, a year of birth
-_GSM = set("@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-           "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà")
-_GSM_TWICE = set("^{}\\[~]|€\f")                 # take two places each
+_NUMBER = re.compile(r"\d(?:[\s-]?\d){3,}")  # a telephone number, a code, a year of birth
+_GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_TWICE = set("^{}\\[~]|€\f")  # take two places each
 
 
 class UnknownLanguage(KeyError):
@@ -154,10 +156,16 @@ def banned_words(texts: Texts) -> set[str]:
 def _misshapen(language: str, said: Mapping[str, Any]) -> list[str]:
     """Whether the file has the parts that the other rules look at."""
     parts = {"language": str, "typical": dict, "banned": list, "templates": dict}
-    found = [f"{language}: {name} is missing or no {kind.__name__}" for name, kind in parts.items()
-             if not isinstance(said.get(name), kind)]
-    found += [f"{language} {key}: needs a subject and a list of wordings"
-              for key, template in (said.get("templates") or {}).items() if not _is_template(template)]
+    found = [
+        f"{language}: {name} is missing or no {kind.__name__}"
+        for name, kind in parts.items()
+        if not isinstance(said.get(name), kind)
+    ]
+    found += [
+        f"{language} {key}: needs a subject and a list of wordings"
+        for key, template in (said.get("templates") or {}).items()
+        if not _is_template(template)
+    ]
     return found
 
 
@@ -165,18 +173,26 @@ def _is_template(template: Any) -> bool:
     if not isinstance(template, dict) or set(template) != {"subject", "wordings"}:
         return False
     wordings = template["wordings"]
-    return isinstance(wordings, list) and all(isinstance(said, str) for said in [template["subject"], *wordings])
+    return isinstance(wordings, list) and all(
+        isinstance(said, str) for said in [template["subject"], *wordings]
+    )
 
 
 def _unlike_each_other(texts: Texts) -> list[str]:
     """Languages in which a key is missing or tells something else."""
-    told = {language: {key: _names(template) for key, template in said["templates"].items()}
-            for language, said in texts.items()}
+    told = {
+        language: {key: _names(template) for key, template in said["templates"].items()}
+        for language, said in texts.items()
+    }
     every = sorted({key for keys in told.values() for key in keys})
-    absent = [f"{language} {key}: is missing" for language, keys in told.items()
-              for key in every if key not in keys]
-    unlike = [f"{key}: the placeholders differ between languages" for key in every
-              if len({keys[key] for keys in told.values() if key in keys}) > 1]
+    absent = [
+        f"{language} {key}: is missing" for language, keys in told.items() for key in every if key not in keys
+    ]
+    unlike = [
+        f"{key}: the placeholders differ between languages"
+        for key in every
+        if len({keys[key] for keys in told.values() if key in keys}) > 1
+    ]
     return absent + unlike
 
 
@@ -188,7 +204,9 @@ def _repeated(language: str, templates: Mapping[str, Any]) -> list[str]:
     """Wordings that stand twice; under two keys as well, since a carrier sees only the text."""
     said = [(_plain(wording), key) for key, template in templates.items() for wording in template["wordings"]]
     often = Counter(wording for wording, _ in said)
-    return sorted({f"{language} {key}: a wording stands twice" for wording, key in said if often[wording] > 1})
+    return sorted(
+        {f"{language} {key}: a wording stands twice" for wording, key in said if often[wording] > 1}
+    )
 
 
 def _template_faults(template: Mapping[str, Any], values: Mapping[str, Value], words: set[str]) -> list[str]:

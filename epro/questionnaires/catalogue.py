@@ -33,12 +33,23 @@ def publish(tx: Tx, code: str, version: str) -> Instrument:
     if row is not None and row.digest != instrument.digest:
         raise ChangedInstrument()
     if row is None:
-        tx.add(PublishedInstrument(
-            code=code, version=version, digest=instrument.digest, published_at=tx.now,
-            body=canonical.encode(instrument.document()).decode(),
-        ))
-        trail.record(tx, trail.study_chain(tx), "instrument.published", "instrument", f"{code}/{version}",
-                     digest=instrument.digest)
+        tx.add(
+            PublishedInstrument(
+                code=code,
+                version=version,
+                digest=instrument.digest,
+                published_at=tx.now,
+                body=canonical.encode(instrument.document()).decode(),
+            )
+        )
+        trail.record(
+            tx,
+            trail.study_chain(tx),
+            "instrument.published",
+            "instrument",
+            f"{code}/{version}",
+            digest=instrument.digest,
+        )
     return instrument
 
 

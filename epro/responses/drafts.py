@@ -34,8 +34,14 @@ def save(tx: Tx, participant: Participant, occurrence_id: UUID, content: dict[st
     occurrence = tx.get(Occurrence, participant.study_id, occurrence_id)
     if occurrence is None or occurrence.subject_id != participant.subject_id:
         raise NotFound()
-    if occurrence.fulfilled_at or occurrence.cancelled_at or occurrence.missed_at or tx.now >= occurrence.closes_at:
+    if (
+        occurrence.fulfilled_at
+        or occurrence.cancelled_at
+        or occurrence.missed_at
+        or tx.now >= occurrence.closes_at
+    ):
         raise NotOpen()
-    draft = tx.get(Draft, participant.study_id, occurrence_id) or tx.add(Draft(
-        study_id=participant.study_id, occurrence_id=occurrence_id, subject_id=participant.subject_id))
+    draft = tx.get(Draft, participant.study_id, occurrence_id) or tx.add(
+        Draft(study_id=participant.study_id, occurrence_id=occurrence_id, subject_id=participant.subject_id)
+    )
     draft.body, draft.saved_at, draft.device_id = orjson.dumps(content).decode(), tx.now, tx.actor.device_id

@@ -22,8 +22,9 @@ def faults(tx: Tx) -> Iterator[Fault]:
     for kind, model in RECORDS.items():
         told = _told(tx, kind)
         rows = tx.session.execute(
-            sa.select(model.study_id, model.subject_id, model.id, model.body, model.digest)
-            .execution_options(yield_per=1000)
+            sa.select(model.study_id, model.subject_id, model.id, model.body, model.digest).execution_options(
+                yield_per=1000
+            )
         )
         for row in rows:
             where = (row.study_id, f"participant/{row.subject_id}")

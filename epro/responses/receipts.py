@@ -32,8 +32,12 @@ class Receipt:
 
     def told(self) -> dict[str, Any]:
         return {
-            "id": self.id, "outcome": self.outcome, "digest": self.digest,
-            "received_at": instant(self.received_at), "signature": self.signature, "findings": self.findings,
+            "id": self.id,
+            "outcome": self.outcome,
+            "digest": self.digest,
+            "received_at": instant(self.received_at),
+            "signature": self.signature,
+            "findings": self.findings,
         }
 
 
@@ -45,8 +49,10 @@ def sign(response_id: str | None, digest: str, received_at: datetime) -> str:
 
 def public_key() -> dict[str, str]:
     """The key that phones and inspectors check receipts with, and its id."""
-    raw = keys.signing_key(_seed()).public_key().public_bytes(
-        serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    raw = (
+        keys.signing_key(_seed())
+        .public_key()
+        .public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     )
     return {"id": keys.key_id(raw), "algorithm": "Ed25519", "public_key": base64.b64encode(raw).decode()}
 

@@ -33,11 +33,17 @@ ID_IN_USE = Finding("id_in_use", "This id is in use; a person will look.", "/id"
 COLUMNS = ("subject_id", "digest", "received_at", "signature", "findings")
 # What is on file under an id, and what was set aside with a content: one question for both.
 ON_FILE = sa.union_all(
-    sa.select(sa.literal(receipts.ALREADY).label("outcome"), *(getattr(Response, name) for name in COLUMNS)).where(
-        Response.study_id == sa.bindparam("study_id"), Response.id == sa.bindparam("response_id", type_=sa.Uuid())),
+    sa.select(
+        sa.literal(receipts.ALREADY).label("outcome"), *(getattr(Response, name) for name in COLUMNS)
+    ).where(
+        Response.study_id == sa.bindparam("study_id"),
+        Response.id == sa.bindparam("response_id", type_=sa.Uuid()),
+    ),
     sa.select(SetAside.outcome, *(getattr(SetAside, name) for name in COLUMNS)).where(
-        SetAside.study_id == sa.bindparam("study_id"), SetAside.subject_id == sa.bindparam("subject_id"),
-        SetAside.digest == sa.bindparam("digest")),
+        SetAside.study_id == sa.bindparam("study_id"),
+        SetAside.subject_id == sa.bindparam("subject_id"),
+        SetAside.digest == sa.bindparam("digest"),
+    ),
 )
 
 
@@ -99,17 +105,26 @@ def receive(
 
 def _known(case: _Case) -> Receipt | None:
     """The receipt of an entry that is here already, or in conflict with one that is; None when it is new."""
-    asked = {"study_id": case.participant.study_id, "subject_id": case.participant.subject_id,
-             "response_id": case.submission.id, "digest": case.digest}
+    asked = {
+        "study_id": case.participant.study_id,
+        "subject_id": case.participant.subject_id,
+        "response_id": case.submission.id,
+        "digest": case.digest,
+    }
     rows = case.tx.session.connection().execute(ON_FILE, asked).all()
-    same = next((row for row in rows if row.digest == case.digest and row.subject_id == case.participant.subject_id), None)
+    same = next(
+        (row for row in rows if row.digest == case.digest and row.subject_id == case.participant.subject_id),
+        None,
+    )
     if same is not None:
         return Receipt(case.named, same.outcome, case.digest, same.received_at, same.signature, same.findings)
     if not rows:
         return None
     if rows[0].subject_id != case.participant.subject_id:
         return _set_aside(case, receipts.HELD, [ID_IN_USE])
-    other = Finding("other_content", "Another content is on file under this id; both are kept.", "/id", holds=True)
+    other = Finding(
+        "other_content", "Another content is on file under this id; both are kept.", "/id", holds=True
+    )
     return _set_aside(case, receipts.CONFLICT, [other])
 
 
@@ -133,10 +148,14 @@ def _occurrence(case: _Case, findings: list[Finding]) -> Any:
         return None
     found = case.tx.plain(Occurrence, case.participant.study_id, asked)
     if found is None or found.subject_id != case.participant.subject_id:
-        findings.append(Finding("unknown_occurrence", "Nothing is expected under this id.", "/occurrence_id", holds=True))
+        findings.append(
+            Finding("unknown_occurrence", "Nothing is expected under this id.", "/occurrence_id", holds=True)
+        )
         return None
     if found.cancelled_at is not None:
-        findings.append(Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True))
+        findings.append(
+            Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True)
+        )
     return found
 
 
@@ -147,8 +166,14 @@ def _instrument(case: _Case, findings: list[Finding]) -> Instrument | None:
         return None
     found = catalogue.find(case.tx, code, version)
     if found is None:
-        findings.append(Finding("unknown_instrument", "This version of the instrument is not published.", "/instrument",
-                                holds=True))
+        findings.append(
+            Finding(
+                "unknown_instrument",
+                "This version of the instrument is not published.",
+                "/instrument",
+                holds=True,
+            )
+        )
     return found
 
 
@@ -163,21 +188,35 @@ def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
     tx, findings = case.tx, clock_findings(case.submission, case.offset, case.tx.now)
     withdrawn = case.participant.withdrawn_at
     if withdrawn is not None and case.corrected_at > withdrawn:
-        findings.append(Finding("after_withdrawal", "It was completed after the withdrawal.", "/completed_at", holds=True))
+        findings.append(
+            Finding("after_withdrawal", "It was completed after the withdrawal.", "/completed_at", holds=True)
+        )
     elif not occurrence.opens_at <= case.corrected_at < occurrence.closes_at:
-        findings.append(Finding("outside_window", "It was completed outside its window.", "/completed_at", holds=True))
+        findings.append(
+            Finding("outside_window", "It was completed outside its window.", "/completed_at", holds=True)
+        )
     elif tx.now > occurrence.grace_until:
         findings.append(Finding("late_sync", "It was completed in time and arrived late."))
     if case.submission.time_zone and case.submission.time_zone != occurrence.time_zone:
-        findings.append(Finding("other_time_zone", "The phone was in another time zone than planned.", "/time_zone"))
+        findings.append(
+            Finding("other_time_zone", "The phone was in another time zone than planned.", "/time_zone")
+        )
     return findings
 
 
 def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
     if instrument.code != occurrence.instrument_code:
-        return [Finding("other_instrument", "Another instrument is expected here.", "/instrument/code", holds=True)]
+        return [
+            Finding(
+                "other_instrument", "Another instrument is expected here.", "/instrument/code", holds=True
+            )
+        ]
     if instrument.version != occurrence.instrument_version:
-        return [Finding("other_version", "Another version of the instrument is expected here.", "/instrument/version")]
+        return [
+            Finding(
+                "other_version", "Another version of the instrument is expected here.", "/instrument/version"
+            )
+        ]
     return []
 
 
@@ -187,18 +226,50 @@ def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
     told = [finding.told() for finding in findings]
     signature = receipts.sign(case.named, case.digest, tx.now)
     aside_id = uuid4()
-    tx.insert(SetAside, [{
-        "study_id": participant.study_id, "id": aside_id, "subject_id": participant.subject_id,
-        "response_id": case.named, "outcome": outcome, "body": case.submission.body.decode(), "digest": case.digest,
-        "signature": signature, "findings": told, "received_at": tx.now, "clock_offset_ms": case.offset_ms,
-        "device_id": tx.actor.device_id,
-    }])
-    event = trail.record(tx, participant, f"response.{outcome}", "set_aside", aside_id, response=case.named,
-                         digest=case.digest, findings=[finding.code for finding in findings])
-    trail.stream(tx, event, participant, f"response.{outcome}", {"set_aside": {
-        "id": str(aside_id), "response_id": case.named, "digest": case.digest, "findings": told,
-        "received_at": trail.instant(tx.now),
-    }})
+    tx.insert(
+        SetAside,
+        [
+            {
+                "study_id": participant.study_id,
+                "id": aside_id,
+                "subject_id": participant.subject_id,
+                "response_id": case.named,
+                "outcome": outcome,
+                "body": case.submission.body.decode(),
+                "digest": case.digest,
+                "signature": signature,
+                "findings": told,
+                "received_at": tx.now,
+                "clock_offset_ms": case.offset_ms,
+                "device_id": tx.actor.device_id,
+            }
+        ],
+    )
+    event = trail.record(
+        tx,
+        participant,
+        f"response.{outcome}",
+        "set_aside",
+        aside_id,
+        response=case.named,
+        digest=case.digest,
+        findings=[finding.code for finding in findings],
+    )
+    trail.stream(
+        tx,
+        event,
+        participant,
+        f"response.{outcome}",
+        {
+            "set_aside": {
+                "id": str(aside_id),
+                "response_id": case.named,
+                "digest": case.digest,
+                "findings": told,
+                "received_at": trail.instant(tx.now),
+            }
+        },
+    )
     participants.put_back(tx, participant)
     return Receipt(case.named, outcome, case.digest, tx.now, signature, told)
 
@@ -214,9 +285,19 @@ def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[F
         tx.insert(Response, [row])
         tx.insert(Score, scores)
         first = occurrences.fulfil(tx, participant, occurrence)
-        event = trail.record(tx, participant, "response.stored", "response", submission.id, digest=case.digest,
-                             occurrence=str(occurrence.id), findings=[finding.code for finding in findings])
-        trail.stream(tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores))
+        event = trail.record(
+            tx,
+            participant,
+            "response.stored",
+            "response",
+            submission.id,
+            digest=case.digest,
+            occurrence=str(occurrence.id),
+            findings=[finding.code for finding in findings],
+        )
+        trail.stream(
+            tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores)
+        )
         participants.put_back(tx, participant)
     receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
     return Taken(receipt, late_for=occurrence if first and was_missed else None)
@@ -227,27 +308,50 @@ def _row(
 ) -> dict[str, Any]:
     tx, submission = case.tx, case.submission
     return {
-        "study_id": case.participant.study_id, "id": submission.id, "subject_id": case.participant.subject_id,
-        "occurrence_id": occurrence.id, "assessment_id": occurrence.assessment_id,
-        "protocol_version": occurrence.protocol_version, "instrument_code": instrument.code,
-        "instrument_version": instrument.version, "instrument_digest": instrument.digest,
-        "language": submission.language, "local_day": occurrence.local_day, "time_zone": submission.time_zone,
-        "started_at": submission.started_at, "completed_at": submission.completed_at,
-        "clock_offset_ms": case.offset_ms, "corrected_at": case.corrected_at, "received_at": tx.now,
-        "device_id": tx.actor.device_id, "body": submission.body.decode(), "digest": case.digest,
-        "signature": receipts.sign(case.named, case.digest, tx.now), "findings": findings,
+        "study_id": case.participant.study_id,
+        "id": submission.id,
+        "subject_id": case.participant.subject_id,
+        "occurrence_id": occurrence.id,
+        "assessment_id": occurrence.assessment_id,
+        "protocol_version": occurrence.protocol_version,
+        "instrument_code": instrument.code,
+        "instrument_version": instrument.version,
+        "instrument_digest": instrument.digest,
+        "language": submission.language,
+        "local_day": occurrence.local_day,
+        "time_zone": submission.time_zone,
+        "started_at": submission.started_at,
+        "completed_at": submission.completed_at,
+        "clock_offset_ms": case.offset_ms,
+        "corrected_at": case.corrected_at,
+        "received_at": tx.now,
+        "device_id": tx.actor.device_id,
+        "body": submission.body.decode(),
+        "digest": case.digest,
+        "signature": receipts.sign(case.named, case.digest, tx.now),
+        "findings": findings,
     }
 
 
 def _scores(case: _Case, instrument: Instrument) -> list[dict[str, Any]]:
     return [
         {
-            "study_id": case.participant.study_id, "response_id": case.submission.id, "run": 1,
-            "subject_id": case.participant.subject_id, "scale": score.scale, "value": score.value,
-            "reason": score.reason, "answered": score.answered, "expected": score.expected, "rule": score.rule,
-            "method": score.method, "method_version": str(score.method_version),
-            "items_used": list(score.items_used), "items_missing": list(score.items_missing),
-            "blinded": score.blinded, "scored_at": case.tx.now,
+            "study_id": case.participant.study_id,
+            "response_id": case.submission.id,
+            "run": 1,
+            "subject_id": case.participant.subject_id,
+            "scale": score.scale,
+            "value": score.value,
+            "reason": score.reason,
+            "answered": score.answered,
+            "expected": score.expected,
+            "rule": score.rule,
+            "method": score.method,
+            "method_version": str(score.method_version),
+            "items_used": list(score.items_used),
+            "items_missing": list(score.items_missing),
+            "blinded": score.blinded,
+            "scored_at": case.tx.now,
         }
         for score in scoring.score(instrument, case.submission.answers)
     ]
@@ -258,15 +362,28 @@ def _streamed(
 ) -> dict[str, Any]:
     """The response and its scores, as the feed tells them."""
     response = {
-        "id": row["id"], "occurrence_id": occurrence.id, "assessment": row["assessment_id"],
-        "visit": occurrence.visit_id, "study_day": occurrence.study_day, "local_day": row["local_day"],
+        "id": row["id"],
+        "occurrence_id": occurrence.id,
+        "assessment": row["assessment_id"],
+        "visit": occurrence.visit_id,
+        "study_day": occurrence.study_day,
+        "local_day": row["local_day"],
         "protocol_version": row["protocol_version"],
-        "instrument": {"code": row["instrument_code"], "version": row["instrument_version"],
-                       "digest": row["instrument_digest"]},
-        "language": row["language"], "answers": dict(submission.answers), "time_zone": row["time_zone"],
-        "started_at": submission.content.get("started_at"), "completed_at": submission.content["completed_at"],
-        "corrected_at": trail.instant(row["corrected_at"]), "received_at": trail.instant(row["received_at"]),
-        "clock_offset_ms": row["clock_offset_ms"], "device_id": row["device_id"], "digest": row["digest"],
+        "instrument": {
+            "code": row["instrument_code"],
+            "version": row["instrument_version"],
+            "digest": row["instrument_digest"],
+        },
+        "language": row["language"],
+        "answers": dict(submission.answers),
+        "time_zone": row["time_zone"],
+        "started_at": submission.content.get("started_at"),
+        "completed_at": submission.content["completed_at"],
+        "corrected_at": trail.instant(row["corrected_at"]),
+        "received_at": trail.instant(row["received_at"]),
+        "clock_offset_ms": row["clock_offset_ms"],
+        "device_id": row["device_id"],
+        "digest": row["digest"],
         "findings": row["findings"],
     }
     left_out = {"study_id", "subject_id", "response_id", "scored_at", "run"}

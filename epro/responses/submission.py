@@ -29,7 +29,11 @@ class Finding:
     holds: bool = False
 
     def told(self) -> dict[str, str]:
-        return {"code": self.code, "detail": self.detail, **({"pointer": self.pointer} if self.pointer else {})}
+        return {
+            "code": self.code,
+            "detail": self.detail,
+            **({"pointer": self.pointer} if self.pointer else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,15 @@ def clock_findings(submission: Submission, offset: timedelta | None, received_at
     if offset is not None and abs(offset) > SKEW:
         found.append(Finding("clock_skew", "The phone's clock differs from ours by more than five minutes."))
     if submission.completed_at and submission.completed_at + (offset or timedelta()) > received_at + SKEW:
-        found.append(Finding("completed_after_sending", "The completion lies after the sending: the clock was changed."))
+        found.append(
+            Finding(
+                "completed_after_sending", "The completion lies after the sending: the clock was changed."
+            )
+        )
     if submission.started_at and submission.completed_at and submission.started_at > submission.completed_at:
-        found.append(Finding("started_after_completion", "The start lies after the completion: the clock was changed."))
+        found.append(
+            Finding("started_after_completion", "The start lies after the completion: the clock was changed.")
+        )
     return found
 
 
@@ -137,7 +147,13 @@ def _instant(entry: Mapping[str, Any], name: str, found: list[Finding], *, neede
         return None
     moment = instant(value) if isinstance(value, str) else None
     if moment is None:
-        found.append(_held("wrong_type", "This is an instant with an offset, such as 2026-03-29T20:00:00+08:00.", f"/{name}"))
+        found.append(
+            _held(
+                "wrong_type",
+                "This is an instant with an offset, such as 2026-03-29T20:00:00+08:00.",
+                f"/{name}",
+            )
+        )
     return moment
 
 

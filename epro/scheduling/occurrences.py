@@ -116,8 +116,14 @@ def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
         return False
     occurrence.fulfilled_at, occurrence.attention_at = tx.now, None
     occurrence.change_no = next_change(participant)
-    tx.write(Occurrence, occurrence.study_id, occurrence.id, fulfilled_at=occurrence.fulfilled_at,
-             attention_at=None, change_no=occurrence.change_no)
+    tx.write(
+        Occurrence,
+        occurrence.study_id,
+        occurrence.id,
+        fulfilled_at=occurrence.fulfilled_at,
+        attention_at=None,
+        change_no=occurrence.change_no,
+    )
     return True
 
 
@@ -186,8 +192,13 @@ def _planned(
     tx: Tx, participant: Participant, protocol: Protocol, anchors: Mapping[str, date] | None
 ) -> list[timeline.Planned]:
     today = tx.now.astimezone(ZoneInfo(participant.time_zone)).date()
-    longest = max([v.before + v.after for v in protocol.visits]
-                  + [a.every.open_for for a in protocol.assessments if a.every]) + 2
+    longest = (
+        max(
+            [v.before + v.after for v in protocol.visits]
+            + [a.every.open_for for a in protocol.assessments if a.every]
+        )
+        + 2
+    )
     return timeline.plan(
         protocol,
         participant.subject_id,

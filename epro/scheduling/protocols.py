@@ -64,7 +64,9 @@ def find(tx: Tx, study_id: str, version: str) -> Protocol:
         row = tx.get(PublishedProtocol, study_id, version)
         if row is None:
             raise LookupError(f"protocol {study_id} {version} is not published")
-        known = db.remembered()[("protocol", study_id, version)] = Protocol.from_canonical(json.loads(row.body))
+        known = db.remembered()[("protocol", study_id, version)] = Protocol.from_canonical(
+            json.loads(row.body)
+        )
     return known
 
 

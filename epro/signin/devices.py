@@ -39,13 +39,25 @@ def make_code(tx: Tx, participant: Participant) -> tuple[str, ActivationCode]:
     end_codes(tx, participant)
     text = codes.make()
     selector, secret = codes.parts(text) or ("", "")
-    row = tx.add(ActivationCode(
-        selector=selector, study_id=participant.study_id, subject_id=participant.subject_id,
-        secret_hash=passwords.hashed(secret), made_at=tx.now, tries=0,
-        expires_at=tx.now + timedelta(hours=float(db.settings()["ACTIVATION_CODE_HOURS"] or 24)),
-    ))
-    trail.record(tx, participant, "activation_code.made", "participant", participant.subject_id,
-                 expires_at=row.expires_at.isoformat())
+    row = tx.add(
+        ActivationCode(
+            selector=selector,
+            study_id=participant.study_id,
+            subject_id=participant.subject_id,
+            secret_hash=passwords.hashed(secret),
+            made_at=tx.now,
+            tries=0,
+            expires_at=tx.now + timedelta(hours=float(db.settings()["ACTIVATION_CODE_HOURS"] or 24)),
+        )
+    )
+    trail.record(
+        tx,
+        participant,
+        "activation_code.made",
+        "participant",
+        participant.subject_id,
+        expires_at=row.expires_at.isoformat(),
+    )
     return text, row
 
 
@@ -71,9 +83,7 @@ def count_try(tx: Tx, typed: str) -> Candidate:
     return Candidate(selector, (tx.session.scalar(statement), secret))
 
 
-def activate(
-    tx: Tx, candidate: Candidate, about: dict[str, Any]
-) -> tuple[Participant, sessions.Pair] | None:
+def activate(tx: Tx, candidate: Candidate, about: dict[str, Any]) -> tuple[Participant, sessions.Pair] | None:
     """Make this phone the participant's; the code's secret was compared. None when the code opens nothing.
 
     The same installation may repeat a used code while it lives: a lost reply costs nothing.
@@ -98,7 +108,8 @@ def end_codes(tx: Tx, participant: Participant) -> None:
     tx.session.execute(
         sa.update(ActivationCode)
         .where(
-            ActivationCode.study_id == participant.study_id, ActivationCode.subject_id == participant.subject_id,
+            ActivationCode.study_id == participant.study_id,
+            ActivationCode.subject_id == participant.subject_id,
             ActivationCode.ended_at.is_(None),
         )
         .values(ended_at=tx.now)
@@ -119,8 +130,12 @@ def revoke(tx: Tx, participant: Participant, device_id: UUID, reason: str) -> De
         raise NotFound()
     if device.revoked_at is None:
         device.revoked_at, device.revoked_reason = tx.now, reason
-        sessions.end(tx, "device_revoked", SignInSession.study_id == device.study_id,
-                     SignInSession.device_id == device.id)
+        sessions.end(
+            tx,
+            "device_revoked",
+            SignInSession.study_id == device.study_id,
+            SignInSession.device_id == device.id,
+        )
         trail.record(tx, participant, "device.revoked", "device", device.id, reason=reason)
     return device
 
@@ -128,8 +143,12 @@ def revoke(tx: Tx, participant: Participant, device_id: UUID, reason: str) -> De
 def actor_of(session: SignInSession) -> Actor:
     """The participant behind a phone's session."""
     return Actor(
-        "participant", f"{session.study_id}/{session.subject_id}", study_id=session.study_id,
-        subject_id=session.subject_id, device_id=session.device_id, session_id=session.id,
+        "participant",
+        f"{session.study_id}/{session.subject_id}",
+        study_id=session.study_id,
+        subject_id=session.subject_id,
+        device_id=session.device_id,
+        session_id=session.id,
     )
 
 
@@ -139,26 +158,44 @@ def _again(
     device = tx.get(Device, participant.study_id, row.used_by_device) if row.used_by_device else None
     if device is None or device.revoked_at or device.installation_id != about["installation_id"]:
         return None
-    sessions.end(tx, "activated_again", SignInSession.study_id == device.study_id,
-                 SignInSession.device_id == device.id)
+    sessions.end(
+        tx, "activated_again", SignInSession.study_id == device.study_id, SignInSession.device_id == device.id
+    )
     trail.record(tx, participant, "device.activated_again", "device", device.id)
     return participant, _open(tx, device)
 
 
 def _add_device(tx: Tx, participant: Participant, about: dict[str, Any]) -> Device:
-    device = tx.add(Device(
-        study_id=participant.study_id, id=uuid4(), subject_id=participant.subject_id,
-        installation_id=about["installation_id"], platform=about.get("platform"),
-        app_version=about.get("app_version"), activated_at=tx.now,
-    ))
+    device = tx.add(
+        Device(
+            study_id=participant.study_id,
+            id=uuid4(),
+            subject_id=participant.subject_id,
+            installation_id=about["installation_id"],
+            platform=about.get("platform"),
+            app_version=about.get("app_version"),
+            activated_at=tx.now,
+        )
+    )
     tx.session.flush()
-    trail.record(tx, participant, "device.activated", "device", device.id,
-                 platform=device.platform, app_version=device.app_version)
+    trail.record(
+        tx,
+        participant,
+        "device.activated",
+        "device",
+        device.id,
+        platform=device.platform,
+        app_version=device.app_version,
+    )
     return device
 
 
 def _open(tx: Tx, device: Device) -> sessions.Pair:
     return sessions.open_session(
-        tx, sessions.PHONE, study_id=device.study_id, subject_id=device.subject_id, device_id=device.id,
+        tx,
+        sessions.PHONE,
+        study_id=device.study_id,
+        subject_id=device.subject_id,
+        device_id=device.id,
         installation_id=device.installation_id,
     )

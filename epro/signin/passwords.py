@@ -35,7 +35,10 @@ def fits(kept: str | None, secret: str) -> bool:
     hasher = _hasher(db.settings()["PASSWORD_COST"] or "full")
     with AT_ONCE:
         try:
-            return hasher.verify(kept or _nobody(db.settings()["PASSWORD_COST"] or "full"), secret) and kept is not None
+            return (
+                hasher.verify(kept or _nobody(db.settings()["PASSWORD_COST"] or "full"), secret)
+                and kept is not None
+            )
         except (VerificationError, InvalidHashError):
             return False
 

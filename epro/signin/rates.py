@@ -34,7 +34,9 @@ class DatabaseStorage(Storage):
         moment = clock.now().timestamp()
         with db.RecordingSession(db.engine()) as session, session.begin():
             session.execute(sa.delete(RateCount).where(RateCount.key == key, RateCount.expires_at <= moment))
-            insert = db.insert_missing(session, RateCount).values(key=key, count=amount, expires_at=moment + expiry)
+            insert = db.insert_missing(session, RateCount).values(
+                key=key, count=amount, expires_at=moment + expiry
+            )
             again = insert.on_conflict_do_update(
                 index_elements=["key"], set_={"count": RateCount.count + amount}
             ).returning(RateCount.count)
@@ -63,5 +65,7 @@ class DatabaseStorage(Storage):
 
     def _row(self, key: str) -> Any:
         with db.RecordingSession(db.reading(db.engine())) as session:
-            query = sa.select(RateCount).where(RateCount.key == key, RateCount.expires_at > clock.now().timestamp())
+            query = sa.select(RateCount).where(
+                RateCount.key == key, RateCount.expires_at > clock.now().timestamp()
+            )
             return session.scalars(query).first()

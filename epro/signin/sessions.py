@@ -34,10 +34,17 @@ def open_session(tx: Tx, audience: str, **holder: Any) -> Pair:
     """Start a session; `holder` names its device or its person."""
     session_id = uuid4()
     pair = _pair(session_id, 1, audience, tx.now)
-    tx.add(SignInSession(
-        id=session_id, generation=1, refresh_hash=tokens.digest(pair.refresh_token), rotated_at=tx.now,
-        started_at=tx.now, expires_at=tx.now + LIFE[audience], **holder,
-    ))
+    tx.add(
+        SignInSession(
+            id=session_id,
+            generation=1,
+            refresh_hash=tokens.digest(pair.refresh_token),
+            rotated_at=tx.now,
+            started_at=tx.now,
+            expires_at=tx.now + LIFE[audience],
+            **holder,
+        )
+    )
     return pair
 
 

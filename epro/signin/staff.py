@@ -32,8 +32,15 @@ class SignInRefused(EproError):
 
 
 def add(
-    tx: Tx, *, email: str, name: str, password: str, language: str, phone: str | None = None,
-    grants: Sequence[Grant] = (), totp: bool = False,
+    tx: Tx,
+    *,
+    email: str,
+    name: str,
+    password: str,
+    language: str,
+    phone: str | None = None,
+    grants: Sequence[Grant] = (),
+    totp: bool = False,
 ) -> tuple[Staff, str | None]:
     """A new account with its roles; returns it and, if asked for, the one-time-code seed as an otpauth address."""
     _check_password(password)
@@ -44,10 +51,17 @@ def add(
     if tx.one(sa.select(Staff).where(Staff.email_lookup == found)):
         raise Conflict("There is an account with this e-mail address already.")
     seed = pyotp.random_base32() if totp else None
-    staff = tx.add(Staff(
-        id=uuid4(), email_lookup=found, language=language, password_hash=passwords.hashed(password),
-        created_at=tx.now, totp_step=0, failures=0,
-    ))
+    staff = tx.add(
+        Staff(
+            id=uuid4(),
+            email_lookup=found,
+            language=language,
+            password_hash=passwords.hashed(password),
+            created_at=tx.now,
+            totp_step=0,
+            failures=0,
+        )
+    )
     staff.totp_sealed = _seal(staff.id, seed) if seed else None
     tx.session.flush()
     values = {"email": email, "name": name, **({"phone": store.normal("phone", phone)} if phone else {})}
@@ -61,24 +75,39 @@ def add(
 def give(tx: Tx, staff_id: UUID, grant: Grant) -> None:
     """Give somebody a role; it holds from her next request on."""
     _check_grant(grant)
-    tx.add(StaffGrant(id=uuid4(), staff_id=staff_id, study_id=grant.study_id, site_id=grant.site_id,
-                      role=grant.role, granted_at=tx.now))
+    tx.add(
+        StaffGrant(
+            id=uuid4(),
+            staff_id=staff_id,
+            study_id=grant.study_id,
+            site_id=grant.site_id,
+            role=grant.role,
+            granted_at=tx.now,
+        )
+    )
     head = trail.study_chain(tx, grant.study_id)
     trail.record(tx, head, "staff.granted", "staff", staff_id, role=grant.role, site=grant.site_id)
 
 
 def revoke(tx: Tx, staff_id: UUID, grant: Grant, reason: str) -> None:
     """Take a role back; it holds from her next request on."""
-    rows = tx.all(sa.select(StaffGrant).where(
-        StaffGrant.staff_id == staff_id, StaffGrant.study_id == grant.study_id, StaffGrant.role == grant.role,
-        StaffGrant.site_id == grant.site_id, StaffGrant.revoked_at.is_(None)))
+    rows = tx.all(
+        sa.select(StaffGrant).where(
+            StaffGrant.staff_id == staff_id,
+            StaffGrant.study_id == grant.study_id,
+            StaffGrant.role == grant.role,
+            StaffGrant.site_id == grant.site_id,
+            StaffGrant.revoked_at.is_(None),
+        )
+    )
     if not rows:
         raise NotFound()
     for row in rows:
         row.revoked_at = tx.now
     head = trail.study_chain(tx, grant.study_id)
-    trail.record(tx, head, "staff.grant_revoked", "staff", staff_id, reason=reason, role=grant.role,
-                 site=grant.site_id)
+    trail.record(
+        tx, head, "staff.grant_revoked", "staff", staff_id, reason=reason, role=grant.role, site=grant.site_id
+    )
 
 
 def close(tx: Tx, staff_id: UUID, reason: str) -> None:
@@ -133,7 +162,9 @@ def actor_of(tx: Tx, session: SignInSession) -> Actor | None:
 
 def grants_of(tx: Tx, staff_id: UUID) -> tuple[Grant, ...]:
     """The roles somebody holds at this moment."""
-    rows = tx.all(sa.select(StaffGrant).where(StaffGrant.staff_id == staff_id, StaffGrant.revoked_at.is_(None)))
+    rows = tx.all(
+        sa.select(StaffGrant).where(StaffGrant.staff_id == staff_id, StaffGrant.revoked_at.is_(None))
+    )
     return tuple(Grant(row.study_id, row.site_id, row.role) for row in rows)
 
 
@@ -143,8 +174,11 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
         sa.select(Staff)
         .join(StaffGrant, StaffGrant.staff_id == Staff.id)
         .where(
-            StaffGrant.study_id == study_id, StaffGrant.site_id.in_((site_id, "*")), StaffGrant.role == role,
-            StaffGrant.revoked_at.is_(None), Staff.closed_at.is_(None),
+            StaffGrant.study_id == study_id,
+            StaffGrant.site_id.in_((site_id, "*")),
+            StaffGrant.role == role,
+            StaffGrant.revoked_at.is_(None),
+            Staff.closed_at.is_(None),
         )
         .order_by(Staff.id)
     )
@@ -154,10 +188,16 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
 def add_key(tx: Tx, study_id: str, name: str, days: int) -> tuple[MachineKey, str]:
     """A machine key for the feed of one study; its text is shown once."""
     secret = secrets.token_urlsafe(32)
-    row = tx.add(MachineKey(
-        id=uuid4(), study_id=study_id, name=name, secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
-        made_at=tx.now, expires_at=tx.now + timedelta(days=days),
-    ))
+    row = tx.add(
+        MachineKey(
+            id=uuid4(),
+            study_id=study_id,
+            name=name,
+            secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
+            made_at=tx.now,
+            expires_at=tx.now + timedelta(days=days),
+        )
+    )
     trail.record(tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name)
     return row, f"epk_{row.id.hex}_{secret}"
 
@@ -179,7 +219,12 @@ def actor_of_key(tx: Tx, text: str) -> Actor | None:
     except ValueError:
         return None
     given = hashlib.sha256(secret.encode()).hexdigest()
-    if row is None or row.revoked_at or row.expires_at <= tx.now or not hmac.compare_digest(given, row.secret_hash):
+    if (
+        row is None
+        or row.revoked_at
+        or row.expires_at <= tx.now
+        or not hmac.compare_digest(given, row.secret_hash)
+    ):
         return None
     return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", "machine"),))
 
@@ -199,7 +244,7 @@ def _count_failure(tx: Tx, staff: Staff) -> None:
     staff.failures += 1
     beyond = staff.failures - FREE_TRIES
     if beyond >= 0:
-        staff.locked_until = tx.now + min(timedelta(seconds=2**min(beyond, 12)), LONGEST_WAIT)
+        staff.locked_until = tx.now + min(timedelta(seconds=2 ** min(beyond, 12)), LONGEST_WAIT)
 
 
 def _otp_fits(tx: Tx, staff: Staff, otp: str | None) -> bool:
@@ -208,7 +253,11 @@ def _otp_fits(tx: Tx, staff: Staff, otp: str | None) -> bool:
         return True
     totp, now_step = pyotp.TOTP(_unseal(staff.id, staff.totp_sealed)), int(tx.now.timestamp()) // 30
     for step in (now_step - 1, now_step, now_step + 1):
-        if step > staff.totp_step and otp and hmac.compare_digest(totp.at(step * 30).encode(), otp.strip().encode()):
+        if (
+            step > staff.totp_step
+            and otp
+            and hmac.compare_digest(totp.at(step * 30).encode(), otp.strip().encode())
+        ):
             staff.totp_step = step
             return True
     return False

@@ -30,7 +30,12 @@ class BadToken(Exception):
 
 def claims(audience: str, now: datetime) -> dict[str, Any]:
     """The claims that bind an access token to its door and its quarter of an hour."""
-    return {"aud": audience, "iss": ISSUER, "iat": int(now.timestamp()), "exp": int((now + ACCESS_FOR).timestamp())}
+    return {
+        "aud": audience,
+        "iss": ISSUER,
+        "iat": int(now.timestamp()),
+        "exp": int((now + ACCESS_FOR).timestamp()),
+    }
 
 
 def read(token: str, key: str, audience: str, now: datetime) -> Mapping[str, Any]:
@@ -46,7 +51,11 @@ def _verified(token: str, key: str, audience: str) -> Mapping[str, Any]:
     """What the signature vouches for. A token that was good once is good text for ever; the hour is asked anew."""
     try:
         found: dict[str, Any] = jwt.decode(
-            token, key, algorithms=[ALGORITHM], audience=audience, issuer=ISSUER,
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=audience,
+            issuer=ISSUER,
             # The hour is ours to judge, by the one clock, and not the library's.
             options={"require": REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )

@@ -50,7 +50,9 @@ def in_process(app: Flask) -> Line:
 
     def call(method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        reply = client.open(path, method=method, data=data, headers=dict(headers), content_type="application/json")
+        reply = client.open(
+            path, method=method, data=data, headers=dict(headers), content_type="application/json"
+        )
         decoded = reply.get_json(silent=True) if "json" in (reply.content_type or "") else None
         return Answer(reply.status_code, decoded, dict(reply.headers))
 
@@ -141,7 +143,9 @@ class StaffMember(Caller):
         return done
 
     def revoke_device(self, subject_id: str, device_id: str, reason: str) -> None:
-        self.must("POST", f"/v1/site/participants/{subject_id}/devices/{device_id}/revocation", {"reason": reason})
+        self.must(
+            "POST", f"/v1/site/participants/{subject_id}/devices/{device_id}/revocation", {"reason": reason}
+        )
 
     def timeline(self, subject_id: str) -> Json:
         told: Json = self.must("GET", f"/v1/site/participants/{subject_id}/timeline")
@@ -168,12 +172,19 @@ class Phone(Caller):
         made = self.must("POST", "/v1/phone/activate", {"activation_code": code, "device": device})
         self.key, self.refresh_token = made["access_token"], made["refresh_token"]
         about = made["participant"]
-        self.subject_id, self.language, self.time_zone = about["subject_id"], about["language"], about["time_zone"]
+        self.subject_id, self.language, self.time_zone = (
+            about["subject_id"],
+            about["language"],
+            about["time_zone"],
+        )
         return self
 
     def refresh(self) -> None:
-        pair = self.must("POST", "/v1/phone/token", {
-            "refresh_token": self.refresh_token, "installation_id": self.installation_id})
+        pair = self.must(
+            "POST",
+            "/v1/phone/token",
+            {"refresh_token": self.refresh_token, "installation_id": self.installation_id},
+        )
         self.key, self.refresh_token = pair["access_token"], pair["refresh_token"]
 
     def speak(self, method: str, path: str, body: Any = None) -> Any:
@@ -207,20 +218,33 @@ class Phone(Caller):
     def open_at(self, now: datetime) -> list[Json]:
         """What can be answered at this instant, by what the phone knows."""
         answered = {entry["occurrence_id"] for entry in self.unsent} | {
-            receipt["occurrence_id"] for receipt in self.receipts.values()}
+            receipt["occurrence_id"] for receipt in self.receipts.values()
+        }
         return [
-            o for o in sorted(self.known.values(), key=lambda o: o["opens_at"])
-            if o["state"] not in ("fulfilled", "cancelled", "missed") and o["id"] not in answered
+            o
+            for o in sorted(self.known.values(), key=lambda o: o["opens_at"])
+            if o["state"] not in ("fulfilled", "cancelled", "missed")
+            and o["id"] not in answered
             and datetime.fromisoformat(o["opens_at"]) <= now < datetime.fromisoformat(o["closes_at"])
         ]
 
-    def answer(self, occurrence: Json, answers: Json, started_at: datetime, completed_at: datetime,
-               response_id: UUID | None = None) -> Json:
+    def answer(
+        self,
+        occurrence: Json,
+        answers: Json,
+        started_at: datetime,
+        completed_at: datetime,
+        response_id: UUID | None = None,
+    ) -> Json:
         """Fill in, without network; the entry waits to be sent."""
         entry = {
-            "id": str(response_id or uuid4()), "occurrence_id": occurrence["id"],
-            "instrument": occurrence["instrument"], "language": self.language, "answers": answers,
-            "started_at": started_at.isoformat(), "completed_at": completed_at.isoformat(),
+            "id": str(response_id or uuid4()),
+            "occurrence_id": occurrence["id"],
+            "instrument": occurrence["instrument"],
+            "language": self.language,
+            "answers": answers,
+            "started_at": started_at.isoformat(),
+            "completed_at": completed_at.isoformat(),
             "time_zone": self.time_zone,
         }
         self.unsent.append(entry)
@@ -230,8 +254,9 @@ class Phone(Caller):
         """Hand in what waits. An entry is forgotten only when its own receipt has come."""
         if not self.unsent:
             return []
-        reply = self.speak("POST", "/v1/phone/responses", {
-            "responses": self.unsent, "sent_at": sent_at.isoformat()})
+        reply = self.speak(
+            "POST", "/v1/phone/responses", {"responses": self.unsent, "sent_at": sent_at.isoformat()}
+        )
         by_id = {entry["id"]: entry for entry in self.unsent}
         for receipt in reply["receipts"]:
             entry = by_id.pop(receipt["id"], None)

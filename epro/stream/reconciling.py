@@ -27,11 +27,16 @@ class Difference:
     columns: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.table} {self.key}" + (f" ({', '.join(self.columns)})" if self.columns else "")
+        return f"{self.what}: {self.table} {self.key}" + (
+            f" ({', '.join(self.columns)})" if self.columns else ""
+        )
 
 
 def differences(
-    target: TrialDatabase, study_id: str, known: Definitions, progress: Callable[[int], None] = lambda done: None
+    target: TrialDatabase,
+    study_id: str,
+    known: Definitions,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Difference]:
     """Every difference between the feed of a study and the trial database, batch by batch."""
     with look(SEQUENCER) as tx:
@@ -70,7 +75,9 @@ def _beyond(target: TrialDatabase, study_id: str, newest: int) -> Iterator[Diffe
     with target.engine.connect() as connection:
         for name, table in TABLES.items():
             outside = sa.or_(table.c.POSITION > newest, table.c.POSITION < 1)
-            for row in connection.execute(sa.select(table).where(table.c.STUDYID == study_id, outside)).mappings():
+            for row in connection.execute(
+                sa.select(table).where(table.c.STUDYID == study_id, outside)
+            ).mappings():
                 yield Difference("extra", name, _key(table, row))
 
 
@@ -87,5 +94,3 @@ def _key(table: sa.Table, row: Any) -> str:
 
 def _changed(wanted: Row, found: Any) -> tuple[str, ...]:
     return tuple(sorted(name for name, value in found.items() if value != wanted.get(name)))
-
-

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-
 from epro.trail.models import FeedEntry
 from epro.tx import Tx, begin, system
 
@@ -23,7 +22,9 @@ def sequence(limit: int = 1000) -> int:
             return 0
         waiting = tx.session.execute(
             sa.select(FeedEntry.no, FeedEntry.study_id)
-            .where(FeedEntry.position.is_(None)).order_by(FeedEntry.no).limit(limit)
+            .where(FeedEntry.position.is_(None))
+            .order_by(FeedEntry.no)
+            .limit(limit)
         ).all()
         _give(tx, [(row.no, row.study_id) for row in waiting])
         return len(waiting)
@@ -58,5 +59,3 @@ def last_position(tx: Tx, study_id: str) -> int:
     """The newest position of a study's feed; 0 when it is empty."""
     query = sa.select(sa.func.max(FeedEntry.position)).where(FeedEntry.study_id == study_id)
     return tx.session.scalar(query) or 0
-
-

@@ -94,9 +94,7 @@ def participant(
 ) -> Participant:
     """The participant of this id that the actor may see under this permission, else NotFound."""
     allow(tx.actor, permission)
-    query = sa.select(Participant).where(
-        Participant.subject_id == subject_id, visible(tx.actor, permission)
-    )
+    query = sa.select(Participant).where(Participant.subject_id == subject_id, visible(tx.actor, permission))
     if study_id is not None:
         query = query.where(Participant.study_id == study_id)
     found = tx.all(query.limit(2))

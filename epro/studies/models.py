@@ -54,12 +54,19 @@ class Participant(Chained, Base):
         sa.ForeignKeyConstraint(["study_id", "site_id"], ["sites.study_id", "sites.id"]),
         sa.Index("ix_participants_site", "study_id", "site_id", "subject_id"),
         # Only who is still planned for: the clockwork asks for nobody else.
-        sa.Index("ix_participants_plan_at", "plan_at", postgresql_where=sa.text("plan_at IS NOT NULL"),
-                 sqlite_where=sa.text("plan_at IS NOT NULL")),
-        {"info": {
-            "audited": True, "scope": "site",
-            "unaudited": {"chain_seq", "chain_mac", "change_no", "plan_at", "planned_through"},
-        }},
+        sa.Index(
+            "ix_participants_plan_at",
+            "plan_at",
+            postgresql_where=sa.text("plan_at IS NOT NULL"),
+            sqlite_where=sa.text("plan_at IS NOT NULL"),
+        ),
+        {
+            "info": {
+                "audited": True,
+                "scope": "site",
+                "unaudited": {"chain_seq", "chain_mac", "change_no", "plan_at", "planned_through"},
+            }
+        },
     )
 
     study_id: Mapped[str] = mapped_column(sa.ForeignKey("studies.id"), primary_key=True)

@@ -28,26 +28,61 @@ class AlreadyWithdrawn(Conflict):
 
 
 def enrol(
-    tx: Tx, site: Site, *, subject_id: str, language: str, time_zone: str, protocol_version: str,
-    anchors: Mapping[str, date], contact: Mapping[str, str],
+    tx: Tx,
+    site: Site,
+    *,
+    subject_id: str,
+    language: str,
+    time_zone: str,
+    protocol_version: str,
+    anchors: Mapping[str, date],
+    contact: Mapping[str, str],
 ) -> Participant:
     """A new participant at a site; `contact` are the trail's commitments of what the contact store keeps."""
     head = hold_numbering(tx, site)
     refuse_taken(tx, site, subject_id)
-    participant = tx.add(Participant(
-        study_id=site.study_id, subject_id=subject_id, site_id=site.id, language=language, time_zone=time_zone,
-        protocol_version=protocol_version, enrolled_at=tx.now, preferences={}, change_no=0,
-        chain_seq=0, chain_mac=trail.START,
-    ))
+    participant = tx.add(
+        Participant(
+            study_id=site.study_id,
+            subject_id=subject_id,
+            site_id=site.id,
+            language=language,
+            time_zone=time_zone,
+            protocol_version=protocol_version,
+            enrolled_at=tx.now,
+            preferences={},
+            change_no=0,
+            chain_seq=0,
+            chain_mac=trail.START,
+        )
+    )
     tx.session.flush()
-    tx.add(ZoneStay(id=uuid4(), study_id=site.study_id, subject_id=subject_id, time_zone=time_zone, since=tx.now,
-                    seq=0))
+    tx.add(
+        ZoneStay(
+            id=uuid4(),
+            study_id=site.study_id,
+            subject_id=subject_id,
+            time_zone=time_zone,
+            since=tx.now,
+            seq=0,
+        )
+    )
     for name, day in sorted(anchors.items()):
         _add_anchor(tx, participant, name, day, "enrolment")
     tx.session.flush()
-    trail.record(tx, participant, "participant.enrolled", "participant", subject_id, site=site.id,
-                 language=language, time_zone=time_zone, protocol=protocol_version, contact=dict(contact),
-                 anchors={name: day.isoformat() for name, day in anchors.items()})
+    trail.record(
+        tx,
+        participant,
+        "participant.enrolled",
+        "participant",
+        subject_id,
+        site=site.id,
+        language=language,
+        time_zone=time_zone,
+        protocol=protocol_version,
+        contact=dict(contact),
+        anchors={name: day.isoformat() for name, day in anchors.items()},
+    )
     trail.record(tx, head, "participant.enrolled", "participant", subject_id, site=site.id)
     return participant
 
@@ -59,16 +94,20 @@ def hold_numbering(tx: Tx, site: Site) -> trail.ChainHead:
 
 def refuse_taken(tx: Tx, site: Site, subject_id: str) -> None:
     """Raise SubjectIdTaken if somebody has this id."""
-    if tx.one(sa.select(Participant.subject_id).where(
-        Participant.study_id == site.study_id, Participant.subject_id == subject_id
-    )):
+    if tx.one(
+        sa.select(Participant.subject_id).where(
+            Participant.study_id == site.study_id, Participant.subject_id == subject_id
+        )
+    ):
         raise SubjectIdTaken()
 
 
 def next_subject_id(tx: Tx, site: Site) -> str:
     """The next free number of the site, such as 01-007; the caller holds the study's chain."""
-    query = sa.select(sa.func.count()).select_from(Participant).where(
-        Participant.study_id == site.study_id, Participant.site_id == site.id
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Participant)
+        .where(Participant.study_id == site.study_id, Participant.site_id == site.id)
     )
     number = (tx.session.scalar(query) or 0) + 1
     while tx.get(Participant, site.study_id, f"{site.id}-{number:03}"):
@@ -94,8 +133,17 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
     before = anchors(tx, participant).get(anchor)
     _add_anchor(tx, participant, anchor, day, reason)
     tx.session.flush()
-    trail.record(tx, participant, "anchor.set", "participant", participant.subject_id, reason=reason,
-                 anchor=anchor, day=day.isoformat(), before=before.isoformat() if before else None)
+    trail.record(
+        tx,
+        participant,
+        "anchor.set",
+        "participant",
+        participant.subject_id,
+        reason=reason,
+        anchor=anchor,
+        day=day.isoformat(),
+        before=before.isoformat() if before else None,
+    )
 
 
 def zone_stays(tx: Tx, participant: Participant) -> list[ZoneStay]:
@@ -107,7 +155,11 @@ def zone_stays(tx: Tx, participant: Participant) -> list[ZoneStay]:
 
 
 def change_settings(
-    tx: Tx, participant: Participant, *, language: str | None = None, time_zone: str | None = None,
+    tx: Tx,
+    participant: Participant,
+    *,
+    language: str | None = None,
+    time_zone: str | None = None,
     preferences: Mapping[str, Any] | None = None,
 ) -> bool:
     """Change what she may set herself (locked by the caller). True if her zone changed: the plan must follow."""
@@ -117,14 +169,24 @@ def change_settings(
     moved = bool(time_zone) and time_zone != participant.time_zone
     if time_zone and moved:
         participant.time_zone = changed["time_zone"] = time_zone
-        tx.add(ZoneStay(id=uuid4(), study_id=participant.study_id, subject_id=participant.subject_id,
-                        time_zone=time_zone, since=tx.now, seq=participant.chain_seq))
+        tx.add(
+            ZoneStay(
+                id=uuid4(),
+                study_id=participant.study_id,
+                subject_id=participant.subject_id,
+                time_zone=time_zone,
+                since=tx.now,
+                seq=participant.chain_seq,
+            )
+        )
     if preferences and {**participant.preferences, **preferences} != participant.preferences:
         participant.preferences = {**participant.preferences, **preferences}
         changed["preferences"] = dict(preferences)
     if changed:
         tx.session.flush()
-        trail.record(tx, participant, "participant.settings_changed", "participant", participant.subject_id, **changed)
+        trail.record(
+            tx, participant, "participant.settings_changed", "participant", participant.subject_id, **changed
+        )
     return moved
 
 
@@ -151,13 +213,21 @@ def withdraw(tx: Tx, participant: Participant, reason: str) -> None:
     if participant.withdrawn_at is not None:
         raise AlreadyWithdrawn()
     participant.withdrawn_at = tx.now
-    trail.record(tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason)
+    trail.record(
+        tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason
+    )
 
 
 def put_back(tx: Tx, participant: Any) -> None:
     """Write what an act has moved on of a plain row: the head of her chain and the number of her changes."""
-    tx.write(Participant, participant.study_id, participant.subject_id, chain_seq=participant.chain_seq,
-             chain_mac=participant.chain_mac, change_no=participant.change_no)
+    tx.write(
+        Participant,
+        participant.study_id,
+        participant.subject_id,
+        chain_seq=participant.chain_seq,
+        chain_mac=participant.chain_mac,
+        change_no=participant.change_no,
+    )
 
 
 def reminder_hour(participant: Participant) -> time | None:
@@ -167,7 +237,16 @@ def reminder_hour(participant: Participant) -> time | None:
 
 
 def _add_anchor(tx: Tx, participant: Participant, name: str, day: date, reason: str) -> None:
-    tx.add(Anchor(
-        id=uuid4(), study_id=participant.study_id, subject_id=participant.subject_id, anchor=name, day=day,
-        set_at=tx.now, set_by=str(tx.actor), reason=reason, seq=participant.chain_seq,
-    ))
+    tx.add(
+        Anchor(
+            id=uuid4(),
+            study_id=participant.study_id,
+            subject_id=participant.subject_id,
+            anchor=name,
+            day=day,
+            set_at=tx.now,
+            set_by=str(tx.actor),
+            reason=reason,
+            seq=participant.chain_seq,
+        )
+    )

@@ -15,11 +15,19 @@ import orjson
 from epro import db, keys
 from epro.trail import guard
 from epro.trail.entries import START, instant, link
-from epro.trail.models import ChainHead, Chained, Event, FeedEntry
+from epro.trail.models import Chained, ChainHead, Event, FeedEntry
 from epro.tx import Tx
 
 __all__ = [
-    "INSTALLATION", "START", "ChainHead", "chain_of", "instant", "key", "record", "stream", "study_chain",
+    "INSTALLATION",
+    "START",
+    "ChainHead",
+    "chain_of",
+    "instant",
+    "key",
+    "record",
+    "stream",
+    "study_chain",
 ]
 
 INSTALLATION = "-"  # the "study" of what belongs to no study: staff accounts, settings
@@ -59,17 +67,38 @@ def record(
     seq, event_id = head.chain_seq + 1, uuid4()
     chain, subject = chain_of(head)
     content = {
-        "study": head.study_id, "chain": chain, "seq": seq, "id": str(event_id), "at": instant(tx.now),
-        "actor": str(tx.actor), "action": action, "object": {"type": object_type, "id": str(object_id)},
-        "reason": reason, "details": details,
+        "study": head.study_id,
+        "chain": chain,
+        "seq": seq,
+        "id": str(event_id),
+        "at": instant(tx.now),
+        "actor": str(tx.actor),
+        "action": action,
+        "object": {"type": object_type, "id": str(object_id)},
+        "reason": reason,
+        "details": details,
         "device": str(tx.actor.device_id) if tx.actor.device_id else None,
     }
     body, mac = link(key(), head.chain_mac, content)
-    tx.insert(Event, [{
-        "study_id": head.study_id, "chain": chain, "seq": seq, "id": event_id, "at": tx.now,
-        "actor": str(tx.actor), "action": action, "subject_id": subject, "object_type": object_type,
-        "object_id": str(object_id), "body": body, "mac": mac,
-    }])
+    tx.insert(
+        Event,
+        [
+            {
+                "study_id": head.study_id,
+                "chain": chain,
+                "seq": seq,
+                "id": event_id,
+                "at": tx.now,
+                "actor": str(tx.actor),
+                "action": action,
+                "subject_id": subject,
+                "object_type": object_type,
+                "object_id": str(object_id),
+                "body": body,
+                "mac": mac,
+            }
+        ],
+    )
     head.chain_seq, head.chain_mac = seq, mac
     guard.recorded(tx.session)
     return event_id
@@ -92,11 +121,25 @@ def stream(tx: Tx, event_id: UUID, participant: Any, kind: str, content: Mapping
     It is written as sorted JSON once, here; whoever reads the feed later reads these bytes.
     """
     entry = {
-        "event_id": event_id, "kind": kind, "at": instant(tx.now),
-        "study": participant.study_id, "site": participant.site_id, "subject_id": participant.subject_id,
+        "event_id": event_id,
+        "kind": kind,
+        "at": instant(tx.now),
+        "study": participant.study_id,
+        "site": participant.site_id,
+        "subject_id": participant.subject_id,
         **content,
     }
-    tx.insert(FeedEntry, [{
-        "study_id": participant.study_id, "event_id": event_id, "subject_id": participant.subject_id,
-        "site_id": participant.site_id, "kind": kind, "at": tx.now, "body": orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode(),
-    }])
+    tx.insert(
+        FeedEntry,
+        [
+            {
+                "study_id": participant.study_id,
+                "event_id": event_id,
+                "subject_id": participant.subject_id,
+                "site_id": participant.site_id,
+                "kind": kind,
+                "at": tx.now,
+                "body": orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode(),
+            }
+        ],
+    )

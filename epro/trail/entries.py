@@ -77,9 +77,13 @@ def copies_of(content: Mapping[str, Any]) -> dict[str, str | None]:
     """What the columns beside an entry's bytes must say."""
     kind, _, subject = str(content["chain"]).partition("/")
     return {
-        "id": content["id"], "at": content["at"], "actor": content["actor"], "action": content["action"],
+        "id": content["id"],
+        "at": content["at"],
+        "actor": content["actor"],
+        "action": content["action"],
         "subject_id": subject if kind == "participant" else None,
-        "object_type": content["object"]["type"], "object_id": content["object"]["id"],
+        "object_type": content["object"]["type"],
+        "object_id": content["object"]["id"],
     }
 
 

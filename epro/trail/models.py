@@ -62,8 +62,12 @@ class FeedEntry(Base):
     __tablename__ = "feed_entries"
     __table_args__ = (
         sa.UniqueConstraint("study_id", "position"),
-        sa.Index("ix_feed_entries_waiting", "no", postgresql_where=sa.text("position IS NULL"),
-                 sqlite_where=sa.text("position IS NULL")),
+        sa.Index(
+            "ix_feed_entries_waiting",
+            "no",
+            postgresql_where=sa.text("position IS NULL"),
+            sqlite_where=sa.text("position IS NULL"),
+        ),
         {"info": {"scope": "subject", "only_once": "position"}},
     )
 

@@ -24,7 +24,9 @@ BadHead = ValueError
 def heads(tx: Tx, participants: type[Any]) -> Heads:
     """(study, chain) → (seq, mac) of every chain, as the rows say that head them."""
     found: Heads = {}
-    for row in tx.session.execute(sa.select(ChainHead.study_id, ChainHead.chain, ChainHead.chain_seq, ChainHead.chain_mac)):
+    for row in tx.session.execute(
+        sa.select(ChainHead.study_id, ChainHead.chain, ChainHead.chain_seq, ChainHead.chain_mac)
+    ):
         found[(row.study_id, row.chain)] = (row.chain_seq, row.chain_mac)
     people = sa.select(
         participants.study_id, participants.subject_id, participants.chain_seq, participants.chain_mac
@@ -38,16 +40,23 @@ def signed_head(tx: Tx, participants: type[Any]) -> dict[str, Any]:
     """The heads of all chains at this instant, signed (Ed25519 over the RFC 8785 form without `signature`)."""
     found = heads(tx, participants)
     head: dict[str, Any] = {
-        "format": 1, "at": instant(tx.now), "public_key": _public(),
-        "chains": [{"study": study, "chain": chain, "seq": seq, "mac": mac}
-                   for (study, chain), (seq, mac) in sorted(found.items())],
+        "format": 1,
+        "at": instant(tx.now),
+        "public_key": _public(),
+        "chains": [
+            {"study": study, "chain": chain, "seq": seq, "mac": mac}
+            for (study, chain), (seq, mac) in sorted(found.items())
+        ],
     }
     head["signature"] = base64.b64encode(_signer().sign(canonical.encode(head))).decode()
     return head
 
 
 def faults(
-    tx: Tx, participants: type[Any], *, kept: dict[str, Any] | None = None,
+    tx: Tx,
+    participants: type[Any],
+    *,
+    kept: dict[str, Any] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Fault]:
     """Every break of the trail. `kept` is a signed head from earlier: what it saw must still be there, unchanged.
@@ -59,7 +68,8 @@ def faults(
     marks = _marks(kept)
     rows = tx.session.execute(
         sa.select(*Event.__table__.columns)
-        .order_by(Event.study_id, Event.chain, Event.seq).execution_options(yield_per=1000)
+        .order_by(Event.study_id, Event.chain, Event.seq)
+        .execution_options(yield_per=1000)
     )
     for (study_id, chain), entries in groupby(rows, key=lambda row: (row.study_id, row.chain)):
         there = [_entry(row) for row in entries]
@@ -72,14 +82,26 @@ def faults(
             yield Fault(study_id, chain, 1, f"the whole chain of {seq} entries is gone")
     for (study_id, chain), (seq, mac) in marks.items():
         if seq and seen.get((study_id, chain), {}).get(seq) != mac:
-            yield Fault(study_id, chain, seq, "the kept head saw another entry here: cut off, or history rewritten")
+            yield Fault(
+                study_id, chain, seq, "the kept head saw another entry here: cut off, or history rewritten"
+            )
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(row.seq, row.body, row.mac, {
-        "id": str(row.id), "at": instant(row.at), "actor": row.actor, "action": row.action,
-        "subject_id": row.subject_id, "object_type": row.object_type, "object_id": row.object_id,
-    })
+    return Entry(
+        row.seq,
+        row.body,
+        row.mac,
+        {
+            "id": str(row.id),
+            "at": instant(row.at),
+            "actor": row.actor,
+            "action": row.action,
+            "subject_id": row.subject_id,
+            "object_type": row.object_type,
+            "object_id": row.object_id,
+        },
+    )
 
 
 def _marks(kept: dict[str, Any] | None) -> Heads:
@@ -88,7 +110,9 @@ def _marks(kept: dict[str, Any] | None) -> Heads:
     try:
         signature = base64.b64decode(kept["signature"])
         unsigned = {name: value for name, value in kept.items() if name != "signature"}
-        Ed25519PublicKey.from_public_bytes(base64.b64decode(_public())).verify(signature, canonical.encode(unsigned))
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(_public())).verify(
+            signature, canonical.encode(unsigned)
+        )
         return {(c["study"], c["chain"]): (int(c["seq"]), str(c["mac"])) for c in kept["chains"]}
     except (KeyError, TypeError, ValueError, InvalidSignature):
         raise BadHead("The kept head is not one that this installation signed.") from None

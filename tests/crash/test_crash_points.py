@@ -48,7 +48,7 @@ def test_a_kill_loses_nothing_and_doubles_nothing(flow, environ, engine_name):
     assert faults_of([unharmed, *kills]) == []
 
 
-@pytest.mark.parametrize(("flow", "pairs"), [("clockwork", 25), ("sink", 15), ("intake", 10), ("joining", 10)])
+@pytest.mark.parametrize(("flow", "pairs"), [("clockwork", 20), ("sink", 10), ("intake", 10), ("joining", 10)])
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_recovery_may_be_killed_too(flow, pairs, environ):
     assert faults_of(play(environ, flow, "--twice", str(pairs), "--seed", SEED)) == []

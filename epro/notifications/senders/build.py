@@ -33,14 +33,20 @@ def build(settings: Settings, now: Clock | None = None) -> dict[str, Sender]:
     if wrong:
         raise ValueError("; ".join(wrong))
     chosen = {channel: settings.get(name) for name, (channel, _) in CHOICES.items()}
-    return {channel: _sender(name, channel, settings, now) for channel, name in chosen.items()
-            if name and name != "none"}
+    return {
+        channel: _sender(name, channel, settings, now)
+        for channel, name in chosen.items()
+        if name and name != "none"
+    }
 
 
 def faults(settings: Settings) -> list[str]:
     """What keeps these settings from being used, in words for the operator."""
-    found = [f"{name} must be one of {', '.join(known)}" for name, (_, known) in CHOICES.items()
-             if settings.get(name) and settings[name] not in known]
+    found = [
+        f"{name} must be one of {', '.join(known)}"
+        for name, (_, known) in CHOICES.items()
+        if settings.get(name) and settings[name] not in known
+    ]
     if settings.get("SMS_SENDER") == "twilio":
         found += _twilio_faults(settings)
     if settings.get("EMAIL_SENDER") == "smtp":

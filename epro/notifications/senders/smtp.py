@@ -13,7 +13,7 @@ from email.utils import format_datetime, parseaddr
 
 from epro.notifications.senders import Outgoing, SendFailed, SendUnknown
 
-TIMEOUT = 10.0                                   # seconds for each answer of the server
+TIMEOUT = 10.0  # seconds for each answer of the server
 PORTS = {"starttls": 587, "ssl": 465, "none": 25}
 
 # One plain address. More than one, a display name or a line break would write to somebody else.
@@ -79,7 +79,7 @@ class SmtpSender:
         letter["From"], letter["To"] = self._from, message.to
         letter["Subject"] = " ".join((message.subject or "").split())
         letter["Content-Language"] = message.language
-        letter["Auto-Submitted"] = "auto-generated"   # RFC 3834: keeps out-of-office replies away
+        letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps out-of-office replies away
         if self._now:
             letter["Date"] = format_datetime(self._now())
         letter.set_content(message.text, charset="utf-8", cte="base64")
@@ -91,7 +91,7 @@ class SmtpSender:
     def _content(self, message: Outgoing) -> bytes:
         try:
             return self.letter(message).as_bytes(policy=SMTP)
-        except ValueError:                        # half a character in the text; the error would quote it
+        except ValueError:  # half a character in the text; the error would quote it
             refusal = SendFailed("refused", permanent=True, detail="unwritable")
         raise refusal
 
@@ -113,8 +113,9 @@ class SmtpSender:
     def _connected(self) -> smtplib.SMTP:
         # The name given in EHLO is the sender's domain: the machine's own name is nobody's business.
         if self._tls == "ssl":
-            return smtplib.SMTP_SSL(self._host, self._port, self._domain, timeout=self._timeout,
-                                    context=self._certificates())
+            return smtplib.SMTP_SSL(
+                self._host, self._port, self._domain, timeout=self._timeout, context=self._certificates()
+            )
         return smtplib.SMTP(self._host, self._port, self._domain, timeout=self._timeout)
 
     def _signed_in(self, server: smtplib.SMTP) -> None:
@@ -143,11 +144,11 @@ def _hand_over(server: smtplib.SMTP, content: bytes) -> SendFailed | SendUnknown
     """Send the content. From here only the server's answer says what became of it."""
     try:
         _expect("data", *server.data(content))
-    except smtplib.SMTPDataError as refused:      # the server would not even take the content
+    except smtplib.SMTPDataError as refused:  # the server would not even take the content
         return _not_taken(_Refused("data", refused.smtp_code, _bytes(refused.smtp_error)))
     except _Refused as refused:
         return _not_taken(refused)
-    except Exception as trouble:                  # whatever it is, the content may have arrived
+    except Exception as trouble:  # whatever it is, the content may have arrived
         late = isinstance(trouble, TimeoutError) or isinstance(trouble.__context__, TimeoutError)
         return SendUnknown("timed_out" if late else "cut")
     return None
@@ -157,7 +158,7 @@ def _hang_up(server: smtplib.SMTP) -> None:
     try:
         server.quit()
     except (smtplib.SMTPException, OSError):
-        server.close()                            # the message is with the server; how it says goodbye is not
+        server.close()  # the message is with the server; how it says goodbye is not
 
 
 def _not_taken(trouble: Exception) -> SendFailed:

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from epro.notifications.senders import Outgoing, SendFailed, SendUnknown
 
-TIMEOUT = (3.0, 10.0)                            # seconds: to connect, to wait for the answer
-VALIDITY = (1, 36_000)                           # seconds Twilio takes (error 21624); 36,000 is its default
-CLOCK_SLACK = timedelta(minutes=1)               # between our clock and Twilio's
-NEWEST = 100                                     # messages to one number that are looked through
+TIMEOUT = (3.0, 10.0)  # seconds: to connect, to wait for the answer
+VALIDITY = (1, 36_000)  # seconds Twilio takes (error 21624); 36,000 is its default
+CLOCK_SLACK = timedelta(minutes=1)  # between our clock and Twilio's
+NEWEST = 100  # messages to one number that are looked through
 
 Answer = TypeVar("Answer")
 
@@ -39,8 +39,11 @@ class TwilioSender:
         if not from_number and not messaging_service_sid:
             raise ValueError("a from number or a messaging service is needed")
         self._account, self._base_url, self._timeout = (account_sid, auth_token), base_url, timeout
-        self._sender = ({"messaging_service_sid": messaging_service_sid} if messaging_service_sid
-                        else {"from_": from_number})
+        self._sender = (
+            {"messaging_service_sid": messaging_service_sid}
+            if messaging_service_sid
+            else {"from_": from_number}
+        )
 
     def send(self, message: Outgoing) -> str:
         return _told(lambda: self._create(message))
@@ -54,13 +57,17 @@ class TwilioSender:
         """
         try:
             return _told(lambda: self._look(message, since - CLOCK_SLACK))
-        except SendFailed as refused:      # the question was refused; what became of the message stays open
+        except SendFailed as refused:  # the question was refused; what became of the message stays open
             code = refused.code
         raise SendUnknown(code)
 
     def _create(self, message: Outgoing) -> str:
-        wanted: dict[str, Any] = {"to": message.to, "body": message.text, **self._sender,
-                                  "validity_period": validity_seconds(message.valid_for)}
+        wanted: dict[str, Any] = {
+            "to": message.to,
+            "body": message.text,
+            **self._sender,
+            "validity_period": validity_seconds(message.valid_for),
+        }
         if message.callback_url:
             wanted["status_callback"] = message.callback_url
         with self._client() as client:

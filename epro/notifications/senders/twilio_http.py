@@ -57,7 +57,7 @@ NO_QUERIES = _NoQueries()
 
 def keep_queries_out_of_logs() -> None:
     for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(NO_QUERIES)   # adding the same filter twice adds it once
+        logging.getLogger(name).addFilter(NO_QUERIES)  # adding the same filter twice adds it once
 
 
 class HttpClient(TwilioHttpClient):
@@ -78,7 +78,7 @@ class HttpClient(TwilioHttpClient):
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
         kwargs["timeout"] = None
-        self.timeout = self._seconds   # here, because the SDK's constructor takes no pair
+        self.timeout = self._seconds  # here, because the SDK's constructor takes no pair
         return super().request(method, self._moved(url), *args, **kwargs)
 
     def _moved(self, url: str) -> str:
@@ -108,7 +108,7 @@ def meaning(trouble: Exception) -> SendFailed | SendUnknown:
 
 def _answered(status: int, number: int | None) -> SendFailed | SendUnknown:
     if status >= 500 or status == 408:
-        return SendUnknown(f"http_{status}")   # error 20500: a 500 may still have sent the message
+        return SendUnknown(f"http_{status}")  # error 20500: a 500 may still have sent the message
     if number is not None and number in MEANINGS:
         code, permanent = MEANINGS[number]
         return SendFailed(code, permanent=permanent, detail=str(number))

@@ -20,8 +20,11 @@ from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
 from epro.trail.entries import instant
 
 TABLES = {
-    "responses": tables.responses, "answers": tables.answers, "scores": tables.scores,
-    "amendments": tables.amendments, "entries": tables.entries,
+    "responses": tables.responses,
+    "answers": tables.answers,
+    "scores": tables.scores,
+    "amendments": tables.amendments,
+    "entries": tables.entries,
 }
 
 
@@ -66,7 +69,9 @@ class TrialDatabase:
             with self.engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError, ProgrammingError) as fault:
-            self._ready = False  # another database may stand in its place when it is back, an empty one for instance
+            self._ready = (
+                False  # another database may stand in its place when it is back, an empty one for instance
+            )
             raise SinkUnavailable(type(fault.orig).__name__) from None
 
     def _make_tables(self) -> None:
@@ -95,7 +100,9 @@ def _options(url: str) -> dict[str, Any]:
     if url.startswith("postgres"):
         return {"connect_args": {"connect_timeout": 3, "tcp_user_timeout": 10_000}, "pool_size": 4}
     if url.startswith("sqlite"):
-        return {"poolclass": sa.NullPool}  # an open file stays open when it is moved away: look for it each time
+        return {
+            "poolclass": sa.NullPool
+        }  # an open file stays open when it is moved away: look for it each time
     return {}
 
 

@@ -49,8 +49,13 @@ def rows_of(batch: list[Entry], known: Definitions) -> Rows:
 
 def _entry(entry: Entry, content: Row, *, keep_body: bool) -> Row:
     return {
-        "STUDYID": entry.study_id, "POSITION": entry.position, "EVENTID": str(entry.event_id), "KIND": entry.kind,
-        "USUBJID": usubjid(content), "AT": content["at"], "DIGEST": digest(entry.body),
+        "STUDYID": entry.study_id,
+        "POSITION": entry.position,
+        "EVENTID": str(entry.event_id),
+        "KIND": entry.kind,
+        "USUBJID": usubjid(content),
+        "AT": content["at"],
+        "DIGEST": digest(entry.body),
         "BODY": entry.body if keep_body else None,
     }
 
@@ -68,8 +73,13 @@ def usubjid(content: Row) -> str:
 def _response(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
     response = content["response"]
     instrument = known.instrument(response["instrument"]["code"], response["instrument"]["version"])
-    key = {"STUDYID": entry.study_id, "RESPONSEID": response["id"], "USUBJID": usubjid(content),
-           "QSCAT": category(instrument), "POSITION": entry.position}
+    key = {
+        "STUDYID": entry.study_id,
+        "RESPONSEID": response["id"],
+        "USUBJID": usubjid(content),
+        "QSCAT": category(instrument),
+        "POSITION": entry.position,
+    }
     rows.responses.append(key | _about(entry, content, response, known))
     rows.answers += [key | _answer(item, response["answers"]) for item in instrument.items]
     rows.scores += [key | _score(instrument, score) for score in content["scores"]]
@@ -80,23 +90,43 @@ def _about(entry: Entry, content: Row, response: Row, known: Definitions) -> Row
     if response["visit"]:
         visit = known.protocol(entry.study_id, response["protocol_version"]).visit(response["visit"])
     return {
-        "SITEID": content["site"], "SUBJID": content["subject_id"], "INSTRUMENT": response["instrument"]["code"],
-        "INSTRVER": response["instrument"]["version"], "INSTRDIG": response["instrument"]["digest"],
-        "ASSESSMENT": response["assessment"], "VISIT": response["visit"],
-        "VISITNUM": visit.number if visit else None, "VISITDY": response["study_day"],
-        "OCCURRENCEID": response["occurrence_id"], "PROTVER": response["protocol_version"],
-        "QSLANG": response["language"], "LOCALDAY": response["local_day"], "QSDTC": response["completed_at"],
-        "QSSTDTC": response["started_at"], "CORRDTC": response["corrected_at"], "RECVDTC": response["received_at"],
-        "TIMEZONE": response["time_zone"], "CLOCKOFF": response["clock_offset_ms"],
-        "FINDINGS": json.dumps([finding["code"] for finding in response["findings"]]), "DIGEST": response["digest"],
-        "AMENDSID": response.get("amends_id"), "EVENTID": str(entry.event_id),
+        "SITEID": content["site"],
+        "SUBJID": content["subject_id"],
+        "INSTRUMENT": response["instrument"]["code"],
+        "INSTRVER": response["instrument"]["version"],
+        "INSTRDIG": response["instrument"]["digest"],
+        "ASSESSMENT": response["assessment"],
+        "VISIT": response["visit"],
+        "VISITNUM": visit.number if visit else None,
+        "VISITDY": response["study_day"],
+        "OCCURRENCEID": response["occurrence_id"],
+        "PROTVER": response["protocol_version"],
+        "QSLANG": response["language"],
+        "LOCALDAY": response["local_day"],
+        "QSDTC": response["completed_at"],
+        "QSSTDTC": response["started_at"],
+        "CORRDTC": response["corrected_at"],
+        "RECVDTC": response["received_at"],
+        "TIMEZONE": response["time_zone"],
+        "CLOCKOFF": response["clock_offset_ms"],
+        "FINDINGS": json.dumps([finding["code"] for finding in response["findings"]]),
+        "DIGEST": response["digest"],
+        "AMENDSID": response.get("amends_id"),
+        "EVENTID": str(entry.event_id),
     }
 
 
 def _answer(item: Any, given: Row) -> Row:
     answer = given.get(item.id)
-    row = {"ITEMID": item.id, "QSTESTCD": item.sdtm.qstestcd if item.sdtm else item.id.upper(),
-           "QSTEST": item.sdtm.qstest if item.sdtm else item.id, "QSORRES": None, "QSSTRESN": None, "QSSTAT": None, "QSREASND": None}
+    row = {
+        "ITEMID": item.id,
+        "QSTESTCD": item.sdtm.qstestcd if item.sdtm else item.id.upper(),
+        "QSTEST": item.sdtm.qstest if item.sdtm else item.id,
+        "QSORRES": None,
+        "QSSTRESN": None,
+        "QSSTAT": None,
+        "QSREASND": None,
+    }
     if answer is None:
         return row | {"QSSTAT": "NOT DONE", "QSREASND": "SKIPPED"}
     if answer == NOT_APPLICABLE:
@@ -107,11 +137,17 @@ def _answer(item: Any, given: Row) -> Row:
 def _score(instrument: Instrument, score: Row) -> Row:
     sdtm = instrument.scale(score["scale"]).sdtm
     return {
-        "SCALE": score["scale"], "RUN": score.get("run", 1),
+        "SCALE": score["scale"],
+        "RUN": score.get("run", 1),
         "QSTESTCD": sdtm.qstestcd if sdtm else score["scale"].upper(),
-        "QSSTRESN": score["value"], "QSREASND": score["reason"], "ANSWERED": score["answered"],
-        "EXPECTED": score["expected"], "RULE": score["rule"], "METHOD": score["method"],
-        "METHODVER": score["method_version"], "ITEMSUSED": json.dumps(score["items_used"]),
+        "QSSTRESN": score["value"],
+        "QSREASND": score["reason"],
+        "ANSWERED": score["answered"],
+        "EXPECTED": score["expected"],
+        "RULE": score["rule"],
+        "METHOD": score["method"],
+        "METHODVER": score["method_version"],
+        "ITEMSUSED": json.dumps(score["items_used"]),
         "ITEMSMISS": json.dumps(score["items_missing"]),
     }
 

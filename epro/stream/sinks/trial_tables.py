@@ -13,20 +13,23 @@ NAME = sa.String(191)  # the longest text that every engine can index
 LONG = sa.Text()
 
 feed_state = sa.Table(
-    "feed_state", metadata,
+    "feed_state",
+    metadata,
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
     sa.Column("APPLIEDDTC", NAME, nullable=False),
 )
 
 schema_state = sa.Table(
-    "schema_state", metadata,
+    "schema_state",
+    metadata,
     sa.Column("ONE", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("VERSION", sa.Integer, nullable=False),
 )
 
 responses = sa.Table(
-    "responses", metadata,
+    "responses",
+    metadata,
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("RESPONSEID", NAME, primary_key=True),
     sa.Column("SITEID", NAME, nullable=False),
@@ -58,7 +61,8 @@ responses = sa.Table(
 )
 
 answers = sa.Table(
-    "answers", metadata,
+    "answers",
+    metadata,
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("RESPONSEID", NAME, primary_key=True),
     sa.Column("ITEMID", NAME, primary_key=True),
@@ -74,7 +78,8 @@ answers = sa.Table(
 )
 
 scores = sa.Table(
-    "scores", metadata,
+    "scores",
+    metadata,
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("RESPONSEID", NAME, primary_key=True),
     sa.Column("SCALE", NAME, primary_key=True),
@@ -95,7 +100,8 @@ scores = sa.Table(
 )
 
 amendments = sa.Table(
-    "amendments", metadata,
+    "amendments",
+    metadata,
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("RESPONSEID", NAME, primary_key=True),
     sa.Column("AMENDSID", NAME, nullable=False),
@@ -105,7 +111,8 @@ amendments = sa.Table(
 )
 
 entries = sa.Table(
-    "entries", metadata,  # every entry of the feed, those without a table of their own included
+    "entries",
+    metadata,  # every entry of the feed, those without a table of their own included
     sa.Column("STUDYID", NAME, primary_key=True),
     sa.Column("POSITION", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("EVENTID", NAME, nullable=False),
