@@ -86,13 +86,18 @@ class KeptDatabase:
         return f"DELETE FROM {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {copy}"
 
     def _tables(self) -> list[tuple[Any, ...]]:
-        return self._rows("SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'contacts')")
+        return self._rows(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'contacts')"
+        )
 
     def _sequences(self) -> list[str]:
-        last = self._rows("SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL")
+        last = self._rows(
+            "SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL"
+        )
         fresh = self._rows("SELECT schemaname, sequencename FROM pg_sequences WHERE last_value IS NULL")
         return [f"SELECT setval('{schema}.{name}', {no})" for schema, name, no in last] + [
-            f"ALTER SEQUENCE {schema}.{name} RESTART" for schema, name in fresh]
+            f"ALTER SEQUENCE {schema}.{name} RESTART" for schema, name in fresh
+        ]
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()

@@ -45,9 +45,15 @@ def record_outside_the_act() -> None:
 
     def later(tx: Any, head: Any, *told: Any, **details: Any) -> Any:
         guard.recorded(tx.session)
-        model, name = (Participant, head.subject_id) if hasattr(head, "subject_id") else (ChainHead, head.chain)
-        _afterwards(tx, lambda second: record(
-            second, second.get(model, head.study_id, name, lock=True), *told, **details))
+        model, name = (
+            (Participant, head.subject_id) if hasattr(head, "subject_id") else (ChainHead, head.chain)
+        )
+        _afterwards(
+            tx,
+            lambda second: record(
+                second, second.get(model, head.study_id, name, lock=True), *told, **details
+            ),
+        )
         return uuid4()
 
     _obey_afterwards()
@@ -70,7 +76,9 @@ def reminder_begun_again() -> None:
     """A reminder whose outcome nobody noted is simply sent again, and the provider is not asked."""
 
     def again(tx: Any, participant: Any, message: Any, senders: Any) -> Any:
-        return sending._start(tx, participant, message, *sending._reachable(participant, message, senders)[0], False)
+        return sending._start(
+            tx, participant, message, *sending._reachable(participant, message, senders)[0], False
+        )
 
     sending._ask_about = again
 
@@ -92,10 +100,18 @@ def refresh_that_cannot_be_repeated() -> None:
     sessions._is_lost_reply = lambda *given: False
 
 
-SABOTEURS: dict[str, Callable[[], None]] = {act.__name__: act for act in (
-    outbox_in_a_second_transaction, record_outside_the_act, accepted_before_the_call, reminder_begun_again,
-    no_key_at_the_target, position_before_the_rows, refresh_that_cannot_be_repeated,
-)}
+SABOTEURS: dict[str, Callable[[], None]] = {
+    act.__name__: act
+    for act in (
+        outbox_in_a_second_transaction,
+        record_outside_the_act,
+        accepted_before_the_call,
+        reminder_begun_again,
+        no_key_at_the_target,
+        position_before_the_rows,
+        refresh_that_cannot_be_repeated,
+    )
+}
 
 
 def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, known: Any) -> int:
@@ -103,7 +119,9 @@ def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, k
 
     Writes what it finds and returns the new last number.
     """
-    query = sa.select(FeedEntry).where(FeedEntry.study_id == study_id, FeedEntry.no > last).order_by(FeedEntry.no)
+    query = (
+        sa.select(FeedEntry).where(FeedEntry.study_id == study_id, FeedEntry.no > last).order_by(FeedEntry.no)
+    )
     with look(system("reader")) as tx:
         found = [feed.Entry(e.study_id, e.no, e.event_id, e.kind, e.body) for e in tx.all(query)]
     if found:

@@ -52,8 +52,10 @@ databases, provider       which databases it needs, and whether it needs the SMS
 URLS = {"main": "EPRO_DATABASE_URL", "trial": "EPRO_TRIAL_DATABASE_URL"}
 PASSED, FOUND, ERROR = "points.json", "faults.json", "error.txt"
 SMS = {
-    "SMS_SENDER": "twilio", "TWILIO_ACCOUNT_SID": twilio_server.ACCOUNT_SID,
-    "TWILIO_AUTH_TOKEN": twilio_server.AUTH_TOKEN, "TWILIO_FROM": "+12025550100",
+    "SMS_SENDER": "twilio",
+    "TWILIO_ACCOUNT_SID": twilio_server.ACCOUNT_SID,
+    "TWILIO_AUTH_TOKEN": twilio_server.AUTH_TOKEN,
+    "TWILIO_FROM": "+12025550100",
 }
 
 
@@ -130,6 +132,7 @@ class Stage:
 
     def _look(self, saboteur: str | None) -> list[str]:
         """Restart, recover, and say what is wrong."""
+
         def look() -> None:
             _sabotage(saboteur)
             self._act(self.flow.recover)
@@ -234,12 +237,16 @@ def chosen(stage: Stage, asked: argparse.Namespace) -> list[tuple[int, ...]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Kill a flow at each of its points and look at what is left.")
+    parser = argparse.ArgumentParser(
+        description="Kill a flow at each of its points and look at what is left."
+    )
     parser.add_argument("flow", choices=FLOWS)
     parser.add_argument("points", type=int, nargs="*", help="only these")
     parser.add_argument("--every", action="store_true", help="twins too: points that differ in name only")
     parser.add_argument("--sample", type=int, help="only commits and calls, and others up to this number")
-    parser.add_argument("--twice", type=int, help="so many pairs: a point of the flow and one of its recovery")
+    parser.add_argument(
+        "--twice", type=int, help="so many pairs: a point of the flow and one of its recovery"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--saboteur", choices=SABOTEURS)
     parser.add_argument("--until-caught", action="store_true", help="stop at the first point with a fault")

@@ -48,7 +48,9 @@ def test_a_kill_loses_nothing_and_doubles_nothing(flow, environ, engine_name):
     assert faults_of([unharmed, *kills]) == []
 
 
-@pytest.mark.parametrize(("flow", "pairs"), [("clockwork", 20), ("sink", 10), ("intake", 10), ("joining", 10)])
+@pytest.mark.parametrize(
+    ("flow", "pairs"), [("clockwork", 20), ("sink", 10), ("intake", 10), ("joining", 10)]
+)
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_recovery_may_be_killed_too(flow, pairs, environ):
     assert faults_of(play(environ, flow, "--twice", str(pairs), "--seed", SEED)) == []
@@ -71,14 +73,25 @@ def test_a_saboteur_is_caught(flow, saboteur, seen, environ):
 def play(environ: dict[str, str], flow: str, *how: str) -> list[dict[str, Any]]:
     """The verdicts of a stage in a process of its own: the unharmed run first."""
     outside = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    done = subprocess.run([sys.executable, "-m", "tests.crash.stage", flow, *how], env={**outside, **environ},
-                          cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash.stage", flow, *how],
+        env={**outside, **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def faults_of(verdicts: list[dict[str, Any]]) -> list[str]:
-    return [f"killed at {one['killed_at']}, {one['named']}: {fault}" for one in verdicts for fault in one["faults"]]
+    return [
+        f"killed at {one['killed_at']}, {one['named']}: {fault}"
+        for one in verdicts
+        for fault in one["faults"]
+    ]
 
 
 def tell_figures(
@@ -88,7 +101,14 @@ def tell_figures(
         return
     faults = [fault for kill in kills for fault in kill["faults"]]
     said = {word: sum(fault.startswith(word) for fault in faults) for word in ("lost", "doubled")}
-    line = {"flow": flow, "database": engine, "points": unharmed["points"], "killed": len(kills), **said,
-            "other_faults": len(faults) - sum(said.values()), "seconds": round(seconds, 1)}
+    line = {
+        "flow": flow,
+        "database": engine,
+        "points": unharmed["points"],
+        "killed": len(kills),
+        **said,
+        "other_faults": len(faults) - sum(said.values()),
+        "seconds": round(seconds, 1),
+    }
     with open(FIGURES, "a") as file:
         file.write(json.dumps(line) + "\n")

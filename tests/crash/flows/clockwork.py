@@ -32,9 +32,9 @@ def prepare(cast: Cast) -> dict[str, Any]:
     """Nobody has a phone here; what matters is when each is due."""
     with cast.on("2026-03-03T12:00"):
         ahead = enrol(cast, "2026-04-10", "+8613900000009")  # her first diary comes into the horizon later
-    with cast.on("2026-03-09T10:00"):  # her last diary was that evening's, and its grace is over by the strike
+    with cast.on("2026-03-09T10:00"):  # that evening's diary is their last; its grace ends before the strike
         silent = [enrol(cast, "2026-01-08", number) for number in ("+8613900000002", "+8613900000003")]
-    with cast.on("2026-03-09T23:00"):  # what comes before the miss is behind us: reminders, at risk
+    with cast.on("2026-03-09T23:00"):  # puts what comes before the miss behind us: reminders, at risk
         worker.tick({"sms": cast.sms, "email": cast.email})
     with cast.on("2026-03-10T10:00"):
         due = enrol(cast, "2026-03-10", "+8613900000001")
@@ -53,17 +53,27 @@ def recover(scene: Scene) -> None:
 def faults(scene: Scene) -> list[str]:
     state = scene.state
     with inspecting() as tx:
-        missed = tx.all(sa.select(Occurrence.id).where(
-            Occurrence.subject_id.in_(state["silent"]), Occurrence.missed_at.is_not(None)))
+        missed = tx.all(
+            sa.select(Occurrence.id).where(
+                Occurrence.subject_id.in_(state["silent"]), Occurrence.missed_at.is_not(None)
+            )
+        )
         alerts = tx.all(sa.select(Alert).where(Alert.subject_id.in_(state["silent"])))
         found = [
-            *once("miss of", state["silent"], tx.all(sa.select(Occurrence.subject_id).where(
-                Occurrence.missed_at.is_not(None)))),
+            *once(
+                "miss of",
+                state["silent"],
+                tx.all(sa.select(Occurrence.subject_id).where(Occurrence.missed_at.is_not(None))),
+            ),
             *once("miss in the trail", missed, tx.all(told_in_trail("occurrence.missed"))),
             *once("miss in the feed", missed, [e["occurrence"]["id"] for e in in_feed("occurrence.missed")]),
             *once("alert for", missed, [alert.occurrence_id for alert in alerts]),
             *once("alert in the trail", [a.id for a in alerts], tx.all(told_in_trail("alert.raised"))),
-            *once("alert in the feed", [a.id for a in alerts], [e["alert"]["id"] for e in in_feed("alert.raised")]),
+            *once(
+                "alert in the feed",
+                [a.id for a in alerts],
+                [e["alert"]["id"] for e in in_feed("alert.raised")],
+            ),
             *_plan(tx, state["ahead"]),
             *_messages_sent(scene, tx, [a.id for a in alerts]),
         ]
@@ -72,7 +82,9 @@ def faults(scene: Scene) -> list[str]:
 
 def told_of(scene: Scene) -> list[str]:
     """The ids of the messages that a provider has taken, once for each time."""
-    asked = [parse_qs(urlsplit(taken["form"]["StatusCallback"]).query)["message"][0] for taken in scene.taken()]
+    asked = [
+        parse_qs(urlsplit(taken["form"]["StatusCallback"]).query)["message"][0] for taken in scene.taken()
+    ]
     return asked + scene.noted("email")
 
 
@@ -93,10 +105,14 @@ def _strike(scene: Scene, later: timedelta) -> None:
 def _plan(tx: Any, subject_id: str) -> list[str]:
     """Her horizon was extended once: the first diaries of hers have come into it."""
     extended = tx.all(told_in_trail("plan.changed").where(sa.text("body LIKE '%\"horizon\"%'")))
-    days = tx.all(sa.select(Occurrence.local_day).where(
-        Occurrence.subject_id == subject_id, Occurrence.assessment_id == "evening"))
+    days = tx.all(
+        sa.select(Occurrence.local_day).where(
+            Occurrence.subject_id == subject_id, Occurrence.assessment_id == "evening"
+        )
+    )
     return once("extension of", [subject_id], extended) + once(
-        "planned day", [f"2026-04-{day}" for day in range(10, 15)], days)
+        "planned day", [f"2026-04-{day}" for day in range(10, 15)], days
+    )
 
 
 def _messages_sent(scene: Scene, tx: Any, alerts: list[Any]) -> list[str]:
@@ -108,7 +124,9 @@ def _messages_sent(scene: Scene, tx: Any, alerts: list[Any]) -> list[str]:
     found += once("message to the nurse about", alerts, [row.alert_id for row in to_nurse])
     for row in rows:
         found += fate(row, sent.count(str(row.id)), scene.noted("died"))
-        found += [f"wrong: the lease of {row.purpose} {row.id} was never given back"] if row.lease_until else []
+        found += (
+            [f"wrong: the lease of {row.purpose} {row.id} was never given back"] if row.lease_until else []
+        )
     return found
 
 

@@ -32,8 +32,9 @@ def prepare(cast: Cast) -> dict[str, Any]:
     with cast.on(SENT):
         phone.sync()
         for day, hour in (("2026-03-02", "20:00"), ("2026-03-03", "19:00")):
-            diary = next(o for o in phone.known.values()
-                         if (o["local_day"], o["assessment"]) == (day, "evening"))
+            diary = next(
+                o for o in phone.known.values() if (o["local_day"], o["assessment"]) == (day, "evening")
+            )
             phone.answer(diary, {"worst_fatigue": 6}, at(f"{day}T{hour}"), at(f"{day}T{hour}"))
         phone.refresh()
     return {name: getattr(phone, name) for name in KEPT}
@@ -64,8 +65,11 @@ def faults(scene: Scene) -> list[str]:
     with inspecting() as tx:
         found += once("response", sent, tx.all(sa.select(Response.id)))
         scores = sa.select(Score.response_id, Score.scale, Score.run)
-        found += once("score", [(one, "worst_fatigue", 1) for one in sent],
-                      [(str(row[0]), row[1], row[2]) for row in tx.session.execute(scores)])
+        found += once(
+            "score",
+            [(one, "worst_fatigue", 1) for one in sent],
+            [(str(row[0]), row[1], row[2]) for row in tx.session.execute(scores)],
+        )
         found += once("act in the trail", sent, tx.all(told_in_trail("response.stored")))
         found += once("feed entry", sent, [entry["response"]["id"] for entry in in_feed("response.stored")])
         found += _alert(tx)
@@ -85,8 +89,11 @@ def in_feed(kind: str) -> list[dict[str, Any]]:
 def _receipts(scene: Scene, sent: list[str]) -> list[str]:
     """Each answer has a receipt, and whenever it was asked for, the same."""
     told = scene.noted("receipt")
-    wrong = [f"wrong: {receipt['outcome']} for {receipt['id']}" for receipt in told
-             if receipt["outcome"] not in ("stored", "already_stored")]
+    wrong = [
+        f"wrong: {receipt['outcome']} for {receipt['id']}"
+        for receipt in told
+        if receipt["outcome"] not in ("stored", "already_stored")
+    ]
     different = {(receipt["id"], *(receipt[name] for name in SAME)) for receipt in told}
     return wrong + once("receipt of", sent, [one[0] for one in different])
 

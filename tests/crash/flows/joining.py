@@ -65,7 +65,10 @@ def faults(scene: Scene) -> list[str]:
         devices = tx.all(sa.select(Device.id))
         found += once("phone", [scene.state["installation_id"]], tx.all(sa.select(Device.installation_id)))
         found += once("activation in the trail", devices, tx.all(told_in_trail("device.activated")))
-        running = tx.all(sa.select(SignInSession.device_id).where(
-            SignInSession.ended_at.is_(None), SignInSession.device_id.is_not(None)))
+        running = tx.all(
+            sa.select(SignInSession.device_id).where(
+                SignInSession.ended_at.is_(None), SignInSession.device_id.is_not(None)
+            )
+        )
         found += once("running session of", devices, running)
     return found + broken_trail()

@@ -42,7 +42,9 @@ def faults(scene: Scene) -> list[str]:
     gapless = range(1, len(entries) + 1)
     found += once("position", gapless, [position for position, _ in entries])
     with target.engine.connect() as connection:
-        found += once("entry in the trial database", gapless, connection.scalars(sa.select(trial.entries.c.POSITION)))
+        found += once(
+            "entry in the trial database", gapless, connection.scalars(sa.select(trial.entries.c.POSITION))
+        )
         for table in (trial.responses, trial.answers, trial.scores):
             rows = connection.scalars(sa.select(table.c.RESPONSEID))
             found += once(f"row of {table.name} in the trial database for", scene.state["answers"], rows)
