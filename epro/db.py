@@ -114,7 +114,9 @@ def contacts_engine() -> Engine:
 
 
 def reading(made: Engine) -> Engine:
-    """The same engine for readers: on SQLite they neither queue nor block writers."""
+    """The same engine for readers: everything they read is of one instant, and they keep no writer waiting."""
+    if made.dialect.name == "postgresql":
+        return made.execution_options(epro_reading=True, isolation_level="REPEATABLE READ")
     return made.execution_options(epro_reading=True)
 
 

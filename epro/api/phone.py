@@ -145,10 +145,12 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
 
 @phone.get("/instruments/<code>/<version>")
 @phone.arguments(LangIn, location="query")
+@phone.response(200, {"type": "object"})
 def instrument(asked: dict[str, Any], code: str, version: str) -> Response:
     """The definition with the wording of one language. It never changes; keep it."""
     with begin(actor()) as tx:
-        language = asked.get("lang") or must_be_here(tx, actor()).language
+        language = must_be_here(tx, actor()).language
+        language = asked.get("lang") or language
         found = catalogue.find(tx, code, version)
     if found is None:
         raise NotFound()
@@ -311,7 +313,7 @@ def _since(token: str | None) -> int:
         return 0
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
-        if text[0] != "c" or not text[1:].isdigit() or len(text) > 20:
+        if text[0] != "c" or not text[1:].isdigit() or int(text[1:]) >= 2**63:
             raise ValueError
         return int(text[1:])
     except (ValueError, IndexError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from time import sleep
 from types import FrameType
 
 from epro import clock
@@ -45,15 +45,30 @@ class Child:
         return "\n".join([f"The {self.name} process {how}; its log is {self.log}", *words])
 
 
+class Stop:
+    """Whether a signal has asked for the end.
+
+    A plain flag. An Event has a lock, which a second signal would wait for while the first one's handler holds it.
+    """
+
+    asked = False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or not at all when the end has been asked for; whether it has."""
+        if not self.asked:
+            sleep(seconds)
+        return self.asked
+
+
 @contextmanager
-def until_signalled() -> Iterator[Event]:
-    """An event that SIGINT, SIGTERM and SIGHUP set instead of ending this process."""
-    stop = Event()
+def until_signalled() -> Iterator[Stop]:
+    """What SIGINT, SIGTERM and SIGHUP set, instead of ending this process."""
+    stop = Stop()
 
-    def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.asked = True
 
-    before = {number: signal.signal(number, told) for number in SIGNALS}
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:
         yield stop
     finally:

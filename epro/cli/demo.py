@@ -17,7 +17,6 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import click
 from sqlalchemy.engine import URL
@@ -32,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 STUDY_FILE = ROOT / "studies" / "msc-sle.yaml"
 MARKER = ".epro-demo"  # only a folder with this file in it is ever emptied
 HOST = "127.0.0.1"
+# The heartbeat of gunicorn's worker is a file: on a busy disk it can come too late, in memory it cannot.
+IN_MEMORY = ("--worker-tmp-dir", "/dev/shm") if os.access("/dev/shm", os.W_OK) else ()
+GUNICORN = ("--workers=1", "--threads=8", "--graceful-timeout=3", "--log-level=warning", *IN_MEMORY)
 READY_WITHIN = 60.0  # seconds for web and worker
 
 
@@ -140,21 +142,7 @@ def _environ(place: Path, port: int) -> dict[str, str]:
 def _run(place: Path, environ: Mapping[str, str], port: int, text: str) -> None:
     """Web and worker until a signal comes or one of them ends."""
     outside = {**os.environ, **environ, "PYTHONUNBUFFERED": "1"}
-    web = [
-        "-m",
-        "gunicorn",
-        "wsgi:app",
-        "--bind",
-        f"{HOST}:{port}",
-        "--workers",
-        "1",
-        "--threads",
-        "8",
-        "--graceful-timeout",
-        "3",
-        "--log-level",
-        "warning",
-    ]
+    web = ["-m", "gunicorn", "wsgi:app", "--bind", f"{HOST}:{port}", *GUNICORN]
     clockwork = ["-c", "from epro.cli import main; main()", "worker"]
     running: list[children.Child] = []
     with children.until_signalled() as stop:
@@ -170,7 +158,7 @@ def _run(place: Path, environ: Mapping[str, str], port: int, text: str) -> None:
     click.echo("The demo has ended.")
 
 
-def _wait_until_ready(address: str, running: list[children.Child], stop: Event) -> bool:
+def _wait_until_ready(address: str, running: list[children.Child], stop: children.Stop) -> bool:
     """True when it is ready, False when told to stop before. Raises ClickException when it does not get ready."""
     deadline = clock.monotonic() + READY_WITHIN
     while not stop.wait(0.2):
@@ -189,7 +177,7 @@ def _wait_until_ready(address: str, running: list[children.Child], stop: Event) 
     return False
 
 
-def _must_run(running: list[children.Child], stop: Event) -> None:
+def _must_run(running: list[children.Child], stop: children.Stop) -> None:
     ended = children.first_ended(running)
     # A signal to the whole group reaches the children too: then their end is no fault.
     if ended is not None and not stop.wait(0.5):

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from epro import clock, db, trail
 from epro.contacts import store
+from epro.contacts.sealing import CannotOpen
 from epro.notifications import messages, rules, wording
 from epro.notifications.models import Alert, Message
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
@@ -135,7 +136,7 @@ def _start(tx: Tx, participant: Participant, message: Message, channel: str, to:
         message.study_id,
         message.id,
         message.attempts,
-        tx.now,
+        message.begun_at or tx.now,
         channel,
         _outgoing(tx, participant, message, channel, to),
         again,
@@ -169,13 +170,20 @@ def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
     try:
         if job.again and isinstance(sender, Askable):
             found = sender.find(job.outgoing, job.begun_at - timedelta(minutes=10))
-            if found is not None:
+            if found is not None and not _is_anothers(job, found):
                 return found
             if _is_reminder(job):
-                return SendFailed("not_taken", permanent=True)
+                # The same words may have gone to the same phone for somebody else: then nobody can tell.
+                return SendUnknown("not_told_apart") if found else SendFailed("not_taken", permanent=True)
         return sender.send(job.outgoing)
     except (SendFailed, SendUnknown) as outcome:
         return outcome
+
+
+def _is_anothers(job: Job, provider_id: str) -> bool:
+    with look(WORKER) as tx:
+        query = sa.select(Message.id).where(Message.provider_id == provider_id, Message.id != job.message_id)
+        return tx.one(query) is not None
 
 
 def _is_reminder(job: Job) -> bool:
@@ -266,7 +274,11 @@ def _reachable(participant: Participant, message: Message, senders: Senders) -> 
     preferences: Mapping[str, Any] = (
         {} if message.recipient.startswith("staff/") else participant.preferences or {}
     )
-    contact = store.of(study_id, message.recipient)
+    try:
+        contact = store.of(study_id, message.recipient)
+    except CannotOpen:
+        log.error("contact unreadable", extra={"action": "contact.unreadable", "message_id": str(message.id)})
+        contact = {}  # one that does not open keeps nobody else from being told
     addresses = {"sms": contact.get("phone"), "email": contact.get("email")}
     chosen = rules.channels(preferences, contact)
     return [(channel, addresses[channel] or "") for channel in chosen if channel in senders]

@@ -67,7 +67,7 @@ class _Case:
 
     @property
     def named(self) -> str | None:
-        return str(self.submission.id) if self.submission.id else None
+        return self.submission.named
 
     @property
     def corrected_at(self) -> datetime:

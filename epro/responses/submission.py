@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 from epro import canonical
 
 TRANSPORT = ("sent_at",)  # says when this sending began, not what was answered: no part of the content
+LONGEST_ID = 200  # characters of an id that a receipt repeats
 SKEW = timedelta(minutes=5)  # beyond this a phone's clock is remarked upon
 ZONES = frozenset(available_timezones())
 
@@ -42,6 +43,7 @@ class Submission:
 
     content: Any
     id: UUID | None = None
+    named: str | None = None  # the id as the phone spells it: by this it knows which entry a receipt is for
     occurrence_id: UUID | None = None
     instrument_code: str | None = None
     instrument_version: str | None = None
@@ -75,6 +77,7 @@ def read(entry: Any) -> Submission:
     submission = Submission(
         content=content,
         id=_uuid(entry, "id", found),
+        named=_spelled(entry.get("id")),
         occurrence_id=_uuid(entry, "occurrence_id", found),
         instrument_code=_text(instrument, "code", found, "/instrument/code"),
         instrument_version=_text(instrument, "version", found, "/instrument/version"),
@@ -120,6 +123,10 @@ def clock_findings(submission: Submission, offset: timedelta | None, received_at
             Finding("started_after_completion", "The start lies after the completion: the clock was changed.")
         )
     return found
+
+
+def _spelled(value: Any) -> str | None:
+    return value if isinstance(value, str) and len(value) <= LONGEST_ID else None
 
 
 def _uuid(entry: Mapping[str, Any], name: str, found: list[Finding]) -> UUID | None:

@@ -261,7 +261,7 @@ class Phone(Caller):
         for receipt in reply["receipts"]:
             entry = by_id.pop(receipt["id"], None)
             if entry is not None:
-                self.receipts[receipt["id"]] = {**receipt, "occurrence_id": entry["occurrence_id"]}
+                self.receipts[receipt["id"]] = {**receipt, "occurrence_id": entry.get("occurrence_id")}
         self.unsent = list(by_id.values())
         found: list[Json] = reply["receipts"]
         return found

@@ -21,6 +21,15 @@ APPEND_ONLY = (
     "responses",
     "scores",
 )
+KEYS = {  # by what a row of a record is the same as another
+    "events": (("study_id", "chain", "seq"), ("id",)),
+    "anchors": (("id",),),
+    "zone_stays": (("id",),),
+    "published_instruments": (("code", "version"),),
+    "published_protocols": (("study_id", "version"),),
+    "responses": (("study_id", "id"),),
+    "scores": (("study_id", "response_id", "scale", "run"),),
+}
 REMOVABLE = ("drafts", "rate_counts", "heartbeats")
 CHANGEABLE = (
     "chain_heads",
@@ -97,6 +106,14 @@ def _refuse_on_sqlite() -> None:
                 f"CREATE TRIGGER {table}_refuse_{act.lower()} BEFORE {act} ON {table}"
                 f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+    for table, keys in KEYS.items():
+        # INSERT OR REPLACE removes the row in its way without asking the triggers above.
+        same = " OR ".join("(" + " AND ".join(f"t.{c} = NEW.{c}" for c in key) + ")" for key in keys)
+        op.execute(
+            f"CREATE TRIGGER {table}_refuse_replace BEFORE INSERT ON {table}"
+            f" WHEN EXISTS (SELECT 1 FROM {table} t WHERE {same})"
+            f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
     op.execute(
         "CREATE TRIGGER feed_entries_refuse_delete BEFORE DELETE ON feed_entries"
         " BEGIN SELECT RAISE(ABORT, 'feed_entries is append-only'); END"

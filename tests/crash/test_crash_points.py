@@ -56,7 +56,6 @@ def test_a_recovery_may_be_killed_too(flow, pairs, environ):
     assert faults_of(play(environ, flow, "--twice", str(pairs), "--seed", SEED)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="a reminder that never left is taken for another's of the same words")
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_kill_never_passes_one_persons_reminder_off_as_anothers(environ):
     assert faults_of(play(environ, "household", "--sample", "0")) == []

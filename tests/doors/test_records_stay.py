@@ -71,12 +71,8 @@ def test_a_table_of_records_is_not_emptied_at_once(hand):
 
 
 @pytest.mark.parametrize("name", FOR_EVER)
-def test_a_record_is_not_replaced(hand, name, request):
+def test_a_record_is_not_replaced(hand, name):
     """SQLite's INSERT OR REPLACE removes the row that is in the way."""
-    if hand.dialect.name == "sqlite":
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="migration 0002 has no trigger BEFORE INSERT yet")
-        )
     before = _rows(hand, name)
     first = dict(hand.execute(sa.select(table(name)).limit(1)).mappings().one())
     if hand.dialect.name == "sqlite":

@@ -127,7 +127,6 @@ def test_nothing_can_be_emptied_at_once(filled):
         assert "append-only" in _refusal(filled, f"TRUNCATE {name} CASCADE"), name
 
 
-@pytest.mark.xfail(strict=True, reason="SQLite's REPLACE removes the old row without asking the triggers")
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_nothing_can_be_replaced_at_once(filled):
     for name in sorted(APPEND_ONLY):

@@ -197,7 +197,8 @@ folder = Path(sys.argv[1])
 sleep = ["-c", "import time; print('up', flush=True); time.sleep(60)"]
 with children.until_signalled() as stop:
     running = [children.start(name, sleep, {}, folder, folder / name) for name in ("web", "worker")]
-    stop.wait()
+    while not stop.wait(0.1):
+        pass
     children.end(running)
 """
 
