@@ -39,10 +39,9 @@ def differences(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Difference]:
     """Every difference between the feed of a study and the trial database, batch by batch."""
-    with look(SEQUENCER) as tx:
-        newest = last_position(tx, study_id)
+    newest = _newest(study_id)
     applied = target.position(study_id)
-    if applied != newest:
+    if applied < newest or applied > _newest(study_id):
         yield Difference("behind", "feed_state", f"{study_id} is at {applied} of {newest}")
     for first in range(0, newest, BATCH):
         with look(SEQUENCER) as tx:
@@ -72,13 +71,20 @@ def _compare_batch(
 
 def _beyond(target: TrialDatabase, study_id: str, newest: int) -> Iterator[Difference]:
     """Rows whose position the feed has not reached, or never gives."""
-    with target.engine.connect() as connection:
-        for name, table in TABLES.items():
-            outside = sa.or_(table.c.POSITION > newest, table.c.POSITION < 1)
-            for row in connection.execute(
-                sa.select(table).where(table.c.STUDYID == study_id, outside)
-            ).mappings():
+    for name, table in TABLES.items():
+        outside = sa.or_(table.c.POSITION > newest, table.c.POSITION < 1)
+        query = sa.select(table).where(table.c.STUDYID == study_id, outside)
+        with target.engine.connect() as connection:
+            there = list(connection.execute(query).mappings())
+        reached = _newest(study_id)  # asked afterwards: what came while we looked is not too many
+        for row in there:
+            if not 1 <= row["POSITION"] <= reached:
                 yield Difference("extra", name, _key(table, row))
+
+
+def _newest(study_id: str) -> int:
+    with look(SEQUENCER) as tx:
+        return last_position(tx, study_id)
 
 
 def _rows(connection: sa.Connection, table: sa.Table, study_id: str, after: int, until: int) -> list[Any]:

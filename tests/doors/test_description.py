@@ -211,6 +211,9 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     phone.key = activated[2].get_json()["access_token"]
     yield by("phone", "GET", "/v1/phone/me")
     yield by(
+        "phone", "GET", "/v1/phone/instruments/{code}/{version}", code="fatigue_diary", version="1.0"
+    )
+    yield by(
         "phone",
         "PATCH",
         "/v1/phone/me",

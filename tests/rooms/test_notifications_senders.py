@@ -41,8 +41,15 @@ OURS = "https://epro.example.org"
 
 
 def outgoing(to=NUMBER, text=TEXT, **more):
-    asked = {"message_id": ID, "to": to, "text": text, "subject": "来自我的每日记录的提醒", "language": "zh-CN",
-             "valid_for": timedelta(hours=1), "callback_url": SECRET_URL} | more
+    asked = {
+        "message_id": ID,
+        "to": to,
+        "text": text,
+        "subject": "来自我的每日记录的提醒",
+        "language": "zh-CN",
+        "valid_for": timedelta(hours=1),
+        "callback_url": SECRET_URL,
+    } | more
     return Outgoing(**asked)
 
 
@@ -58,8 +65,11 @@ def sms(server, **more):
 
 
 def email(server, **more):
-    return SmtpSender("127.0.0.1", "My Daily Entries <notes@epro.example.org>",
-                      **{"port": server.port, "tls": "none", "timeout": 0.5} | more)
+    return SmtpSender(
+        "127.0.0.1",
+        "My Daily Entries <notes@epro.example.org>",
+        **{"port": server.port, "tls": "none", "timeout": 0.5} | more,
+    )
 
 
 def outcome(sender, message):
@@ -75,7 +85,7 @@ def outcome(sender, message):
 @contextmanager
 def nobody_listening():
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))       # bound, so that no other takes it; not listening, so that it refuses
+        held.bind(("127.0.0.1", 0))  # bound, so that no other takes it; not listening, so that it refuses
         yield held.getsockname()[1]
 
 
@@ -84,8 +94,13 @@ def nobody_listening():
 
 def test_a_taken_message_returns_twilios_id(twilio):
     assert outcome(sms(twilio), outgoing()) == ("taken", twilio.messages[0].sid)
-    assert twilio.posts[0].form == {"To": NUMBER, "From": "+12025550100", "Body": TEXT,
-                                    "StatusCallback": SECRET_URL, "ValidityPeriod": "3600"}
+    assert twilio.posts[0].form == {
+        "To": NUMBER,
+        "From": "+12025550100",
+        "Body": TEXT,
+        "StatusCallback": SECRET_URL,
+        "ValidityPeriod": "3600",
+    }
 
 
 def test_a_messaging_service_takes_the_place_of_the_number(twilio):
@@ -94,9 +109,17 @@ def test_a_messaging_service_takes_the_place_of_the_number(twilio):
     assert form["MessagingServiceSid"] == "MG1" and not {"From", "StatusCallback"} & set(form)
 
 
-@pytest.mark.parametrize("valid_for, seconds", [
-    (timedelta(0), 1), (timedelta(seconds=-5), 1), (timedelta(seconds=1.9), 1), (timedelta(hours=1), 3600),
-    (timedelta(hours=10), 36_000), (timedelta(days=2), 36_000)])
+@pytest.mark.parametrize(
+    "valid_for, seconds",
+    [
+        (timedelta(0), 1),
+        (timedelta(seconds=-5), 1),
+        (timedelta(seconds=1.9), 1),
+        (timedelta(hours=1), 3600),
+        (timedelta(hours=10), 36_000),
+        (timedelta(days=2), 36_000),
+    ],
+)
 def test_a_message_is_dropped_by_the_provider_when_it_is_no_longer_useful(valid_for, seconds):
     assert validity_seconds(valid_for) == seconds
 
@@ -109,27 +132,30 @@ def test_a_sender_without_a_number_is_refused():
 # ── Twilio: what its answers mean ──
 
 
-@pytest.mark.parametrize("behaviour, learnt, delivered", [
-    ("400:21211", ("failed", "bad_number", True), 0),
-    ("400:21614", ("failed", "bad_number", True), 0),
-    ("400:21610", ("failed", "opted_out", True), 0),
-    ("400:21408", ("failed", "region_closed", True), 0),
-    ("400:60220", ("failed", "region_closed", True), 0),
-    ("400:21606", ("failed", "refused", False), 0),
-    ("401", ("failed", "credentials", False), 0),
-    ("403", ("failed", "credentials", False), 0),
-    ("429", ("failed", "busy", False), 0),
-    ("redirect", ("failed", "refused", False), 0),
-    ("500", ("unknown", "http_500"), 0),
-    ("503", ("unknown", "http_503"), 0),
-    ("reset", ("unknown", "cut"), 0),
-    ("hang", ("unknown", "timed_out"), 0),
-    ("accept_then_500", ("unknown", "http_500"), 1),
-    ("accept_then_reset", ("unknown", "cut"), 1),
-    ("accept_then_hang", ("unknown", "timed_out"), 1),
-    ("accept_slowly", ("unknown", "timed_out"), 1),
-    ("accept_unreadable", ("unknown", "unreadable"), 1),
-])
+@pytest.mark.parametrize(
+    "behaviour, learnt, delivered",
+    [
+        ("400:21211", ("failed", "bad_number", True), 0),
+        ("400:21614", ("failed", "bad_number", True), 0),
+        ("400:21610", ("failed", "opted_out", True), 0),
+        ("400:21408", ("failed", "region_closed", True), 0),
+        ("400:60220", ("failed", "region_closed", True), 0),
+        ("400:21606", ("failed", "refused", False), 0),
+        ("401", ("failed", "credentials", False), 0),
+        ("403", ("failed", "credentials", False), 0),
+        ("429", ("failed", "busy", False), 0),
+        ("redirect", ("failed", "refused", False), 0),
+        ("500", ("unknown", "http_500"), 0),
+        ("503", ("unknown", "http_503"), 0),
+        ("reset", ("unknown", "cut"), 0),
+        ("hang", ("unknown", "timed_out"), 0),
+        ("accept_then_500", ("unknown", "http_500"), 1),
+        ("accept_then_reset", ("unknown", "cut"), 1),
+        ("accept_then_hang", ("unknown", "timed_out"), 1),
+        ("accept_slowly", ("unknown", "timed_out"), 1),
+        ("accept_unreadable", ("unknown", "unreadable"), 1),
+    ],
+)
 def test_each_answer_of_twilio_means_one_thing_and_is_asked_for_once(twilio, behaviour, learnt, delivered):
     twilio.slow_seconds = 2.0
     twilio.script(behaviour)
@@ -152,21 +178,24 @@ def test_a_refusal_keeps_twilios_number_for_the_operator(twilio):
 
 def test_where_nobody_listens_nothing_was_sent():
     with nobody_listening() as port:
-        sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                              base_url=f"http://127.0.0.1:{port}")
+        sender = TwilioSender(
+            ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url=f"http://127.0.0.1:{port}"
+        )
         assert outcome(sender, outgoing()) == ("failed", "unreachable", False)
 
 
 def test_a_name_that_does_not_exist_means_nothing_was_sent():
-    sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                          base_url="https://api.does-not-exist.invalid")
+    sender = TwilioSender(
+        ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url="https://api.does-not-exist.invalid"
+    )
     assert outcome(sender, outgoing()) == ("failed", "unreachable", False)
 
 
 def test_a_certificate_that_is_not_trusted_means_nothing_was_sent(certificate):
     with listening_with(certificate) as port:
-        sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                              base_url=f"https://localhost:{port}")
+        sender = TwilioSender(
+            ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url=f"https://localhost:{port}"
+        )
         assert outcome(sender, outgoing()) == ("failed", "tls", False)
 
 
@@ -194,7 +223,9 @@ def test_a_behaviour_may_belong_to_one_number(twilio):
 # ── Twilio: asking afterwards ──
 
 
-@pytest.mark.parametrize("lost", ["accept_then_reset", "accept_then_500", "accept_then_hang", "accept_unreadable"])
+@pytest.mark.parametrize(
+    "lost", ["accept_then_reset", "accept_then_500", "accept_then_hang", "accept_unreadable"]
+)
 def test_a_message_that_was_taken_is_found_afterwards(twilio, lost):
     twilio.script(lost)
     assert outcome(sms(twilio), outgoing())[0] == "unknown"
@@ -233,8 +264,9 @@ def test_a_registered_signature_around_the_text_does_not_hide_it(twilio):
 
 def test_not_being_able_to_ask_is_not_a_no():
     with nobody_listening() as port:
-        sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                              base_url=f"http://127.0.0.1:{port}")
+        sender = TwilioSender(
+            ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url=f"http://127.0.0.1:{port}"
+        )
         with pytest.raises(SendUnknown):
             sender.find(outgoing(), T0)
 
@@ -260,13 +292,21 @@ def test_the_fake_pages_its_list_as_twilio_does(twilio):
 
 def test_the_fake_runs_as_a_process_and_its_log_outlives_it(tmp_path):
     log = tmp_path / "accepted.jsonl"
-    command = [sys.executable, "-m", "tests.fakes.twilio_server", "--log", str(log),
-               "--script", "accept,400:21211,accept_then_reset"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fakes.twilio_server",
+        "--log",
+        str(log),
+        "--script",
+        "accept,400:21211,accept_then_reset",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = process.stdout.readline().split()[-1]
-        sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                              base_url=f"http://127.0.0.1:{port}")
+        sender = TwilioSender(
+            ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url=f"http://127.0.0.1:{port}"
+        )
         learnt = [outcome(sender, outgoing(text=f"text {n}"))[0] for n in range(3)]
     finally:
         process.kill()
@@ -308,23 +348,28 @@ def test_a_letter_sent_again_carries_the_same_id(mail):
     assert {letter.message["Message-ID"] for letter in mail.letters} == {f"<{ID}@epro.example.org>"}
 
 
-@pytest.mark.parametrize("behaviour, learnt, delivered", [
-    ("rcpt:550 5.1.1 unknown", ("failed", "bad_address", True), 0),
-    ("rcpt:550 unknown", ("failed", "bad_address", True), 0),
-    ("rcpt:550 5.7.1 relaying denied", ("failed", "refused", True), 0),
-    ("rcpt:450 4.2.1 later", ("failed", "busy", False), 0),
-    ("rcpt:530 5.7.0 sign in", ("failed", "credentials", False), 0),
-    ("mail:451 later", ("failed", "busy", False), 0),
-    ("mail:553 5.1.8 not you", ("failed", "sender_refused", False), 0),
-    ("data:554 5.7.1 no", ("failed", "refused", True), 0),
-    ("data:452 4.3.1 full", ("failed", "busy", False), 0),
-    ("cut_early", ("failed", "unreachable", False), 0),
-    ("cut", ("unknown", "cut"), 0),
-    ("hang", ("unknown", "timed_out"), 0),
-    ("accept_then_cut", ("unknown", "cut"), 1),
-    ("accept_then_hang", ("unknown", "timed_out"), 1),
-])
-def test_each_answer_of_a_mail_server_means_one_thing_and_is_asked_for_once(mail, behaviour, learnt, delivered):
+@pytest.mark.parametrize(
+    "behaviour, learnt, delivered",
+    [
+        ("rcpt:550 5.1.1 unknown", ("failed", "bad_address", True), 0),
+        ("rcpt:550 unknown", ("failed", "bad_address", True), 0),
+        ("rcpt:550 5.7.1 relaying denied", ("failed", "refused", True), 0),
+        ("rcpt:450 4.2.1 later", ("failed", "busy", False), 0),
+        ("rcpt:530 5.7.0 sign in", ("failed", "credentials", False), 0),
+        ("mail:451 later", ("failed", "busy", False), 0),
+        ("mail:553 5.1.8 not you", ("failed", "sender_refused", False), 0),
+        ("data:554 5.7.1 no", ("failed", "refused", True), 0),
+        ("data:452 4.3.1 full", ("failed", "busy", False), 0),
+        ("cut_early", ("failed", "unreachable", False), 0),
+        ("cut", ("unknown", "cut"), 0),
+        ("hang", ("unknown", "timed_out"), 0),
+        ("accept_then_cut", ("unknown", "cut"), 1),
+        ("accept_then_hang", ("unknown", "timed_out"), 1),
+    ],
+)
+def test_each_answer_of_a_mail_server_means_one_thing_and_is_asked_for_once(
+    mail, behaviour, learnt, delivered
+):
     mail.script(behaviour)
     assert outcome(email(mail), outgoing(to=BOX)) == learnt
     assert (mail.attempts, len(mail.letters)) == (1, delivered)
@@ -336,8 +381,21 @@ def test_where_no_mail_server_listens_nothing_was_sent():
         assert outcome(sender, outgoing(to=BOX)) == ("failed", "unreachable", False)
 
 
-@pytest.mark.parametrize("address", ["", "ada", "a@b@c", "a@b.org,c@d.org", "Ada <a@b.org>", "a@b.org\r\nRCPT TO:<c@d>",
-                                     "a b@c.org", "阿达@example.org", "a@b.org;c@d.org", "a@b.org\n"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ada",
+        "a@b@c",
+        "a@b.org,c@d.org",
+        "Ada <a@b.org>",
+        "a@b.org\r\nRCPT TO:<c@d>",
+        "a b@c.org",
+        "阿达@example.org",
+        "a@b.org;c@d.org",
+        "a@b.org\n",
+    ],
+)
 def test_what_is_not_one_plain_address_never_reaches_the_server(mail, address):
     assert outcome(email(mail), outgoing(to=address)) == ("failed", "bad_address", True)
     assert mail.attempts == 0
@@ -373,14 +431,24 @@ def certificate(tmp_path_factory):
 
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=localhost")
     years = timedelta(days=365 * 40)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(1).not_valid_before(T0 - years / 2).not_valid_after(T0 + years)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .sign(key, hashes.SHA256()))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(T0 - years / 2)
+        .not_valid_after(T0 + years)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                       serialization.NoEncryption())
-                     + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
     return server, ssl.create_default_context(cafile=str(path))
@@ -390,9 +458,11 @@ def certificate(tmp_path_factory):
 def listening_with(certificate):
     """A port that speaks TLS with this certificate and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+
         def shake_hands():
-            with suppress(OSError):       # the other side hangs up on seeing the certificate: as it should
+            with suppress(OSError):  # the other side hangs up on seeing the certificate: as it should
                 certificate[0].wrap_socket(listener.accept()[0], server_side=True).close()
+
         thread = threading.Thread(target=shake_hands, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
@@ -446,11 +516,19 @@ def test_the_console_prints_to_standard_output(capsys):
 
 
 def test_a_recording_sender_plays_its_script_and_then_takes_everything():
-    sender = RecordingSender("sms", [SendFailed("busy", permanent=False), TAKEN_UNKNOWN, SendUnknown("cut"), None])
+    sender = RecordingSender(
+        "sms", [SendFailed("busy", permanent=False), TAKEN_UNKNOWN, SendUnknown("cut"), None]
+    )
     sender.script(SendFailed("opted_out", permanent=True))
     learnt = [outcome(sender, outgoing())[:2] for _ in range(6)]
-    assert learnt == [("failed", "busy"), ("unknown", "timed_out"), ("unknown", "cut"),
-                      ("taken", f"recorded-{ID}"), ("failed", "opted_out"), ("taken", f"recorded-{ID}")]
+    assert learnt == [
+        ("failed", "busy"),
+        ("unknown", "timed_out"),
+        ("unknown", "cut"),
+        ("taken", f"recorded-{ID}"),
+        ("failed", "opted_out"),
+        ("taken", f"recorded-{ID}"),
+    ]
     assert (len(sender.asked), len(sender.taken)) == (6, 3)
 
 
@@ -465,15 +543,26 @@ def test_a_recording_provider_can_be_asked():
 
 
 def test_which_senders_can_be_asked(twilio, mail):
-    assert [isinstance(s, Askable) for s in (sms(twilio), AskableRecordingSender("sms"), email(mail),
-                                             RecordingSender("sms"), ConsoleSender("sms"))] == [
-        True, True, False, False, False]
+    assert [
+        isinstance(s, Askable)
+        for s in (
+            sms(twilio),
+            AskableRecordingSender("sms"),
+            email(mail),
+            RecordingSender("sms"),
+            ConsoleSender("sms"),
+        )
+    ] == [True, True, False, False, False]
 
 
 # ── from settings ──
 
-TWILIO = {"SMS_SENDER": "twilio", "TWILIO_ACCOUNT_SID": ACCOUNT_SID, "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-          "TWILIO_FROM": "+12025550100"}
+TWILIO = {
+    "SMS_SENDER": "twilio",
+    "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+    "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+    "TWILIO_FROM": "+12025550100",
+}
 SMTP = {"EMAIL_SENDER": "smtp", "SMTP_HOST": "mail.example.org", "SMTP_FROM": "notes@example.org"}
 
 
@@ -484,12 +573,23 @@ def test_no_settings_no_senders():
 def test_settings_choose_one_sender_a_channel():
     built = build({"SMS_SENDER": "console", "EMAIL_SENDER": "recording"})
     assert {channel: (s.channel, s.name) for channel, s in built.items()} == {
-        "sms": ("sms", "console"), "email": ("email", "recording")}
+        "sms": ("sms", "console"),
+        "email": ("email", "recording"),
+    }
 
 
 def test_senders_built_from_settings_deliver(twilio, mail):
-    built = build(TWILIO | SMTP | {"TWILIO_BASE_URL": twilio.url, "SMTP_HOST": "127.0.0.1",
-                                   "SMTP_PORT": str(mail.port), "SMTP_TLS": "none"}, now=lambda: T0)
+    built = build(
+        TWILIO
+        | SMTP
+        | {
+            "TWILIO_BASE_URL": twilio.url,
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(mail.port),
+            "SMTP_TLS": "none",
+        },
+        now=lambda: T0,
+    )
     assert built["sms"].send(outgoing()) == twilio.messages[0].sid
     assert built["email"].send(outgoing(to=BOX)) == mail.letters[0].message["Message-ID"]
     assert mail.letters[0].message["Date"].datetime == T0
@@ -500,29 +600,43 @@ def test_everything_that_is_missing_is_named_at_once():
         build({"SMS_SENDER": "twilio", "EMAIL_SENDER": "smtp"})
     assert str(refused.value) == (
         "TWILIO_ACCOUNT_SID is missing; TWILIO_AUTH_TOKEN is missing; "
-        "TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID is missing; SMTP_HOST is missing; SMTP_FROM is missing")
+        "TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID is missing; SMTP_HOST is missing; SMTP_FROM is missing"
+    )
 
 
-@pytest.mark.parametrize("settings, fault", [
-    ({"SMS_SENDER": "pigeon"}, "SMS_SENDER must be one of"),
-    ({"EMAIL_SENDER": "twilio"}, "EMAIL_SENDER must be one of"),
-    (TWILIO | {"TWILIO_BASE_URL": "http://relay.example.org"}, "TWILIO_BASE_URL"),
-    (TWILIO | {"TWILIO_BASE_URL": "https://relay.example.org/api"}, "TWILIO_BASE_URL"),
-    (TWILIO | {"TWILIO_BASE_URL": "https://user@relay.example.org"}, "TWILIO_BASE_URL"),
-    (SMTP | {"SMTP_PORT": "0"}, "SMTP_PORT"), (SMTP | {"SMTP_PORT": "smtp"}, "SMTP_PORT"),
-    (SMTP | {"SMTP_TLS": "maybe"}, "SMTP_TLS"),
-    (SMTP | {"SMTP_FROM": "a@b.org, c@d.org"}, "SMTP_FROM"),
-    (SMTP | {"SMTP_USER": "epro"}, "belong together"),
-    (SMTP | {"SMTP_TLS": "none", "SMTP_USER": "epro", "SMTP_PASSWORD": "canary"}, "SMTP_TLS may not be none"),
-])
+@pytest.mark.parametrize(
+    "settings, fault",
+    [
+        ({"SMS_SENDER": "pigeon"}, "SMS_SENDER must be one of"),
+        ({"EMAIL_SENDER": "twilio"}, "EMAIL_SENDER must be one of"),
+        (TWILIO | {"TWILIO_BASE_URL": "http://relay.example.org"}, "TWILIO_BASE_URL"),
+        (TWILIO | {"TWILIO_BASE_URL": "https://relay.example.org/api"}, "TWILIO_BASE_URL"),
+        (TWILIO | {"TWILIO_BASE_URL": "https://user@relay.example.org"}, "TWILIO_BASE_URL"),
+        (SMTP | {"SMTP_PORT": "0"}, "SMTP_PORT"),
+        (SMTP | {"SMTP_PORT": "smtp"}, "SMTP_PORT"),
+        (SMTP | {"SMTP_TLS": "maybe"}, "SMTP_TLS"),
+        (SMTP | {"SMTP_FROM": "a@b.org, c@d.org"}, "SMTP_FROM"),
+        (SMTP | {"SMTP_USER": "epro"}, "belong together"),
+        (
+            SMTP | {"SMTP_TLS": "none", "SMTP_USER": "epro", "SMTP_PASSWORD": "canary"},
+            "SMTP_TLS may not be none",
+        ),
+    ],
+)
 def test_settings_that_cannot_be_right_are_named_without_their_values(settings, fault):
     found = faults(settings)
     assert len(found) == 1 and fault in found[0]
     assert not any(secret in found[0] for secret in ("canary", "relay.example.org", "a@b.org"))
 
 
-@pytest.mark.parametrize("more", [{"TWILIO_BASE_URL": "https://relay.example.org"},
-                                  {"TWILIO_BASE_URL": "http://localhost:8931/"}, {"TWILIO_BASE_URL": ""}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"TWILIO_BASE_URL": "https://relay.example.org"},
+        {"TWILIO_BASE_URL": "http://localhost:8931/"},
+        {"TWILIO_BASE_URL": ""},
+    ],
+)
 def test_settings_that_are_right(more):
     assert faults(TWILIO | SMTP | more) == []
 
@@ -548,17 +662,34 @@ def test_an_address_with_a_port_of_its_own():
     assert valid_twilio(AUTH_TOKEN, OURS + ":8443", PATH, FORM, signed(OURS + ":8443" + PATH))
 
 
-@pytest.mark.parametrize("more", [
-    {"form": FORM | {"MessageStatus": "failed"}}, {"form": FORM | {"Extra": "1"}},
-    {"form": {k: v for k, v in FORM.items() if k != "To"}}, {"form": {}},
-    {"public_base_url": "http://epro.example.org"}, {"public_base_url": "https://other.example.org"},
-    {"path_with_query": "/v1/hooks/twilio/a-secret?n=2"}, {"path_with_query": "/v1/hooks/twilio/a-secret"},
-    {"auth_token": "another"}, {"auth_token": ""}, {"signature": None}, {"signature": ""},
-    {"signature": signed()[:-2]}, {"signature": "x" * 28}, {"signature": signed(token="another")},
-])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"form": FORM | {"MessageStatus": "failed"}},
+        {"form": FORM | {"Extra": "1"}},
+        {"form": {k: v for k, v in FORM.items() if k != "To"}},
+        {"form": {}},
+        {"public_base_url": "http://epro.example.org"},
+        {"public_base_url": "https://other.example.org"},
+        {"path_with_query": "/v1/hooks/twilio/a-secret?n=2"},
+        {"path_with_query": "/v1/hooks/twilio/a-secret"},
+        {"auth_token": "another"},
+        {"auth_token": ""},
+        {"signature": None},
+        {"signature": ""},
+        {"signature": signed()[:-2]},
+        {"signature": "x" * 28},
+        {"signature": signed(token="another")},
+    ],
+)
 def test_a_call_back_that_differs_in_anything_is_not_believed(more):
-    asked = {"auth_token": AUTH_TOKEN, "public_base_url": OURS, "path_with_query": PATH, "form": FORM,
-             "signature": signed()} | more
+    asked = {
+        "auth_token": AUTH_TOKEN,
+        "public_base_url": OURS,
+        "path_with_query": PATH,
+        "form": FORM,
+        "signature": signed(),
+    } | more
     assert not valid_twilio(**asked)
 
 
@@ -570,9 +701,12 @@ def test_a_real_request_behind_a_proxy_is_judged_by_the_public_address():
     @app.post("/v1/hooks/twilio/<secret>")
     def hook(secret):
         given = request.headers.get("X-Twilio-Signature")
-        return {"genuine": valid_twilio(AUTH_TOKEN, OURS, request.full_path, request.form, given),
-                "by its own account": valid_twilio(AUTH_TOKEN, request.url_root, request.full_path,
-                                                   request.form, given)}
+        return {
+            "genuine": valid_twilio(AUTH_TOKEN, OURS, request.full_path, request.form, given),
+            "by its own account": valid_twilio(
+                AUTH_TOKEN, request.url_root, request.full_path, request.form, given
+            ),
+        }
 
     headers = fake.signed_callback(OURS + "/v1/hooks/twilio/s", FORM)
     answer = app.test_client().post("/v1/hooks/twilio/s", data=FORM, headers=headers).json
@@ -601,13 +735,27 @@ def test_a_posted_call_back_arrives_signed_and_whole():
         assert fake.post_inbound(url, NUMBER, "退订 STOP", signed_for=OURS + "/hook") == 204
         assert fake.post_inbound(url, NUMBER, "STOP", "another", signed_for=OURS + "/hook") == 403
         server.shutdown()
-    assert [form.get("Body", form.get("MessageStatus")) for form in came] == ["delivered", "退订 STOP", "STOP"]
+    assert [form.get("Body", form.get("MessageStatus")) for form in came] == [
+        "delivered",
+        "退订 STOP",
+        "STOP",
+    ]
 
 
 # ── nothing leaks ──
 
-CANARIES = (NUMBER, NUMBER[1:], "%2B" + NUMBER[1:], BOX, BOX.split("@")[0], TEXT, TEXT[:6], "a-secret-of-this",
-            AUTH_TOKEN, "来自我的每日记录")
+CANARIES = (
+    NUMBER,
+    NUMBER[1:],
+    "%2B" + NUMBER[1:],
+    BOX,
+    BOX.split("@")[0],
+    TEXT,
+    TEXT[:6],
+    "a-secret-of-this",
+    AUTH_TOKEN,
+    "来自我的每日记录",
+)
 
 
 def clean(said):
@@ -618,8 +766,12 @@ def everything_about(failure):
     """An exception as the nosiest reporter would show it: text, repr, fields, causes, contexts."""
     seen = []
     while failure:
-        seen += [str(failure), repr(failure), repr(vars(failure)),
-                 "".join(traceback.format_exception_only(failure))]
+        seen += [
+            str(failure),
+            repr(failure),
+            repr(vars(failure)),
+            "".join(traceback.format_exception_only(failure)),
+        ]
         failure = failure.__cause__ or failure.__context__
     return "\n".join(seen)
 
@@ -632,9 +784,23 @@ def all_logs(caplog):
     return caplog
 
 
-@pytest.mark.parametrize("behaviour", [
-    "accept", "400:21211", "400:21610", "401", "429", "500", "reset", "hang", "accept_then_reset",
-    "accept_then_500", "accept_unreadable", "redirect"])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        "accept",
+        "400:21211",
+        "400:21610",
+        "401",
+        "429",
+        "500",
+        "reset",
+        "hang",
+        "accept_then_reset",
+        "accept_then_500",
+        "accept_unreadable",
+        "redirect",
+    ],
+)
 def test_no_log_and_no_exception_of_sms_holds_number_or_text(twilio, all_logs, capfd, behaviour):
     twilio.script(behaviour)
     sender, said = sms(twilio), ""
@@ -643,15 +809,16 @@ def test_no_log_and_no_exception_of_sms_holds_number_or_text(twilio, all_logs, c
     except (SendFailed, SendUnknown) as failure:
         said = everything_about(failure)
     sender.find(outgoing(), T0)
-    assert any(r.query.get("To") == NUMBER for r in twilio.requests)      # it was there to be leaked
-    assert "/Messages.json" in all_logs.text                              # and somebody was logging
+    assert any(r.query.get("To") == NUMBER for r in twilio.requests)  # it was there to be leaked
+    assert "/Messages.json" in all_logs.text  # and somebody was logging
     assert clean(said) and clean(all_logs.text) and clean("".join(capfd.readouterr()))
 
 
 def test_no_log_and_no_exception_holds_the_number_when_nobody_listens(all_logs):
     with nobody_listening() as port:
-        sender = TwilioSender(ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100",
-                              base_url=f"http://127.0.0.1:{port}")
+        sender = TwilioSender(
+            ACCOUNT_SID, AUTH_TOKEN, from_number="+12025550100", base_url=f"http://127.0.0.1:{port}"
+        )
         for ask in (lambda: sender.send(outgoing()), lambda: sender.find(outgoing(), T0)):
             with pytest.raises((SendFailed, SendUnknown)) as failed:
                 ask()
@@ -659,11 +826,21 @@ def test_no_log_and_no_exception_holds_the_number_when_nobody_listens(all_logs):
     assert clean(all_logs.text)
 
 
-@pytest.mark.parametrize("behaviour", [
-    "accept", "rcpt:550 5.1.1 unknown", "mail:553 no", "data:554 no", "cut", "cut_early", "hang",
-    "accept_then_cut"])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        "accept",
+        "rcpt:550 5.1.1 unknown",
+        "mail:553 no",
+        "data:554 no",
+        "cut",
+        "cut_early",
+        "hang",
+        "accept_then_cut",
+    ],
+)
 def test_no_log_and_no_exception_of_mail_holds_address_or_text(mail, all_logs, capfd, behaviour):
-    all_logs.set_level(logging.CRITICAL, logger="mail.log")      # the fake server's own, not ours
+    all_logs.set_level(logging.CRITICAL, logger="mail.log")  # the fake server's own, not ours
     mail.script(behaviour)
     said = ""
     try:

@@ -44,9 +44,9 @@ def ada(cast):
 
 
 def message(purpose: str = "reminder") -> Message:
+    """The first one of this purpose."""
     with look(TESTS) as tx:
-        (found,) = tx.all(sa.select(Message).where(Message.purpose == purpose))
-    return found
+        return tx.one(sa.select(Message).where(Message.purpose == purpose).order_by(Message.due_at))
 
 
 def told() -> list[tuple[str, str | None]]:

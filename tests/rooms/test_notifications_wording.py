@@ -15,8 +15,15 @@ from hypothesis import strategies as st
 from epro.notifications import wording
 from epro.notifications.wording import MissingValue, UnknownLanguage, UnknownText, faults, faults_in, render
 
-KEYS = {"reminder.due", "reminder.again", "reminder.closing_soon",
-        "alert.nurse", "alert.attention", "alert.escalation", "alert.cleared"}
+KEYS = {
+    "reminder.due",
+    "reminder.again",
+    "reminder.closing_soon",
+    "alert.nurse",
+    "alert.attention",
+    "alert.escalation",
+    "alert.cleared",
+}
 VALUES = {"app_name": "Diary", "site": "03", "count": 2, "clinic_phone": "021 5550 1234"}
 LANGUAGES = ("en", "zh-CN")
 
@@ -41,7 +48,9 @@ def test_the_shipped_texts_have_no_fault():
 
 def test_both_languages_have_every_key():
     assert {language: set(said["templates"]) for language, said in wording.shipped().items()} == {
-        "en": KEYS, "zh-CN": KEYS}
+        "en": KEYS,
+        "zh-CN": KEYS,
+    }
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -76,12 +85,25 @@ def test_the_nurse_reads_not_yet_received(language, waited_for):
 def test_the_turn_decides_the_wording_and_comes_round():
     said = wording.shipped()["en"]["templates"]["reminder.due"]["wordings"]
     assert [render("reminder.due", "en", VALUES, n).text for n in range(len(said) + 1)] == [
-        w.replace("{app_name}", "Diary") for w in [*said, said[0]]]
+        w.replace("{app_name}", "Diary") for w in [*said, said[0]]
+    ]
 
 
-@pytest.mark.parametrize("harmless", ["{{7*7}}", "{0.__class__}", "{app_name.__class__}", "{app_name!r}",
-                                      "{{app_name}}", "{{app_name}", "{app_name}}",
-                                      "${app_name }", "%(app_name)s", "{name}"])
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "{{7*7}}",
+        "{0.__class__}",
+        "{app_name.__class__}",
+        "{app_name!r}",
+        "{{app_name}}",
+        "{{app_name}",
+        "{app_name}}",
+        "${app_name }",
+        "%(app_name)s",
+        "{name}",
+    ],
+)
 def test_nothing_in_a_text_is_ever_evaluated(texts, harmless):
     texts["en"]["templates"]["reminder.due"]["wordings"] = [f"Hello {harmless}"]
     assert render("reminder.due", "en", VALUES, 0, texts).text == f"Hello {harmless}"
@@ -119,38 +141,46 @@ def test_a_text_does_not_show_in_a_log_by_accident():
 # ── the rules, each broken once ──
 
 
-@pytest.mark.parametrize("said, fault", [
-    ("{app_name}: your lupus entry is open.", "banned word lupus*"),
-    ("{app_name}: your LupusQoL is open.", "banned word lupusqol"),
-    ("{app_name}: Ｌｕｐｕｓ, in full width.", "banned word lupus*"),
-    ("{app_name}: lu\u200bpus, with a hidden space.", "banned word lupus*"),
-    ("{app_name}: how is your pain today?", "banned word pain"),
-    ("{app_name}: the quality  of life form.", "banned word quality of life"),
-    ("{app_name}: 您的问卷已开放", "banned word 问卷"),
-    ("{app_name}: you have not done it.", "banned word not done"),
-    ("{app_name}: open https://example.org", "link"),
-    ("{app_name}: see www.example", "link"),
-    ("{app_name}: see example.cn/a7", "link"),
-    ("{app_name}: write to us@example", "link"),
-    ("{app_name}: call 021 5550 1234", "has a number"),
-    ("{app_name}: your code is 4711", "has a number"),
-    ("{app_name}: hello {name}", "placeholder that is not allowed"),
-    ("{app_name}: {{7*7}}", "placeholder that is not allowed"),
-    ("{app_name}: {0.__class__}", "placeholder that is not allowed"),
-    ("{app_name}: %(site)s", "placeholder that is not allowed"),
-    ("{app_name}: two\nlines", "stray or hidden"),
-    ("{app_name}: trailing ", "stray or hidden"),
-    ("{app_name} {site}: entry open.", "placeholders differ between wordings"),
-    ("{app_name}: " + "a" * 150, "longer than one SMS"),
-    ("{app_name}: 开" + "a" * 60, "longer than one SMS"),
-    ("{app_name}", "says nothing"),
-])
+@pytest.mark.parametrize(
+    "said, fault",
+    [
+        ("{app_name}: your lupus entry is open.", "banned word lupus*"),
+        ("{app_name}: your LupusQoL is open.", "banned word lupusqol"),
+        ("{app_name}: Ｌｕｐｕｓ, in full width.", "banned word lupus*"),
+        ("{app_name}: lu\u200bpus, with a hidden space.", "banned word lupus*"),
+        ("{app_name}: how is your pain today?", "banned word pain"),
+        ("{app_name}: the quality  of life form.", "banned word quality of life"),
+        ("{app_name}: 您的问卷已开放", "banned word 问卷"),
+        ("{app_name}: you have not done it.", "banned word not done"),
+        ("{app_name}: open https://example.org", "link"),
+        ("{app_name}: see www.example", "link"),
+        ("{app_name}: see example.cn/a7", "link"),
+        ("{app_name}: write to us@example", "link"),
+        ("{app_name}: call 021 5550 1234", "has a number"),
+        ("{app_name}: your code is 4711", "has a number"),
+        ("{app_name}: hello {name}", "placeholder that is not allowed"),
+        ("{app_name}: {{7*7}}", "placeholder that is not allowed"),
+        ("{app_name}: {0.__class__}", "placeholder that is not allowed"),
+        ("{app_name}: %(site)s", "placeholder that is not allowed"),
+        ("{app_name}: two\nlines", "stray or hidden"),
+        ("{app_name}: trailing ", "stray or hidden"),
+        ("{app_name} {site}: entry open.", "placeholders differ between wordings"),
+        ("{app_name}: " + "a" * 150, "longer than one SMS"),
+        ("{app_name}: 开" + "a" * 60, "longer than one SMS"),
+        ("{app_name}", "says nothing"),
+    ],
+)
 def test_each_rule_is_kept_by_checking(texts, said, fault):
     assert any(fault in found for found in spoil(texts, said)), spoil(texts, said)
 
 
-@pytest.mark.parametrize("said", ["{app_name}: patience, a painting of slender trains.",
-                                  "{app_name}: cellos in the afternoon. Open the app."])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{app_name}: patience, a painting of slender trains.",
+        "{app_name}: cellos in the afternoon. Open the app.",
+    ],
+)
 def test_a_word_within_another_word_is_no_fault(texts, said):
     assert spoil(texts, said) == []
 
@@ -171,8 +201,10 @@ def test_the_same_wording_twice_is_a_fault_also_under_two_keys(texts):
     first = texts["en"]["templates"]["reminder.due"]["wordings"][0]
     again = texts["en"]["templates"]["reminder.again"]["wordings"]
     again[0] = first.upper().replace("{APP_NAME}", "{app_name}")
-    assert faults(texts) == ["en reminder.again: a wording stands twice",
-                             "en reminder.due: a wording stands twice"]
+    assert faults(texts) == [
+        "en reminder.again: a wording stands twice",
+        "en reminder.due: a wording stands twice",
+    ]
 
 
 def test_a_key_missing_in_one_language_is_a_fault(texts):
@@ -186,8 +218,17 @@ def test_languages_that_tell_different_things_are_a_fault(texts):
     assert faults(texts) == ["alert.nurse: the placeholders differ between languages"]
 
 
-@pytest.mark.parametrize("template", [None, "text", {"wordings": ["a"]}, {"subject": "a", "wordings": "abc"},
-                                      {"subject": None, "wordings": []}, {"subject": "a", "wordings": [1]}])
+@pytest.mark.parametrize(
+    "template",
+    [
+        None,
+        "text",
+        {"wordings": ["a"]},
+        {"subject": "a", "wordings": "abc"},
+        {"subject": None, "wordings": []},
+        {"subject": "a", "wordings": [1]},
+    ],
+)
 def test_a_file_of_another_shape_is_a_fault_and_no_crash(texts, template):
     texts["en"]["templates"]["reminder.due"] = template
     assert faults(texts) == ["en reminder.due: needs a subject and a list of wordings"]
@@ -227,8 +268,9 @@ def test_a_text_on_its_way_out_is_judged_again():
 # ── length ──
 
 
-@pytest.mark.parametrize("text, places", [
-    ("a" * 160, 160), ("€" * 80, 160), ("é", 1), ("开", 1), ("😀", 2), ("", 0)])
+@pytest.mark.parametrize(
+    "text, places", [("a" * 160, 160), ("€" * 80, 160), ("é", 1), ("开", 1), ("😀", 2), ("", 0)]
+)
 def test_places_in_an_sms(text, places):
     assert wording.length(text) == places and wording.fits_one_sms(text)
 

@@ -1,0 +1,233 @@
+"""The clockwork's look at what is due. What to do is told elsewhere (test_scheduling_attention.py); here it is done.
+
+The diary of 2 March opens at 18:00, reminds at 19:00 and 21:00, is at risk at 22:00, closes at midnight and is missed
+at 6:00; Shanghai time. Reminders, misses and several workers are in test_clockwork.py.
+
+AD-01  Whatever fails while one occurrence is attended to, all of it is undone, the others go on, and it comes back.
+AD-02  Everything done is on record, and nothing else.
+AD-03  Late is better than never for a miss, and worse than never for a reminder.
+AD-04  What does not concern her any more is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from epro import clock, worker
+from epro.notifications import alerts, attending, messages
+from epro.notifications.models import Alert, Message
+from epro.scheduling.models import Occurrence
+from epro.studies.models import Participant
+from epro.trail import verifying
+from epro.trail.models import Event
+from epro.tx import look, system
+from tests.cast import at
+
+TESTS = system("tests")
+MORNING = at("2026-03-03T06:00")
+on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def ada(cast):
+    with cast.on("2026-03-02T10:00"):
+        return cast.phone()
+
+
+def tonight() -> Occurrence:
+    """Ada's diary of the second."""
+    with look(TESTS) as tx:
+        return tx.one(
+            sa.select(Occurrence)
+            .where(Occurrence.assessment_id == "evening", Occurrence.subject_id == "01-001")
+            .order_by(Occurrence.opens_at)
+        )
+
+
+def rows(model) -> list:
+    with look(TESTS) as tx:
+        return tx.all(sa.select(model))
+
+
+def told() -> list[str]:
+    """What the clockwork wrote into Ada's chain, reasons with a slash."""
+    with look(TESTS) as tx:
+        query = (
+            sa.select(Event.action, Event.body).where(Event.actor == "system:clockwork").order_by(Event.seq)
+        )
+        entries = [(action, json.loads(body)["reason"]) for action, body in tx.session.execute(query)]
+    return [f"{action}/{reason}" if reason else action for action, reason in entries]
+
+
+def attend(when) -> None:
+    with clock.moved_to(when):
+        worker.attend()
+
+
+# AD-01.
+
+PLACES = {
+    "before anything": (attending, "attend"),
+    "after the facts, before the record": (attending.trail, "record"),
+    "after the record, before the feed": (attending.trail, "stream"),
+    "after the miss, before the alert": (alerts, "alert_on_miss"),
+    "within the alert": (alerts, "_tell"),
+    "when a message is planned": (messages, "plan"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_failure_undoes_all_of_one_and_nothing_of_another(cast, ada, monkeypatch, place):
+    with cast.on("2026-03-02T11:00"):
+        cast.enrol(contact={})
+    module, name = PLACES[place]
+    sound = getattr(module, name)
+
+    def fails_for_ada(*given, **named):
+        if any(getattr(one, "subject_id", None) == "01-001" for one in given):
+            raise RuntimeError("planted")
+        return sound(*given, **named)
+
+    monkeypatch.setattr(module, name, fails_for_ada)
+    before = told()
+    for _ in range(2):
+        attend(MORNING)
+    assert tonight().missed_at is None and tonight().at_risk_at is None and tonight().reminders_done == 0
+    assert tonight().attention_at == MORNING + attending.PUT_OFF
+    assert {alert.subject_id for alert in rows(Alert)} == {"01-002"}
+    monkeypatch.undo()
+    attend(MORNING + attending.PUT_OFF)
+    assert {alert.subject_id for alert in rows(Alert)} == {"01-001", "01-002"}
+    assert len([action for action in told() if action == "occurrence.missed"]) == 2 and before == []
+    with look(TESTS) as tx:
+        assert list(verifying.faults(tx, Participant)) == []
+
+
+@on_sqlite
+def test_a_failure_shows_in_the_log_without_her_data(cast, ada, monkeypatch, caplog):
+    def fails(*_):
+        raise RuntimeError("+8613900000001 said 7")
+
+    monkeypatch.setattr(attending, "attend", fails)
+    attend(MORNING)
+    (record,) = [record for record in caplog.records if record.name == attending.__name__]
+    assert record.action == "occurrence.put_off" and "RuntimeError" in record.getMessage()
+    assert "said 7" not in caplog.text and "8613900000001" not in caplog.text
+
+
+@on_sqlite
+def test_a_database_that_fails_is_no_fault_of_the_occurrence(cast, ada, monkeypatch):
+    """It is not put off: the next strike finds it as it was."""
+
+    def fails(*_):
+        raise OperationalError("statement", {}, Exception("gone"))
+
+    due = tonight().attention_at
+    monkeypatch.setattr(attending, "attend", fails)
+    with pytest.raises(OperationalError):
+        attend(MORNING)
+    assert tonight().attention_at == due
+
+
+# AD-02 and AD-03.
+
+
+def test_an_evening_in_which_nothing_comes(cast, ada):
+    for hour in ("18:59", "19:00", "20:59", "21:00", "22:00", "23:59"):
+        attend(at(f"2026-03-02T{hour}"))
+    for hour in ("00:00", "05:59", "06:00", "09:00"):
+        attend(at(f"2026-03-03T{hour}"))
+    found = tonight()
+    assert (found.reminders_done, found.at_risk_at, found.missed_at) == (2, at("2026-03-02T22:00"), MORNING)
+    assert found.attention_at is None
+    assert told() == [
+        "message.planned",
+        "message.planned",
+        "occurrence.at_risk",
+        "occurrence.missed",
+        "alert.raised",
+        "message.planned",
+    ]
+
+
+@on_sqlite
+def test_a_clockwork_that_comes_late_in_the_evening_reminds_once(cast, ada):
+    attend(at("2026-03-02T22:30"))
+    assert told() == ["reminder.skipped/stale", "message.planned", "occurrence.at_risk"]
+    (message,) = rows(Message)
+    assert (message.why["number"], message.template) == (1, "reminder.again")
+    assert message.expires_at == at("2026-03-02T23:00")
+
+
+@on_sqlite
+def test_a_clockwork_that_comes_in_the_morning_only_notes_the_miss(cast, ada):
+    attend(at("2026-03-03T12:00"))
+    assert told()[:3] == [
+        "reminder.skipped/window_closed",
+        "reminder.skipped/window_closed",
+        "occurrence.missed",
+    ]
+    assert tonight().missed_at == at("2026-03-03T12:00") and tonight().at_risk_at is None
+    assert {message.purpose for message in rows(Message)} == {"alert"}
+
+
+@on_sqlite
+def test_looking_again_and_again_adds_nothing(cast, ada):
+    attend(MORNING)
+    before = told()
+    for minute in range(5):
+        attend(MORNING + timedelta(minutes=minute))
+    assert told() == before
+
+
+@on_sqlite
+def test_a_backlog_is_worked_off_in_one_strike(cast):
+    with cast.on("2026-03-02T10:00"):
+        noor = cast.staff("noor")
+        wanted = {
+            "study": "diary",
+            "site": "01",
+            "language": "en",
+            "time_zone": "Asia/Shanghai",
+            "contact": {},
+        }
+        for _ in range(worker.BATCH // 2 + 3):
+            noor.enrol(**wanted, anchors={"enrolment": "2026-03-02"})
+    attend(at("2026-03-04T06:00"))  # two evenings of everybody: more than a batch
+    missed = [row for row in rows(Occurrence) if row.missed_at]
+    assert len(missed) == 2 * (worker.BATCH // 2 + 3) > worker.BATCH
+
+
+# AD-04.
+
+
+@on_sqlite
+def test_what_is_settled_is_not_looked_at_again(cast, ada):
+    with cast.on("2026-03-02T18:30") as now:
+        ada.answer(ada.open_at(now)[0], {"worst_fatigue": 2}, now, now)
+        ada.upload(now)
+    assert tonight().attention_at is None
+    attend(MORNING)
+    assert told() == []
+
+
+@on_sqlite
+def test_what_was_cancelled_is_not_looked_at_again(cast, ada):
+    with cast.on("2026-03-02T18:30"):
+        cast.staff("noor").withdraw("01-001")
+    assert tonight().attention_at is None
+    attend(at("2026-03-09T06:00"))
+    assert told() == []
+
+
+@on_sqlite
+def test_an_hour_wished_for_while_it_is_open_is_kept(cast, ada):
+    with cast.on("2026-03-02T18:30"):
+        ada.speak("PATCH", "/v1/phone/me", {"reminder_hour": "18:45"})
+    attend(at("2026-03-02T18:45"))
+    assert [message.due_at for message in rows(Message)] == [at("2026-03-02T18:45")]
