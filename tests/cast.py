@@ -58,8 +58,15 @@ def move_in() -> dict[str, str]:
 
 def _account(tx: Any, name: str) -> Any:
     role, site, phone = STAFF[name]
-    row, _ = staff.add(tx, email=f"{name}@example.org", name=name.title(), password=PASSWORD, language="en",
-                       phone=phone, grants=[Grant(STUDY, site, role)])
+    row, _ = staff.add(
+        tx,
+        email=f"{name}@example.org",
+        name=name.title(),
+        password=PASSWORD,
+        language="en",
+        phone=phone,
+        grants=[Grant(STUDY, site, role)],
+    )
     return row.id
 
 
@@ -83,9 +90,14 @@ class Cast:
 
     def enrol(self, nurse: str = "noor", **wanted: Any) -> Any:
         site = STAFF[nurse][1]
-        defaults = {"study": STUDY, "site": site, "language": "en", "time_zone": "Asia/Shanghai",
-                    "anchors": {"enrolment": clock.now().astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()},
-                    "contact": {"phone": "+8613900000001"}}
+        defaults = {
+            "study": STUDY,
+            "site": site,
+            "language": "en",
+            "time_zone": "Asia/Shanghai",
+            "anchors": {"enrolment": clock.now().astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()},
+            "contact": {"phone": "+8613900000001"},
+        }
         return self.staff(nurse).enrol(**{**defaults, **wanted})
 
     def phone(self, nurse: str = "noor", **wanted: Any) -> Phone:

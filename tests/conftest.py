@@ -20,9 +20,13 @@ from tests import cast as the_cast
 pytest_plugins = ["tests.support.postgres_plugin"]
 
 REHEARSAL = {
-    "EPRO_PASSWORD_COST": "cheap", "EPRO_RATE_LIMITS": "off", "EPRO_SMS_SENDER": "recording",
-    "EPRO_EMAIL_SENDER": "recording", "EPRO_SECRET_KEY": "a secret of the tests, longer than it must be",
-    "EPRO_PUBLIC_URL": "https://epro.test", "EPRO_TWILIO_AUTH_TOKEN": "twilio token of the tests",
+    "EPRO_PASSWORD_COST": "cheap",
+    "EPRO_RATE_LIMITS": "off",
+    "EPRO_SMS_SENDER": "recording",
+    "EPRO_EMAIL_SENDER": "recording",
+    "EPRO_SECRET_KEY": "a secret of the tests, longer than it must be",
+    "EPRO_PUBLIC_URL": "https://epro.test",
+    "EPRO_TWILIO_AUTH_TOKEN": "twilio token of the tests",
 }
 
 
@@ -54,8 +58,13 @@ def database(engine_name, request, tmp_path):
         folder, cast_ids = request.getfixturevalue("sqlite_template")
         for file in folder.glob("*.sqlite"):
             shutil.copy(file, tmp_path / file.name)
-        yield {"EPRO_DATABASE_URL": f"sqlite:///{tmp_path}/epro.sqlite",
-               "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{tmp_path}/trial.sqlite"}, cast_ids
+        yield (
+            {
+                "EPRO_DATABASE_URL": f"sqlite:///{tmp_path}/epro.sqlite",
+                "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{tmp_path}/trial.sqlite",
+            },
+            cast_ids,
+        )
         return
     server = request.getfixturevalue("postgres_server")
     template, cast_ids = request.getfixturevalue("postgresql_template")

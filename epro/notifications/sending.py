@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 WORKER = system("worker")
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 5
+NOT_TOLD_APART = "not_told_apart"
 Senders = Mapping[str, Sender]
 
 
@@ -174,7 +175,7 @@ def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
                 return found
             if _is_reminder(job):
                 # The same words may have gone to the same phone for somebody else: then nobody can tell.
-                return SendUnknown("not_told_apart") if found else SendFailed("not_taken", permanent=True)
+                return SendUnknown(NOT_TOLD_APART) if found else SendFailed("not_taken", permanent=True)
         return sender.send(job.outgoing)
     except (SendFailed, SendUnknown) as outcome:
         return outcome
@@ -244,6 +245,8 @@ def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFai
 def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUnknown) -> None:
     """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
     message.lease_until = tx.now + LEASE
+    if outcome.code == NOT_TOLD_APART:
+        message.unknown_at, message.lease_until = tx.now, None  # asking again would tell no more
     trail.record(
         tx,
         participant,

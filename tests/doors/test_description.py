@@ -210,9 +210,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("", "POST", "/v1/phone/token", {"refresh_token": activated[2].get_json()["refresh_token"]})
     phone.key = activated[2].get_json()["access_token"]
     yield by("phone", "GET", "/v1/phone/me")
-    yield by(
-        "phone", "GET", "/v1/phone/instruments/{code}/{version}", code="fatigue_diary", version="1.0"
-    )
+    yield by("phone", "GET", "/v1/phone/instruments/{code}/{version}", code="fatigue_diary", version="1.0")
     yield by(
         "phone",
         "PATCH",

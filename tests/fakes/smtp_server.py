@@ -47,17 +47,28 @@ class SmtpServer:
     maps names to passwords; with it, nobody sends without signing in.
     """
 
-    def __init__(self, *, certificate: ssl.SSLContext | None = None, implicit_tls: bool = False,
-                 users: dict[str, str] | None = None):
+    def __init__(
+        self,
+        *,
+        certificate: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+        users: dict[str, str] | None = None,
+    ):
         self.letters: list[Letter] = []
         self.attempts = 0
         self.users = users or {}
         self._script: deque[str] = deque()
         starttls = certificate if certificate and not implicit_tls else None
         self._controller = _Controller(
-            _Handler(self), hostname="127.0.0.1", port=0, ready_timeout=10.0,
-            ssl_context=certificate if implicit_tls else None, tls_context=starttls,
-            require_starttls=bool(starttls), auth_required=bool(users), auth_require_tls=bool(starttls),
+            _Handler(self),
+            hostname="127.0.0.1",
+            port=0,
+            ready_timeout=10.0,
+            ssl_context=certificate if implicit_tls else None,
+            tls_context=starttls,
+            require_starttls=bool(starttls),
+            auth_required=bool(users),
+            auth_require_tls=bool(starttls),
             authenticator=self._authenticated if users else None,
         )
 
@@ -88,24 +99,35 @@ class SmtpServer:
         message = message_from_bytes(raw, policy=default)
         assert isinstance(message, EmailMessage) and server.transport
         encrypted = server.transport.get_extra_info("ssl_object") is not None
-        self.letters.append(Letter(str(envelope.mail_from), tuple(envelope.rcpt_tos), message, raw,
-                                   encrypted, bool(session.authenticated)))
+        self.letters.append(
+            Letter(
+                str(envelope.mail_from),
+                tuple(envelope.rcpt_tos),
+                message,
+                raw,
+                encrypted,
+                bool(session.authenticated),
+            )
+        )
 
-    def _authenticated(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str,
-                       said: Any) -> AuthResult:
-        known = isinstance(said, LoginPassword) and self.users.get(said.login.decode()) == said.password.decode()
+    def _authenticated(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, said: Any
+    ) -> AuthResult:
+        known = (
+            isinstance(said, LoginPassword) and self.users.get(said.login.decode()) == said.password.decode()
+        )
         return AuthResult(success=known, handled=known)
 
 
 class _Controller(Controller):
     def factory(self) -> SMTP:
-        with warnings.catch_warnings():              # a password without TLS is what some tests are about
+        with warnings.catch_warnings():  # a password without TLS is what some tests are about
             warnings.simplefilter("ignore", UserWarning)
             return super().factory()
 
     def _trigger_server(self) -> None:
         assert isinstance(self.server, asyncio.base_events.Server)
-        self.port = self.server.sockets[0].getsockname()[1]   # the one the system chose for port 0
+        self.port = self.server.sockets[0].getsockname()[1]  # the one the system chose for port 0
         super()._trigger_server()
 
 
@@ -113,16 +135,18 @@ class _Handler:
     def __init__(self, provider: SmtpServer):
         self._provider = provider
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str,
-                          options: list[str]) -> str:
-        envelope.behaviour = self._provider.next_behaviour()   # type: ignore[attr-defined]
-        if envelope.behaviour == "cut_early":                  # type: ignore[attr-defined]
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.behaviour = self._provider.next_behaviour()  # type: ignore[attr-defined]
+        if envelope.behaviour == "cut_early":  # type: ignore[attr-defined]
             return _cut(server)
         envelope.mail_from = address
         return _refusal(envelope, "mail") or "250 OK"
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str,
-                          options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         refusal = _refusal(envelope, "rcpt")
         if not refusal:
             envelope.rcpt_tos.append(address)
@@ -130,7 +154,7 @@ class _Handler:
         return f"{refusal} <{address}>" if refusal else "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        behaviour: str = envelope.behaviour                    # type: ignore[attr-defined]
+        behaviour: str = envelope.behaviour  # type: ignore[attr-defined]
         if behaviour.startswith("accept"):
             self._provider.take(server, session, envelope)
         if behaviour.endswith("hang"):
@@ -141,11 +165,11 @@ class _Handler:
 
 
 def _refusal(envelope: Envelope, step: str) -> str | None:
-    at, _, reply = envelope.behaviour.partition(":")           # type: ignore[attr-defined]
+    at, _, reply = envelope.behaviour.partition(":")  # type: ignore[attr-defined]
     return reply if at == step else None
 
 
 def _cut(server: SMTP) -> str:
     assert server.transport
-    server.transport.abort()   # type: ignore[attr-defined]
+    server.transport.abort()  # type: ignore[attr-defined]
     raise asyncio.CancelledError

@@ -53,11 +53,30 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "a-token-for-tests"
 API = "/2010-04-01/Accounts/"
-KNOWN = {"accept", "accept_slowly", "accept_then_reset", "accept_then_500", "accept_then_hang",
-         "accept_unreadable", "reset", "hang", "500", "503", "redirect", "401", "403", "429"}
-WORDS = {401: (20003, "Authenticate"), 403: (20006, "Access denied"), 404: (20404, "The resource was not found"),
-         429: (20429, "Too many requests"), 500: (20500, "Internal server error"),
-         503: (20503, "Service unavailable")}
+KNOWN = {
+    "accept",
+    "accept_slowly",
+    "accept_then_reset",
+    "accept_then_500",
+    "accept_then_hang",
+    "accept_unreadable",
+    "reset",
+    "hang",
+    "500",
+    "503",
+    "redirect",
+    "401",
+    "403",
+    "429",
+}
+WORDS = {
+    401: (20003, "Authenticate"),
+    403: (20006, "Access denied"),
+    404: (20404, "The resource was not found"),
+    429: (20429, "Too many requests"),
+    500: (20500, "Internal server error"),
+    503: (20503, "Service unavailable"),
+}
 
 Clock = Callable[[], datetime]
 
@@ -97,14 +116,26 @@ class Message:
     def as_json(self, account: str) -> dict[str, Any]:
         service = self.form.get("MessagingServiceSid")
         return {
-            "account_sid": account, "api_version": "2010-04-01", "body": self.body,
-            "date_created": _rfc2822(self.created), "date_updated": _rfc2822(self.created),
-            "date_sent": _rfc2822(self.sent), "direction": self.direction, "error_code": None,
-            "error_message": None, "from": self.sender or None, "messaging_service_sid": service,
-            "num_media": "0", "num_segments": "0" if service else "1", "price": None, "price_unit": "USD",
-            "sid": self.sid, "status": "accepted" if service else self.status,
+            "account_sid": account,
+            "api_version": "2010-04-01",
+            "body": self.body,
+            "date_created": _rfc2822(self.created),
+            "date_updated": _rfc2822(self.created),
+            "date_sent": _rfc2822(self.sent),
+            "direction": self.direction,
+            "error_code": None,
+            "error_message": None,
+            "from": self.sender or None,
+            "messaging_service_sid": service,
+            "num_media": "0",
+            "num_segments": "0" if service else "1",
+            "price": None,
+            "price_unit": "USD",
+            "sid": self.sid,
+            "status": "accepted" if service else self.status,
             "subresource_uris": {"media": f"{API}{account}/Messages/{self.sid}/Media.json"},
-            "to": self.to, "uri": f"{API}{account}/Messages/{self.sid}.json",
+            "to": self.to,
+            "uri": f"{API}{account}/Messages/{self.sid}.json",
         }
 
 
@@ -112,8 +143,14 @@ class TwilioServer:
     """The provider. `requests` is everything that came, `messages` everything that was taken."""
 
     def __init__(
-        self, *, account_sid: str = ACCOUNT_SID, auth_token: str = AUTH_TOKEN, port: int = 0,
-        log: str | os.PathLike[str] | None = None, now: Clock = the_wall, slow_seconds: float = 0.5,
+        self,
+        *,
+        account_sid: str = ACCOUNT_SID,
+        auth_token: str = AUTH_TOKEN,
+        port: int = 0,
+        log: str | os.PathLike[str] | None = None,
+        now: Clock = the_wall,
+        slow_seconds: float = 0.5,
     ):
         self.account_sid, self.auth_token = account_sid, auth_token
         self.now, self.slow_seconds = now, slow_seconds
@@ -123,7 +160,7 @@ class TwilioServer:
         self._lock = threading.Lock()
         self._script: deque[str] = deque()
         self._by_number: dict[str, deque[str]] = defaultdict(deque)
-        self._log = open(log, "a", encoding="utf-8") if log else None   # noqa: SIM115 (closed in close)
+        self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115 (closed in close)
         self._http = _Listener(("127.0.0.1", port), _Handler)
         self._http.provider = self
         self._thread: threading.Thread | None = None
@@ -220,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         provider = self.server.provider
         length = int(self.headers.get("Content-Length") or 0)
         form = dict(parse_qsl(self.rfile.read(length).decode(), keep_blank_values=True))
-        if self.path == "/_script":                 # for a test in another process
+        if self.path == "/_script":  # for a test in another process
             provider.script(*form["behaviours"].split(","))
             return self._answer(204, None)
         self.recipient = form.get("To", "")
@@ -228,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._turned_away(request):
             return None
         request.behaviour = "invalid"
-        if (number := _fault(form)):
+        if number := _fault(form):
             return self._error(400, number, "Invalid request")
         request.behaviour = provider.next_behaviour(form["To"])
         return self._behave(request.behaviour, form)
@@ -294,13 +331,24 @@ class _Handler(BaseHTTPRequestHandler):
         provider = self.server.provider
         size, number = min(int(query.get("PageSize", 50)), 1000), int(query.get("Page", 0))
         found = provider.listed(query)
-        rows = found[number * size:(number + 1) * size]
+        rows = found[number * size : (number + 1) * size]
         path = f"{API}{provider.account_sid}/Messages.json"
-        more = f"{path}?{urlencode({**query, 'Page': number + 1, 'PageToken': 'PA' + rows[-1].sid})}" \
-            if len(found) > (number + 1) * size else None
-        return {"messages": [m.as_json(provider.account_sid) for m in rows], "page": number,
-                "page_size": size, "start": number * size, "end": number * size + len(rows) - 1,
-                "uri": self.path, "first_page_uri": path, "next_page_uri": more, "previous_page_uri": None}
+        more = (
+            f"{path}?{urlencode({**query, 'Page': number + 1, 'PageToken': 'PA' + rows[-1].sid})}"
+            if len(found) > (number + 1) * size
+            else None
+        )
+        return {
+            "messages": [m.as_json(provider.account_sid) for m in rows],
+            "page": number,
+            "page_size": size,
+            "start": number * size,
+            "end": number * size + len(rows) - 1,
+            "uri": self.path,
+            "first_page_uri": path,
+            "next_page_uri": more,
+            "previous_page_uri": None,
+        }
 
     def _answer(self, status: int, body: object, **headers: str) -> None:
         text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False) if body else ""
@@ -320,7 +368,7 @@ class _Handler(BaseHTTPRequestHandler):
         os.close(self.connection.detach())
 
     def handle(self) -> None:
-        with suppress(ConnectionError):              # who hangs up first gets no answer
+        with suppress(ConnectionError):  # who hangs up first gets no answer
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -354,8 +402,10 @@ def _matches(message: Message, query: Mapping[str, str]) -> bool:
     if query.get("To", message.to) != message.to or query.get("From", message.sender) != message.sender:
         return False
     days = {sign: query[f"DateSent{sign}"] for sign in ("", "<", ">") if f"DateSent{sign}" in query}
-    return not days or (message.sent is not None
-                        and all(_in_order(sign, message.sent.date(), text) for sign, text in days.items()))
+    return not days or (
+        message.sent is not None
+        and all(_in_order(sign, message.sent.date(), text) for sign, text in days.items())
+    )
 
 
 def _in_order(sign: str, sent: date, text: str) -> bool:
@@ -383,31 +433,68 @@ def signature_of(url: str, params: Mapping[str, str], auth_token: str) -> str:
 
 def signed_callback(url: str, params: Mapping[str, str], auth_token: str = AUTH_TOKEN) -> dict[str, str]:
     """The headers of a genuine call-back to this address with these fields."""
-    return {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "TwilioProxy/1.1",
-            "X-Twilio-Signature": signature_of(url, params, auth_token)}
+    return {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "User-Agent": "TwilioProxy/1.1",
+        "X-Twilio-Signature": signature_of(url, params, auth_token),
+    }
 
 
-def status_fields(sid: str, status: str, to: str, *, error_code: int | None = None,
-                  account_sid: str = ACCOUNT_SID) -> dict[str, str]:
+def status_fields(
+    sid: str, status: str, to: str, *, error_code: int | None = None, account_sid: str = ACCOUNT_SID
+) -> dict[str, str]:
     """The fields of a status call-back: queued, sent, delivered, undelivered, failed."""
-    fields = {"MessageSid": sid, "SmsSid": sid, "MessageStatus": status, "SmsStatus": status, "To": to,
-              "From": "+12025550100", "AccountSid": account_sid, "ApiVersion": "2010-04-01"}
+    fields = {
+        "MessageSid": sid,
+        "SmsSid": sid,
+        "MessageStatus": status,
+        "SmsStatus": status,
+        "To": to,
+        "From": "+12025550100",
+        "AccountSid": account_sid,
+        "ApiVersion": "2010-04-01",
+    }
     return fields | ({"ErrorCode": str(error_code)} if error_code else {})
 
 
-def inbound_fields(sender: str, body: str, *, sid: str | None = None, to: str = "+12025550100",
-                   account_sid: str = ACCOUNT_SID) -> dict[str, str]:
+def inbound_fields(
+    sender: str,
+    body: str,
+    *,
+    sid: str | None = None,
+    to: str = "+12025550100",
+    account_sid: str = ACCOUNT_SID,
+) -> dict[str, str]:
     """The fields of a message that somebody sent to us, STOP for one."""
     sid = sid or _sid()
-    return {"MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "AccountSid": account_sid, "From": sender,
-            "To": to, "Body": body, "NumMedia": "0", "NumSegments": "1", "ApiVersion": "2010-04-01"}
+    return {
+        "MessageSid": sid,
+        "SmsSid": sid,
+        "SmsMessageSid": sid,
+        "AccountSid": account_sid,
+        "From": sender,
+        "To": to,
+        "Body": body,
+        "NumMedia": "0",
+        "NumSegments": "1",
+        "ApiVersion": "2010-04-01",
+    }
 
 
-def post_callback(url: str, params: Mapping[str, str], auth_token: str = AUTH_TOKEN, *,
-                  signed_for: str | None = None, timeout: float = 5.0) -> int:
+def post_callback(
+    url: str,
+    params: Mapping[str, str],
+    auth_token: str = AUTH_TOKEN,
+    *,
+    signed_for: str | None = None,
+    timeout: float = 5.0,
+) -> int:
     """Post a signed call-back and return the HTTP status. `signed_for` is the public address, if another."""
-    request = urllib.request.Request(url, urlencode(params, quote_via=quote).encode(),
-                                     signed_callback(signed_for or url, params, auth_token))
+    request = urllib.request.Request(
+        url,
+        urlencode(params, quote_via=quote).encode(),
+        signed_callback(signed_for or url, params, auth_token),
+    )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return int(answer.status)
@@ -416,22 +503,40 @@ def post_callback(url: str, params: Mapping[str, str], auth_token: str = AUTH_TO
             return int(refused.code)
 
 
-def post_status(url: str, sid: str, status: str, to: str, auth_token: str = AUTH_TOKEN, *,
-                error_code: int | None = None, signed_for: str | None = None) -> int:
+def post_status(
+    url: str,
+    sid: str,
+    status: str,
+    to: str,
+    auth_token: str = AUTH_TOKEN,
+    *,
+    error_code: int | None = None,
+    signed_for: str | None = None,
+) -> int:
     """Tell what became of a message; returns the HTTP status of the answer."""
-    return post_callback(url, status_fields(sid, status, to, error_code=error_code), auth_token,
-                         signed_for=signed_for)
+    return post_callback(
+        url, status_fields(sid, status, to, error_code=error_code), auth_token, signed_for=signed_for
+    )
 
 
-def post_inbound(url: str, sender: str, body: str, auth_token: str = AUTH_TOKEN, *,
-                 sid: str | None = None, signed_for: str | None = None) -> int:
+def post_inbound(
+    url: str,
+    sender: str,
+    body: str,
+    auth_token: str = AUTH_TOKEN,
+    *,
+    sid: str | None = None,
+    signed_for: str | None = None,
+) -> int:
     """Bring a message from a person; returns the HTTP status of the answer."""
     return post_callback(url, inbound_fields(sender, body, sid=sid), auth_token, signed_for=signed_for)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="A provider on loopback that speaks Twilio's REST API.",
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description="A provider on loopback that speaks Twilio's REST API.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0, help="0: any free one, named on the first line")
     parser.add_argument("--log", help="file to which every accepted message is appended as a JSON line")
     parser.add_argument("--account", default=ACCOUNT_SID, help="account sid")
@@ -439,8 +544,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--script", default="", help="behaviours, separated by commas")
     parser.add_argument("--slow-seconds", type=float, default=30.0, help="of accept_slowly")
     chosen = parser.parse_args(arguments)
-    provider = TwilioServer(account_sid=chosen.account, auth_token=chosen.token, port=chosen.port,
-                            log=chosen.log, slow_seconds=chosen.slow_seconds)
+    provider = TwilioServer(
+        account_sid=chosen.account,
+        auth_token=chosen.token,
+        port=chosen.port,
+        log=chosen.log,
+        slow_seconds=chosen.slow_seconds,
+    )
     provider.script(*filter(None, chosen.script.split(",")))
     sys.stdout.write(f"listening on {provider.port}\n")
     sys.stdout.flush()

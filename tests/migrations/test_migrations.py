@@ -53,9 +53,12 @@ def test_primary_keys_are_those_of_the_models(environ, history):
     """The comparison above does not look at them."""
     with as_owner(environ, where=history) as connection:
         look = sa.inspect(connection)
-        found = {name: look.get_pk_constraint(name)["constrained_columns"] for name in METADATA[history].tables}
+        found = {
+            name: look.get_pk_constraint(name)["constrained_columns"] for name in METADATA[history].tables
+        }
     assert found == {
-        name: [column.name for column in table.primary_key] for name, table in METADATA[history].tables.items()
+        name: [column.name for column in table.primary_key]
+        for name, table in METADATA[history].tables.items()
     }
 
 
@@ -152,7 +155,9 @@ def test_the_applications_role_may_do_what_the_models_say_and_no_more(environ):
 @pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
 def test_the_applications_role_owns_nothing_and_cannot_take_a_trigger_away(app, environ):
     with as_owner(environ) as connection:
-        owned = connection.scalar(sa.text("SELECT count(*) FROM pg_tables WHERE tableowner = :role"), {"role": ROLE})
+        owned = connection.scalar(
+            sa.text("SELECT count(*) FROM pg_tables WHERE tableowner = :role"), {"role": ROLE}
+        )
         assert owned == 0
     for statement in (
         "ALTER TABLE events DISABLE TRIGGER ALL", "DROP TRIGGER events_refuse ON events", "DROP TABLE events",
@@ -160,7 +165,10 @@ def test_the_applications_role_owns_nothing_and_cannot_take_a_trigger_away(app, 
         "CREATE TABLE mine (id int)", "UPDATE schema_main SET version_num = '0001'",
         "SET session_replication_role = replica", "DROP FUNCTION epro_refuse() CASCADE",
     ):  # fmt: skip
-        with db.engine().connect() as connection, pytest.raises(sa.exc.ProgrammingError, match="InsufficientPrivilege"):
+        with (
+            db.engine().connect() as connection,
+            pytest.raises(sa.exc.ProgrammingError, match="InsufficientPrivilege"),
+        ):
             connection.exec_driver_sql(statement)
 
 

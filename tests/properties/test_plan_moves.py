@@ -105,7 +105,9 @@ class Story:
                 occurrences.replan(tx, she, "time_zone")
 
     def answer(self, *_) -> None:
-        open_now = [row for row in self.rows().values() if row.opens_at <= self.now < row.closes_at and alive(row)]
+        open_now = [
+            row for row in self.rows().values() if row.opens_at <= self.now < row.closes_at and alive(row)
+        ]
         with self.act() as tx:
             for row in open_now[:1]:
                 she = self.she(tx)
@@ -170,9 +172,15 @@ def check(story: Story) -> None:
     diaries = [row for row in rows.values() if row.visit_id is None and row.cancelled_at is None]
     days = [(row.assessment_id, row.local_day) for row in diaries]
     assert len(days) == len(set(days)), "two diaries for one day"  # PM-03
-    fixed = {row.id: row for row in rows.values() if (row.opens_at <= now and not row.cancelled_at) or row.fulfilled_at}
+    fixed = {
+        row.id: row
+        for row in rows.values()
+        if (row.opens_at <= now and not row.cancelled_at) or row.fulfilled_at
+    }
     taken = {(row.assessment_id, row.local_day) for row in fixed.values() if row.visit_id is None}
-    ahead = {row.id: (row.opens_at, row.closes_at) for row in rows.values() if alive(row) and row.id not in fixed}
+    ahead = {
+        row.id: (row.opens_at, row.closes_at) for row in rows.values() if alive(row) and row.id not in fixed
+    }
     wanted = {
         want.id: (want.opens_at, want.closes_at) for want in story.planned_afresh()
         if want.closes_at > now and want.id not in fixed
@@ -217,7 +225,9 @@ def test_any_story_ends_where_one_plan_would_on_postgresql(study, steps):
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 @settings(max_examples=STORIES // 4, deadline=None, suppress_health_check=FIXTURES)
-@given(away=st.integers(-12, 25), hours=st.integers(0, 9 * 24), anchor=st.sampled_from(["enrolment", "infusion"]))
+@given(
+    away=st.integers(-12, 25), hours=st.integers(0, 9 * 24), anchor=st.sampled_from(["enrolment", "infusion"])
+)
 def test_there_and_back_again_is_where_she_was(study, away, hours, anchor):
     """Apart from what opened while she was away, and from days that got their diary then."""
     story = study.somebody()

@@ -90,7 +90,9 @@ def valid() -> st.SearchStrategy[tuple[Instrument, dict[str, Any]]]:
 def anything(instrument: Instrument) -> st.SearchStrategy[dict[str, Any]]:
     """What a faulty or hostile sender may send under known and unknown items."""
     names = st.sampled_from([*(item.id for item in instrument.items), "lq99", "", "name"])
-    odd = st.sampled_from([True, False, "NA", "3", "na", 2.9, -1, 99, 2**63, 1e300, 253, 254, 255, [1], {"a": 1}])
+    odd = st.sampled_from(
+        [True, False, "NA", "3", "na", 2.9, -1, 99, 2**63, 1e300, 253, 254, 255, [1], {"a": 1}]
+    )
     codes = st.sampled_from([None, 0, 1, 2, 3, 4, 2.0])
     return st.dictionaries(names, st.one_of(codes, codes, odd), max_size=8)
 
@@ -164,7 +166,11 @@ def test_null_absent_and_not_applicable_score_alike(case):
 
 
 @often
-@given(st.sampled_from(bundled()).flatmap(lambda one: st.tuples(st.just(one), st.lists(answered(one), max_size=12))))
+@given(
+    st.sampled_from(bundled()).flatmap(
+        lambda one: st.tuples(st.just(one), st.lists(answered(one), max_size=12))
+    )
+)
 def test_bulk_equals_single_bit_for_bit(case):
     instrument, many = case
     columns = score_codes(instrument, encode(instrument, many))
@@ -172,12 +178,19 @@ def test_bulk_equals_single_bit_for_bit(case):
         for column, one in zip(columns, score(instrument, answers), strict=True):
             assert bits(column.value[row]) == bits(one.value)
             assert (column.scale, column.answered[row], column.expected, column.rule) == (
-                one.scale, one.answered, one.expected, one.rule,
+                one.scale,
+                one.answered,
+                one.expected,
+                one.rule,
             )
 
 
 @often
-@given(st.sampled_from(bundled()).flatmap(lambda one: st.tuples(st.just(one), st.lists(answered(one), max_size=12))))
+@given(
+    st.sampled_from(bundled()).flatmap(
+        lambda one: st.tuples(st.just(one), st.lists(answered(one), max_size=12))
+    )
+)
 def test_a_file_equals_single_bit_for_bit(case):
     instrument, many = case
     for row, (line, answers) in enumerate(zip(written(instrument, many), many, strict=True)):
@@ -213,5 +226,3 @@ def written(instrument: Instrument, many: list[dict[str, Any]]) -> list[dict[str
     sink = BytesIO()
     score_file(instrument, BytesIO(b"\n".join(lines)), sink)
     return [orjson.loads(line) for line in sink.getvalue().splitlines()]
-
-

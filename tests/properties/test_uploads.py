@@ -129,6 +129,7 @@ class Sender:
 
     def kept(self) -> Kept:
         with look(TESTS) as tx:
+
             def mine(model):
                 return tx.all(sa.select(model).where(model.subject_id == self.subject_id))
 
@@ -165,7 +166,10 @@ class Kept:
 def check_receipts(sender: Sender) -> None:
     """UP-02."""
     for receipts in sender.replies.values():
-        lasting = [{key: r[key] for key in ("id", "digest", "received_at", "signature", "findings")} for r in receipts]
+        lasting = [
+            {key: r[key] for key in ("id", "digest", "received_at", "signature", "findings")}
+            for r in receipts
+        ]
         assert all(one == lasting[0] for one in lasting)
         first, later = receipts[0]["outcome"], {receipt["outcome"] for receipt in receipts[1:]}
         assert later <= {{"stored": "already_stored"}.get(first, first)}
@@ -194,7 +198,16 @@ def check_feed(sender: Sender, filled: list[Answered]) -> None:
     assert len(told) == len(filled)
     for one, body in zip(sorted(filled, key=lambda one: str(sender.id_of(one.number))), told, strict=True):
         entry, response, (score,) = sender.entry(one), body["response"], body["scores"]
-        same = ("id", "occurrence_id", "instrument", "language", "answers", "completed_at", "started_at", "time_zone")
+        same = (
+            "id",
+            "occurrence_id",
+            "instrument",
+            "language",
+            "answers",
+            "completed_at",
+            "started_at",
+            "time_zone",
+        )
         told_of = {**response, "instrument": {k: response["instrument"][k] for k in ("code", "version")}}
         assert {name: told_of[name] for name in same} == entry
         assert (response["digest"], response["clock_offset_ms"]) == (canonical.digest(entry), 0)

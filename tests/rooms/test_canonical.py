@@ -160,8 +160,10 @@ def test_it_is_the_standards_form(value):  # CN-04
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-LARGEST_INTEGER, LARGEST_INTEGER) | TEXTS,
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=4), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=4), inner, max_size=6)
+    ),
     max_leaves=20,
 )
 

@@ -143,7 +143,9 @@ def test_only_the_first_nurse_is_on_record(cast, ada):
     with cast.on("2026-03-03T08:00"):
         noor, ines = cast.staff("noor"), cast.staff("ines")
         alert = noor.worklist()[0]["id"]
-        assert noor.acknowledge(alert)["acknowledged_by"] == noor.acknowledge(alert, "again")["acknowledged_by"]
+        assert (
+            noor.acknowledge(alert)["acknowledged_by"] == noor.acknowledge(alert, "again")["acknowledged_by"]
+        )
         second = ines.call("POST", f"/v1/site/alerts/{alert}/acknowledgement", {})
     assert (second.status, second.body["code"]) == (409, "already_taken")
 

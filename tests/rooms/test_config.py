@@ -39,7 +39,9 @@ def test_a_safe_installation_starts():
     config.refuse_unsafe(config.read(PRODUCTION))
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in UNSAFE.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in UNSAFE.items() for value in values]
+)
 def test_production_refuses_what_is_unsafe_and_names_it(name, value):
     reasons = refusals(**{name: value})
     assert reasons and all(reason.startswith(name) for reason in reasons)
@@ -72,14 +74,20 @@ def test_what_makes_no_sense_starts_nowhere(changed):
         config.refuse_unsafe(config.read(changed))
 
 
-@pytest.mark.parametrize("url", ["sqlite:///x.sqlite", "postgresql://x/y", "postgresql+psycopg://x/y", "postgres://x/y"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///x.sqlite", "postgresql://x/y", "postgresql+psycopg://x/y", "postgres://x/y"]
+)
 def test_both_databases_are_known_by_their_usual_names(url):
     config.refuse_unsafe(config.read({"EPRO_DATABASE_URL": url}))
 
 
 def test_a_setting_is_read_from_its_name_or_its_default():
     settings = config.read({"EPRO_APP_NAME": "Diary", "EPRO_TICK_SECONDS": "", "OTHER": "x"})
-    assert (settings["APP_NAME"], settings["TICK_SECONDS"], settings["TRIAL_DATABASE_URL"]) == ("Diary", "10", None)
+    assert (settings["APP_NAME"], settings["TICK_SECONDS"], settings["TRIAL_DATABASE_URL"]) == (
+        "Diary",
+        "10",
+        None,
+    )
     assert set(settings) == {setting.name.removeprefix("EPRO_") for setting in config.SETTINGS}
 
 

@@ -214,7 +214,9 @@ def test_what_is_no_value_is_refused_without_repeating_it(field, value):
 
 def commitments(subject_id: str) -> dict[str, str]:
     with look(TESTS) as tx:
-        found = tx.one(sa.select(Event).where(Event.action == "participant.enrolled", Event.subject_id == subject_id))
+        found = tx.one(
+            sa.select(Event).where(Event.action == "participant.enrolled", Event.subject_id == subject_id)
+        )
     return decode(found.body.encode())["details"]["contact"]
 
 

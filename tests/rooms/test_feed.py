@@ -71,7 +71,9 @@ def test_applying_an_entry_twice_changes_nothing(cast, answered):
     with look(sequencer.SEQUENCER) as tx:
         entries = feed.after(tx, STUDY, 0, 10)
     assert cast.sinks[0].apply(STUDY, entries) == 3
-    assert {table.name: count(cast, table) for table in (trial.responses, trial.answers, trial.scores)} == before
+    assert {
+        table.name: count(cast, table) for table in (trial.responses, trial.answers, trial.scores)
+    } == before
     assert before == {"responses": 3, "answers": 3, "scores": 3}
     assert found(cast) == []
 

@@ -70,7 +70,10 @@ def test_score_from_file_to_file(tmp_path):
     assert (result.exit_code, result.output) == (0, "")
     first, second = map(json.loads, sink.read_text().splitlines())
     four = {"value": 4.0, "answered": 9, "expected": 9, "reason": None}
-    assert first == {"id": "a", "scores": {"fss9_mean": four, "fss7_mean": four | {"answered": 7, "expected": 7}}}
+    assert first == {
+        "id": "a",
+        "scores": {"fss9_mean": four, "fss7_mean": four | {"answered": 7, "expected": 7}},
+    }
     assert second["scores"]["fss9_mean"] == {
         "value": None, "answered": 0, "expected": 9, "reason": "too_few_answers",
     }  # fmt: skip
@@ -79,7 +82,9 @@ def test_score_from_file_to_file(tmp_path):
 
 def test_invalid_answers_are_told_and_the_rest_is_scored(tmp_path):
     sink = tmp_path / "out.ndjson"
-    result = run("score", "fss", "-", sink, stdin=lines({"id": 1, "answers": {"fss1": 8}}, {"id": 2, "answers": FOUR}))
+    result = run(
+        "score", "fss", "-", sink, stdin=lines({"id": 1, "answers": {"fss1": 8}}, {"id": 2, "answers": FOUR})
+    )
     assert result.exit_code == 1
     assert "1 of 2 responses" in result.stderr
     first, second = map(json.loads, sink.read_text().splitlines())

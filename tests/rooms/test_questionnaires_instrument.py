@@ -14,7 +14,9 @@ from epro.questionnaires.faults import schema
 from epro.questionnaires.instrument import InstrumentFault, UnknownLanguage, localised, parse
 from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument
 
-every_instrument = pytest.mark.parametrize("instrument", bundled(), ids=lambda one: f"{one.code}-{one.version}")
+every_instrument = pytest.mark.parametrize(
+    "instrument", bundled(), ids=lambda one: f"{one.code}-{one.version}"
+)
 
 
 @pytest.fixture
@@ -125,7 +127,9 @@ def test_a_phone_gets_one_language_and_the_status_of_its_wording(instrument, lan
 
 def has_languages(value: Any, languages: set[str]) -> bool:
     if isinstance(value, dict):
-        return bool(languages & value.keys()) or any(has_languages(part, languages) for part in value.values())
+        return bool(languages & value.keys()) or any(
+            has_languages(part, languages) for part in value.values()
+        )
     return isinstance(value, list) and any(has_languages(part, languages) for part in value)
 
 
@@ -197,7 +201,11 @@ FAULTS = [
     (put("scales", 0, "method_version", value=2), "/scales/0/method", "unknown_method"),
     (put("scales", 0, "method", value="item_value"), "/scales/0/items", "one_item_needed"),
     (put("scales", 0, "range", value=[0, 8]), "/scales/0/range", "wrong_range"),
-    (put("scales", 0, "missing", value={"kind": "at_least", "k": 3}), "/scales/0/missing/k", "more_than_items"),
+    (
+        put("scales", 0, "missing", value={"kind": "at_least", "k": 3}),
+        "/scales/0/missing/k",
+        "more_than_items",
+    ),
     (put("scales", 0, "missing", value={"kind": "at_least"}), "/scales/0/missing", "shape"),
     (put("scales", 0, "missing", value={"kind": "most"}), "/scales/0/missing", "shape"),
     (put("items", 0, "choices", value="never"), "/items/0/choices", "unknown_choice_set"),
@@ -212,7 +220,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "pointer", "code"), FAULTS, ids=[f"{code} {at}" for _, at, code in FAULTS])
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"), FAULTS, ids=[f"{code} {at}" for _, at, code in FAULTS]
+)
 def test_a_fault_is_named_with_its_place(definition, change, pointer, code):
     change(definition)
     assert (pointer, code) in faults(definition)
@@ -239,7 +249,9 @@ def test_all_faults_are_named_at_once(definition):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("thing", [None, [], 3, "x", {}, {"items": 3}, {"scales": [3]}, {"a": float("nan")}, {1: 2}])
+@pytest.mark.parametrize(
+    "thing", [None, [], 3, "x", {}, {"items": 3}, {"scales": [3]}, {"a": float("nan")}, {1: 2}]
+)
 def test_what_is_no_definition_at_all_is_refused_by_name(thing):
     assert faults(thing)
 

@@ -44,11 +44,18 @@ def test_the_lowest_code_of_the_fss_is_one():
 
 def test_an_unknown_item_is_found_and_its_name_cut():
     findings = check(LUPUSQOL, {"lq35": 1, "x" * 500: 2})
-    assert [(finding.code, len(finding.item)) for finding in findings] == [("unknown_item", 4), ("unknown_item", 64)]
+    assert [(finding.code, len(finding.item)) for finding in findings] == [
+        ("unknown_item", 4),
+        ("unknown_item", 64),
+    ]
 
 
 def test_findings_come_in_the_order_of_the_answers():
-    assert [finding.item for finding in check(LUPUSQOL, {"lq09": 9, "lq01": 9, "lq05": 9})] == ["lq09", "lq01", "lq05"]
+    assert [finding.item for finding in check(LUPUSQOL, {"lq09": 9, "lq01": 9, "lq05": 9})] == [
+        "lq09",
+        "lq01",
+        "lq05",
+    ]
 
 
 @pytest.mark.parametrize("answers", [{"lq01": 5}, {"lq01": True}, {"lq35": 1}, {"lq01": [1]}, {"lq01": "NA"}])

@@ -218,7 +218,11 @@ def test_a_journey_moves_only_what_has_not_opened(cast):
     assert [row.id for row in after][: len(before) - 1] == [row.id for row in before][: len(before) - 1]
     for old, new in zip(before, after, strict=False):
         if old.opens_at <= at("2026-03-05T20:00"):
-            assert (new.opens_at, new.closes_at, new.time_zone) == (old.opens_at, old.closes_at, "Asia/Shanghai")
+            assert (new.opens_at, new.closes_at, new.time_zone) == (
+                old.opens_at,
+                old.closes_at,
+                "Asia/Shanghai",
+            )
         else:
             assert new.opens_at == at(f"{new.local_day}T18:00", "Europe/Berlin")
             assert (new.local_day, new.time_zone) == (old.local_day, "Europe/Berlin")
@@ -244,7 +248,10 @@ def test_misses_are_counted_back_to_the_last_answer(cast):
         ada.upload(now)
     cast.tick(at("2026-03-06T06:00"))
     with look(TESTS) as tx:
-        runs = {day: len(occurrences.misses_in_a_row(tx, on_day(f"2026-03-0{day}", rows()))) for day in (2, 3, 4, 5)}
+        runs = {
+            day: len(occurrences.misses_in_a_row(tx, on_day(f"2026-03-0{day}", rows())))
+            for day in (2, 3, 4, 5)
+        }
     assert runs == {2: 1, 3: 0, 4: 1, 5: 2}
 
 

@@ -89,7 +89,10 @@ def test_the_anchor_set_last_counts_and_the_others_stay(people, app):
         with begin(TESTS) as tx:
             ada = tx.get(Participant, *ADA, lock=True)
             participants.set_anchor(tx, ada, "infusion", date.fromisoformat(day), "as planned")
-            assert participants.anchors(tx, ada) == {"enrolment": date(2026, 3, 2), "infusion": date.fromisoformat(day)}
+            assert participants.anchors(tx, ada) == {
+                "enrolment": date(2026, 3, 2),
+                "infusion": date.fromisoformat(day),
+            }
     with look(TESTS) as tx:
         rows = participants.anchor_rows(tx, tx.get(Participant, *ADA))
         assert [row.day.day for row in rows if row.anchor == "infusion"] == [5, 9, 5]
@@ -156,12 +159,34 @@ def test_withdrawal_happens_once(people, app):
 
 
 @on_sqlite
-@pytest.mark.parametrize(("actor", "seen"), [
-    (NOOR, ["01-001", "01-002"]), (OTTO, ["02-001"]), (DANA, ["01-001", "01-002", "02-001"]), (ELSEWHERE, []),
-    (somebody(), []), (ADA_HERSELF, ["01-001"]), (TESTS, ["01-001", "01-002", "02-001"]),
-    (somebody(Grant("diary", "01", "nurse"), Grant("diary", "02", "investigator")), ["01-001", "01-002", "02-001"]),
-    (somebody(Grant("diary", "01", "administrator"), Grant("diary", "02", "nurse")), ["02-001"]),
-], ids=["nurse", "other site", "data manager", "other study", "nobody", "herself", "system", "two sites", "two roles"])
+@pytest.mark.parametrize(
+    ("actor", "seen"),
+    [
+        (NOOR, ["01-001", "01-002"]),
+        (OTTO, ["02-001"]),
+        (DANA, ["01-001", "01-002", "02-001"]),
+        (ELSEWHERE, []),
+        (somebody(), []),
+        (ADA_HERSELF, ["01-001"]),
+        (TESTS, ["01-001", "01-002", "02-001"]),
+        (
+            somebody(Grant("diary", "01", "nurse"), Grant("diary", "02", "investigator")),
+            ["01-001", "01-002", "02-001"],
+        ),
+        (somebody(Grant("diary", "01", "administrator"), Grant("diary", "02", "nurse")), ["02-001"]),
+    ],
+    ids=[
+        "nurse",
+        "other site",
+        "data manager",
+        "other study",
+        "nobody",
+        "herself",
+        "system",
+        "two sites",
+        "two roles",
+    ],
+)
 def test_everybody_sees_her_own_rows(people, app, actor, seen):
     for table in (Participant, Anchor):
         with look(TESTS) as tx:

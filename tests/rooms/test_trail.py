@@ -42,7 +42,9 @@ from tests.support.owner import as_owner
 TESTS = system("tests")
 ADA = ("diary", "01-001")
 AFTERWARDS = datetime(2026, 3, 3, tzinfo=UTC)
-on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)  # nothing here is PostgreSQL's own
+on_sqlite = pytest.mark.parametrize(
+    "engine_name", ["sqlite"], indirect=True
+)  # nothing here is PostgreSQL's own
 on_postgresql = pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
 PAGE = Path(__file__).parents[2] / "docs" / "trail.md"
 
@@ -209,8 +211,14 @@ def test_a_participants_entries_stand_in_her_own_chain(ada, app):
 
 @on_sqlite
 def test_what_belongs_to_no_participant_stands_in_the_studys_chain(ada, app):
-    assert {event.action for event in _events("study", "diary")} >= {"protocol.published", "participant.enrolled"}
-    assert {event.action for event in _events("study", trail.INSTALLATION)} >= {"staff.added", "staff.signed_in"}
+    assert {event.action for event in _events("study", "diary")} >= {
+        "protocol.published",
+        "participant.enrolled",
+    }
+    assert {event.action for event in _events("study", trail.INSTALLATION)} >= {
+        "staff.added",
+        "staff.signed_in",
+    }
 
 
 @on_sqlite
@@ -311,7 +319,9 @@ def test_an_entry_forged_without_the_key_is_found(ada, environ, app):
     last = _events("participant/01-001")[-1]
     content = {**decode(last.body.encode()), "seq": last.seq + 1, "action": "participant.withdrawn"}
     own = ("v", "prev", "key")
-    body, mac = link(b"not the key of this installation", last.mac, {k: v for k, v in content.items() if k not in own})
+    body, mac = link(
+        b"not the key of this installation", last.mac, {k: v for k, v in content.items() if k not in own}
+    )
     row = {column.name: getattr(last, column.name) for column in Event.__table__.columns}
     row |= {"seq": last.seq + 1, "id": uuid4(), "action": content["action"], "body": body, "mac": mac}
     with as_owner(environ) as connection:
@@ -361,7 +371,9 @@ def test_a_kept_head_shows_an_end_that_was_cut_off_cleanly(ada, environ, app, co
 @on_sqlite
 def test_a_kept_head_shows_a_chain_that_is_gone_with_its_head(ada, environ, app):
     kept = head_now()
-    with planted(environ, gone("seq > 0"), f"UPDATE participants SET chain_seq = 0, chain_mac = '{START}'") as tx:
+    with planted(
+        environ, gone("seq > 0"), f"UPDATE participants SET chain_seq = 0, chain_mac = '{START}'"
+    ) as tx:
         assert list(verifying.faults(tx, Participant)) == []
         (fault,) = verifying.faults(tx, Participant, kept=kept)
     assert (fault.chain, "kept head" in fault.what) == ("participant/01-001", True)
@@ -439,7 +451,9 @@ def test_a_changed_body_with_its_digest_made_to_fit_is_found(ada, environ, app):
     with planted(environ, CHANGED_BODY) as tx:
         body = tx.one(sa.select(Response.body))
         assert '"worst_fatigue":1' in body
-        tx.session.execute(sa.update(Response.__table__).values(digest=hashlib.sha256(body.encode()).hexdigest()))
+        tx.session.execute(
+            sa.update(Response.__table__).values(digest=hashlib.sha256(body.encode()).hexdigest())
+        )
         (fault,) = integrity.faults(tx)
     assert "was changed" in fault.what
 
@@ -462,7 +476,10 @@ def test_what_was_set_aside_is_watched_as_well(cast, ada, environ, app):
         assert ada.upload(now)[0]["outcome"] == "held"
     with look(TESTS) as tx:
         assert list(integrity.faults(tx)) == []
-    for statement, word in (("UPDATE set_asides SET body = '{}'", "changed"), ("DELETE FROM set_asides", "gone")):
+    for statement, word in (
+        ("UPDATE set_asides SET body = '{}'", "changed"),
+        ("DELETE FROM set_asides", "gone"),
+    ):
         with planted(environ, statement) as tx:
             (fault,) = integrity.faults(tx)
             assert word in fault.what
@@ -549,7 +566,9 @@ def refused(answer, name: str) -> None:
     """Exit 1 and one sentence; neither a stack trace nor a word that all is well."""
     assert answer.exit_code == 1, name
     assert answer.exception is None or isinstance(answer.exception, SystemExit), name
-    assert re.fullmatch(r"(?s).*Error: (The kept head is not|head\.json is not)[^\n]+\.\n", answer.stderr), name
+    assert re.fullmatch(r"(?s).*Error: (The kept head is not|head\.json is not)[^\n]+\.\n", answer.stderr), (
+        name
+    )
     assert "no fault" not in answer.stdout, name
 
 
@@ -565,7 +584,9 @@ def _record(tx) -> None:
 
 def _events(chain: str, study: str = "diary") -> list[Event]:
     with look(TESTS) as tx:
-        return tx.all(sa.select(Event).where(Event.study_id == study, Event.chain == chain).order_by(Event.seq))
+        return tx.all(
+            sa.select(Event).where(Event.study_id == study, Event.chain == chain).order_by(Event.seq)
+        )
 
 
 def _at_once(work, hands: int) -> None:

@@ -36,7 +36,9 @@ def check_table(code: str, version: str, table: str) -> None:
 
 
 def read(table: str) -> list[dict[str, str]]:
-    lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.strip().splitlines()]
+    lines = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.strip().splitlines()
+    ]
     head, *rows = lines
     return [dict(zip(head, row, strict=True)) for row in rows]
 

@@ -47,7 +47,8 @@ def _unguard(connection: sa.Connection, table: str) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         return
     found = connection.execute(
-        sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"), {"table": table}
+        sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"),
+        {"table": table},
     )
     for (name,) in found.all():
         connection.exec_driver_sql(f"DROP TRIGGER {name}")

@@ -43,7 +43,10 @@ def test_a_diary_from_end_to_end(cast):
         noor.acknowledge(alert["id"])
         noor.resolve(alert["id"], "reached", "she was travelling")
         assert noor.worklist() == []
-        assert cast.staff("otto").call("POST", f"/v1/site/alerts/{alert['id']}/acknowledgement", {}).status == 404
+        assert (
+            cast.staff("otto").call("POST", f"/v1/site/alerts/{alert['id']}/acknowledgement", {}).status
+            == 404
+        )
     to_nurse = [message for message in cast.sms.taken if message.to == "+8613800000001"]
     assert len(to_nurse) == 1
 
@@ -51,7 +54,9 @@ def test_a_diary_from_end_to_end(cast):
     with cast.on("2026-03-05T08:00"):
         ada.sync()
         assert len(cast.staff("noor").worklist()) == 1
-        of_fourth = next(o for o in ada.known.values() if o["local_day"] == "2026-03-04" and o["assessment"] == "evening")
+        of_fourth = next(
+            o for o in ada.known.values() if o["local_day"] == "2026-03-04" and o["assessment"] == "evening"
+        )
         ada.answer(of_fourth, {"worst_fatigue": 3}, at("2026-03-04T21:00"), at("2026-03-04T21:01"))
         (receipt,) = ada.upload(at("2026-03-05T08:00"))
         assert (receipt["outcome"], [f["code"] for f in receipt["findings"]]) == ("stored", ["late_sync"])

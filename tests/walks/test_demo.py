@@ -66,7 +66,9 @@ class Demo:
     def environment(self) -> dict[str, str]:
         """What env.sh exports."""
         lines = (self.folder / "env.sh").read_text().splitlines()
-        found = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export EPRO_"))
+        found = dict(
+            line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export EPRO_")
+        )
         return {name: value.strip("'") for name, value in found.items()}
 
     def to_copy(self) -> list[str]:
@@ -78,11 +80,26 @@ class Demo:
 def running(tmp_path_factory):
     """A small demo, up and running."""
     place, port = tmp_path_factory.mktemp("demo"), free_port()
-    command = [EPRO, "demo", "--port", str(port), "--dir", place / "here", "--participants", "3", "--days", "7"]
+    command = [
+        EPRO,
+        "demo",
+        "--port",
+        str(port),
+        "--dir",
+        place / "here",
+        "--participants",
+        "3",
+        "--days",
+        "7",
+    ]
     with (place / "said").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=place, start_new_session=True)
     try:
-        until(lambda: LAST_WORDS in (place / "said").read_text() or process.poll() is not None, PATIENCE, "the demo")
+        until(
+            lambda: LAST_WORDS in (place / "said").read_text() or process.poll() is not None,
+            PATIENCE,
+            "the demo",
+        )
         assert process.poll() is None, (place / "said").read_text()
         yield Demo(process, place / "here", port, place / "said", datetime.now(UTC))
     finally:
@@ -105,15 +122,20 @@ def refused(monkeypatch):
 def test_every_line_to_copy_works(running):
     lines = running.to_copy()
     script = "\n".join(f"{line}\necho; echo ==" for line in lines)
-    done = subprocess.run(["bash", "-u", "-c", script], capture_output=True, text=True, cwd=running.folder, timeout=60)
+    done = subprocess.run(
+        ["bash", "-u", "-c", script], capture_output=True, text=True, cwd=running.folder, timeout=60
+    )
     assert done.stderr == ""
     told = dict(zip(lines, done.stdout.split("==\n"), strict=False))
 
     worklist, taken = _json(told, "standing=true"), _json(told, "acknowledgement")
     assert worklist["alerts"] and all(alert["site"] == "101" for alert in worklist["alerts"])
     assert (taken["acknowledged_note"], taken["standing"]) == ("I am calling her", True)
-    receipts = [json.loads(said)["receipts"][0] for line, said in zip(lines, done.stdout.split("==\n"), strict=False)
-                if "phone/responses" in line]
+    receipts = [
+        json.loads(said)["receipts"][0]
+        for line, said in zip(lines, done.stdout.split("==\n"), strict=False)
+        if "phone/responses" in line
+    ]
     assert [receipt["outcome"] for receipt in receipts] == ["stored", "already_stored"]
     assert receipts[0]["signature"] == receipts[1]["signature"]
     (entry,) = _json(told, "sponsor/feed")["records"]
@@ -130,15 +152,25 @@ def test_what_it_says_of_its_history_is_so(running):
     said = running.said
     participants, days = map(int, re.search(r"(\d+) virtual participants, (\d+) days", said).groups())
     assert (participants, days) == (3, 7)
-    responses, scores = map(int, re.search(r"(\d+) responses, (\d+) scores in the trial database", said).groups())
+    responses, scores = map(
+        int, re.search(r"(\d+) responses, (\d+) scores in the trial database", said).groups()
+    )
     assert 0 < responses < scores
     assert int(re.search(r"(\d+) alerts standing", said)[1]) >= 1
     assert "Making history" not in said  # in a pipe there is no progress
 
 
 def test_every_role_is_there_with_a_login_that_opens(running):
-    rows = re.findall(r"^  (\w+) +(?:site \d+|all sites) +(\S+@\S+) +(\S+)$", running.said, flags=re.MULTILINE)
-    assert {row[0] for row in rows} == {"nurse", "investigator", "data_manager", "study_builder", "administrator"}
+    rows = re.findall(
+        r"^  (\w+) +(?:site \d+|all sites) +(\S+@\S+) +(\S+)$", running.said, flags=re.MULTILINE
+    )
+    assert {row[0] for row in rows} == {
+        "nurse",
+        "investigator",
+        "data_manager",
+        "study_builder",
+        "administrator",
+    }
     for role, email, password in rows:
         told = _post(running.port, "/v1/staff/login", {"email": email, "password": password})
         assert {grant["role"] for grant in told["staff"]["roles"]} == {role}
@@ -146,11 +178,15 @@ def test_every_role_is_there_with_a_login_that_opens(running):
 
 def test_the_worker_goes_on_from_the_history_without_a_burst(running):
     """What fell due in the weeks before was done then; the worker finds only what is due now."""
-    newcomer = re.search(r"participant (\S+), who is in", running.said)[1]  # she begins in the middle of a visit
+    newcomer = re.search(r"participant (\S+), who is in", running.said)[
+        1
+    ]  # she begins in the middle of a visit
     a_minute = timedelta(minutes=1)
     with _reading(running.environment()) as tx:
         messages = tx.all(sa.select(Message))
-        skipped = tx.all(sa.select(Event).where(Event.action == "reminder.skipped", Event.subject_id != newcomer))
+        skipped = tx.all(
+            sa.select(Event).where(Event.action == "reminder.skipped", Event.subject_id != newcomer)
+        )
         waiting = sa.select(Occurrence).where(Occurrence.attention_at < running.ready_at - a_minute)
         left = tx.all(waiting)
     assert len([one for one in messages if one.accepted_at]) > 10
@@ -207,7 +243,9 @@ with children.until_signalled() as stop:
 def test_no_child_outlives_its_parent(tmp_path, number):
     if number == signal.SIGKILL and sys.platform != "linux":
         pytest.skip("only Linux tells children of a parent's sudden end")
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, start_new_session=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, start_new_session=True
+    )
     try:
         assert [parent.stdout.readline() for _ in range(2)] == [b"up\n"] * 2
         parent.send_signal(number)
@@ -261,16 +299,25 @@ def test_every_kind_of_participant_does_what_sets_her_apart():
     assert {who.kind for who in company} == set(characters.KINDS)
     acts = {who.kind: {type(act).__name__ for act in characters.life(who)} for who in company}
     usual = {"Enrol", "Activate", "SetInfusion", "Look"}
-    extra = {"travelling": {"Travel"}, "opted_out": {"OptOut"}, "new_phone": {"ReplacePhone"},
-             "withdrawn": {"Withdraw"}}
+    extra = {
+        "travelling": {"Travel"},
+        "opted_out": {"OptOut"},
+        "new_phone": {"ReplacePhone"},
+        "withdrawn": {"Withdraw"},
+    }
     for kind, done in acts.items():
-        assert done == (usual | extra.get(kind, set())) - ({"SetInfusion"} if kind == "awaiting" else set()), kind
+        assert done == (usual | extra.get(kind, set())) - (
+            {"SetInfusion"} if kind == "awaiting" else set()
+        ), kind
     assert {who.language for who in company} == {"zh-CN", "en"}
 
 
 def test_another_seed_makes_other_lives():
     def lives(seed):
-        return [characters.life(who) for who in characters.company(5, SITES, date(2026, 3, 2), date(2026, 4, 13), seed)]
+        return [
+            characters.life(who)
+            for who in characters.company(5, SITES, date(2026, 3, 2), date(2026, 4, 13), seed)
+        ]
 
     assert lives(1) == lives(1) != lives(2)
 
@@ -301,7 +348,9 @@ def test_what_they_answer_is_an_answer(instrument):
         given = answering.answers(instrument.code, items, 0.6, Random(seed), Random(-seed))
         assert list(given) == [item["id"] for item in items]
         for item in items:
-            allowed = {choice["code"] for choice in item["choices"]} | ({"NA"} if item["not_applicable"] else set())
+            allowed = {choice["code"] for choice in item["choices"]} | (
+                {"NA"} if item["not_applicable"] else set()
+            )
             assert given[item["id"]] is None or given[item["id"]] in allowed
         found |= set(map(str, given.values()))
     assert ("None" in found) == (len(items) > answering.LONG)
@@ -313,12 +362,18 @@ def test_fatigue_wanes_after_the_infusion_and_every_instrument_shows_it():
         return sum(answering.burden(Random(n), Random(n + days), days) for n in range(200)) / 200
 
     assert mean(0) > mean(10) + 0.05 > mean(40) + 0.1
-    codes = {"fatigue_diary": ("worst_fatigue", 9), "fss": ("fss1", 6), "facit_fatigue": ("ff07", 0),
-             "lupusqol": ("lq31", 0)}
+    codes = {
+        "fatigue_diary": ("worst_fatigue", 9),
+        "fss": ("fss1", 6),
+        "facit_fatigue": ("ff07", 0),
+        "lupusqol": ("lq31", 0),
+    }
     for instrument in bundled():
         if instrument.code in codes:
             item, heavy = codes[instrument.code]
-            given = answering.answers(instrument.code, localised(instrument, "en")["items"], 0.95, Random(1), Random(2))
+            given = answering.answers(
+                instrument.code, localised(instrument, "en")["items"], 0.95, Random(1), Random(2)
+            )
             assert abs(given[item] - heavy) <= 1, instrument.code
 
 
@@ -343,7 +398,10 @@ def _made(place: Path) -> dict[str, list]:
         left = {"alerts": _rows(tx, *alerts), "messages": _rows(tx, *messages)}
     trial = sa.create_engine(environ["EPRO_TRIAL_DATABASE_URL"])
     with trial.connect() as connection:
-        for table, columns in (("responses", "RESPONSEID, DIGEST, RECVDTC"), ("scores", "RESPONSEID, SCALE, QSSTRESN")):
+        for table, columns in (
+            ("responses", "RESPONSEID, DIGEST, RECVDTC"),
+            ("scores", "RESPONSEID, SCALE, QSSTRESN"),
+        ):
             query = sa.text("SELECT " + columns + " FROM " + table)
             left[table] = sorted(map(tuple, connection.execute(query)), key=str)
     trial.dispose()
@@ -367,7 +425,9 @@ def _reading(environ: dict[str, str]) -> Iterator[Tx]:
 
 
 def _json(told: dict[str, str], part: str):
-    return next(json.loads(said) for line, said in told.items() if part in line and said.lstrip().startswith("{"))
+    return next(
+        json.loads(said) for line, said in told.items() if part in line and said.lstrip().startswith("{")
+    )
 
 
 def _post(port: int, path: str, body: dict):

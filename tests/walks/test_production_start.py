@@ -92,7 +92,9 @@ def test_a_refusal_is_named_and_nothing_starts(start, load_wsgi, named, changed)
     port = free_port()
     served = start(**changed).epro("serve", "--port", str(port))
     assert served.wait() == 2
-    assert [line for line in served.said.splitlines() if line.startswith("  - ")] == served.said.splitlines()[1:]
+    assert [line for line in served.said.splitlines() if line.startswith("  - ")] == served.said.splitlines()[
+        1:
+    ]
     assert named in served.said and "Traceback" not in served.said
     assert [value for value in changed.values() if len(value) > 9 and value in served.said] == []
 
@@ -131,7 +133,9 @@ def test_an_open_study_with_placeholder_wording_is_refused(start, database):
     """The tests' study asks LupusQoL, whose bundled wording is a placeholder."""
     refused = start(**database[0]).python("wsgi", "import wsgi")
     assert refused.wait() == 1
-    assert re.search(f"study {STUDY} asks lupusqol .* placeholder .*import the licensed wording", refused.said)
+    assert re.search(
+        f"study {STUDY} asks lupusqol .* placeholder .*import the licensed wording", refused.said
+    )
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
@@ -144,13 +148,19 @@ def test_a_role_that_row_policies_do_not_bind_is_refused(start, database):
 def test_it_starts_when_all_is_right(start):
     port = free_port()
     running = start()
-    imported, web, worker = running.python("wsgi", "import wsgi"), running.web(wait=False), running.worker(wait=False)
+    imported, web, worker = (
+        running.python("wsgi", "import wsgi"),
+        running.web(wait=False),
+        running.worker(wait=False),
+    )
     served = running.epro("serve", "--port", str(port))
     served.address = f"http://127.0.0.1:{port}"
     assert (imported.wait(), imported.said) == (0, "")
     for child in (running.answering(web), running.answering(served)):
-        status = until(lambda child=child: over_http(child.address)("GET", "/readyz", None, {}).status == 200,
-                       what="being ready")
+        status = until(
+            lambda child=child: over_http(child.address)("GET", "/readyz", None, {}).status == 200,
+            what="being ready",
+        )
         assert status and "Traceback" not in child.said
     assert (web.stop(), running.at_work(worker).stop()) == (0, 0)
     assert RIGHT["EPRO_TWILIO_AUTH_TOKEN"] not in running.said and web.left_nobody()

@@ -97,8 +97,13 @@ class House:
 
     def enrol(self, number: str, noor: StaffMember | None = None) -> str:
         made = (noor or self.staff()).enrol(
-            study=STUDY, site="01", language="en", time_zone="Asia/Shanghai",
-            anchors={"enrolment": self.day.isoformat()}, contact={"phone": number})
+            study=STUDY,
+            site="01",
+            language="en",
+            time_zone="Asia/Shanghai",
+            anchors={"enrolment": self.day.isoformat()},
+            contact={"phone": number},
+        )
         self.there.append(made["subject_id"])
         return str(made["subject_id"])
 
@@ -145,10 +150,16 @@ def built(request, tmp_path_factory) -> Iterator[House]:
     logs.mkdir()
     with a_copy(request, folder) as (databases, ids), TwilioServer(now=clock.now) as twilio:
         environ = {
-            **REHEARSAL, **databases, "EPRO_SMS_SENDER": "twilio", "EPRO_TWILIO_BASE_URL": twilio.url,
-            "EPRO_TWILIO_ACCOUNT_SID": ACCOUNT_SID, "EPRO_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "EPRO_TWILIO_FROM": "+12025550100", "EPRO_TICK_SECONDS": "0.5",
-            "EPRO_PUBLIC_URL": f"http://127.0.0.1:{port}", "EPRO_CLOCK_OFFSET_FILE": str(moved.file),
+            **REHEARSAL,
+            **databases,
+            "EPRO_SMS_SENDER": "twilio",
+            "EPRO_TWILIO_BASE_URL": twilio.url,
+            "EPRO_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "EPRO_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "EPRO_TWILIO_FROM": "+12025550100",
+            "EPRO_TICK_SECONDS": "0.5",
+            "EPRO_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "EPRO_CLOCK_OFFSET_FILE": str(moved.file),
         }
         with Processes(environ, logs) as running:
             house = House(running, moved, twilio, environ, port, ids["machine"])
@@ -176,14 +187,24 @@ def a_copy(request: Any, folder: Path) -> Iterator[tuple[dict[str, str], dict[st
         template, ids = request.getfixturevalue("sqlite_template")
         for file in template.glob("*.sqlite"):
             shutil.copy(file, folder / file.name)
-        yield {"EPRO_DATABASE_URL": f"sqlite:///{folder}/epro.sqlite",
-               "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{folder}/trial.sqlite"}, ids
+        yield (
+            {
+                "EPRO_DATABASE_URL": f"sqlite:///{folder}/epro.sqlite",
+                "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{folder}/trial.sqlite",
+            },
+            ids,
+        )
         return
     server = request.getfixturevalue("postgres_server")
     template, ids = request.getfixturevalue("postgresql_template")
     main, target = (f"{kind}_{uuid4().hex}" for kind in ("main", "trial"))
-    yield {"EPRO_DATABASE_URL": server.create_database(main, template=template),
-           "EPRO_TRIAL_DATABASE_URL": server.create_database(target)}, ids
+    yield (
+        {
+            "EPRO_DATABASE_URL": server.create_database(main, template=template),
+            "EPRO_TRIAL_DATABASE_URL": server.create_database(target),
+        },
+        ids,
+    )
     for name in (main, target):
         server.drop_database(name)
 
@@ -191,11 +212,20 @@ def a_copy(request: Any, folder: Path) -> Iterator[tuple[dict[str, str], dict[st
 def says_nothing_private(house: House) -> None:
     """No log of any process shows contact data, a secret or a value of an answer; none shows a stack trace."""
     said = house.running.said
-    secrets = [PASSWORD, AUTH_TOKEN, house.key, house.environ["EPRO_SECRET_KEY"], NOOR, INES, "+86139", "86139"]
+    secrets = [
+        PASSWORD,
+        AUTH_TOKEN,
+        house.key,
+        house.environ["EPRO_SECRET_KEY"],
+        NOOR,
+        INES,
+        "+86139",
+        "86139",
+    ]
     secrets += [secret for phone in house.phones for secret in (phone.key, phone.refresh_token)]
     assert [number for number, secret in enumerate(secrets) if secret in said] == []
     assert "[parameters:" not in said and "worst_fatigue" not in said
-    assert "Traceback" not in said, said[said.index("Traceback"):][:4000]
+    assert "Traceback" not in said, said[said.index("Traceback") :][:4000]
 
 
 # ── A day in the life, through the real doors ──
@@ -211,8 +241,13 @@ def test_a_diary_from_enrolment_to_a_late_sync(house):
     ada.unsent = [entry]
     (again,) = ada.upload(clock.now())
     assert [first["outcome"], again["outcome"]] == ["stored", "already_stored"]
-    assert {name: first[name] for name in ("digest", "received_at", "signature", "id")}.items() <= again.items()
-    until(lambda: scores_of(house, entry["id"]) == [("worst_fatigue", 7.0)], what="the score in the trial database")
+    assert {
+        name: first[name] for name in ("digest", "received_at", "signature", "id")
+    }.items() <= again.items()
+    until(
+        lambda: scores_of(house, entry["id"]) == [("worst_fatigue", 7.0)],
+        what="the score in the trial database",
+    )
 
     house.it_is("19:30", day=1)
     until(lambda: house.sent_to(ADA), what="the reminder")
@@ -239,10 +274,15 @@ def test_a_diary_from_enrolment_to_a_late_sync(house):
     (receipt,) = ada.upload(clock.now())
     assert (receipt["outcome"], [f["code"] for f in receipt["findings"]]) == ("stored", ["late_sync"])
     assert noor.worklist() == []
-    assert [a["cleared_why"] for a in noor.timeline(ada.subject_id)["alerts"]] == [None, "completed_offline_in_time"]
+    assert [a["cleared_why"] for a in noor.timeline(ada.subject_id)["alerts"]] == [
+        None,
+        "completed_offline_in_time",
+    ]
 
     until(lambda: scores_of(house, receipt["id"]) == [("worst_fatigue", 3.0)], what="the late score")
-    until(lambda: kinds_in_feed(house)[-2:] == ["response.stored", "alert.cleared"], what="the end of the feed")
+    until(
+        lambda: kinds_in_feed(house)[-2:] == ["response.stored", "alert.cleared"], what="the end of the feed"
+    )
     assert len(house.sent_to(ADA)) == 1 and 1 <= len(house.sent_to(NOOR)) <= 2
 
 
@@ -250,7 +290,10 @@ def tells_what_became_of_it(house: House, ada: Phone, message: Any) -> None:
     """The provider's call-back moves the message on if its signature is right, and is turned away if not."""
     where, noor = message.form["StatusCallback"], house.staff()
     assert post_status(where, message.sid, "delivered", message.to, "a guessed token") == 403
-    assert post_status(where, message.sid, "delivered", message.to, signed_for="https://elsewhere.example.org/") == 403
+    assert (
+        post_status(where, message.sid, "delivered", message.to, signed_for="https://elsewhere.example.org/")
+        == 403
+    )
     assert [m["delivered_at"] for m in story(noor, ada)] == [None]
     assert post_status(where, message.sid, "sent", message.to) == 204
     assert post_status(where, message.sid, "delivered", message.to) == 204
@@ -345,7 +388,10 @@ def test_a_provider_that_hangs_stops_neither_the_heart_nor_an_alert(house):
     house.it_is("19:00")
     until(lambda: len(house.twilio.posts) == 2, what="the first reminders")
     house.it_is("21:00")
-    until(lambda: len([post for post in house.twilio.posts if post.form["To"] == late]) == 2, what="the hanging call")
+    until(
+        lambda: len([post for post in house.twilio.posts if post.form["To"] == late]) == 2,
+        what="the hanging call",
+    )
     house.it_is("06:05", day=1)
     noor, moment = house.staff(), time.monotonic()
     until(lambda: len(noor.worklist()) == 2, seconds=8, what="both alerts")
@@ -517,7 +563,9 @@ def in_trial(house: House) -> set[str]:
 
 
 def scores_of(house: House, response_id: str) -> list[tuple[str, float]]:
-    query = sa.select(trial.scores.c.SCALE, trial.scores.c.QSSTRESN).where(trial.scores.c.RESPONSEID == response_id)
+    query = sa.select(trial.scores.c.SCALE, trial.scores.c.QSSTRESN).where(
+        trial.scores.c.RESPONSEID == response_id
+    )
     try:
         with house.trial.connect() as connection:
             return [tuple(row) for row in connection.execute(query)]
@@ -527,8 +575,9 @@ def scores_of(house: House, response_id: str) -> list[tuple[str, float]]:
 
 def kinds_in_feed(house: House) -> list[str]:
     """The kinds of all entries of the sponsor's feed; their positions have no gap."""
-    answer = over_http(house.url)("GET", "/v1/sponsor/feed?after=0&limit=1000", None,
-                                  {"Authorization": f"Bearer {house.key}"})
+    answer = over_http(house.url)(
+        "GET", "/v1/sponsor/feed?after=0&limit=1000", None, {"Authorization": f"Bearer {house.key}"}
+    )
     records = answer.body["records"]
     assert [record["position"] for record in records] == list(range(1, len(records) + 1))
     return [record["kind"] for record in records]
@@ -588,7 +637,9 @@ class PostgreSQLTrial:
     def taken(self) -> Iterator[None]:
         """Everybody is thrown out and nobody is let in."""
         self._order(f'ALTER DATABASE "{self.url.database}" ALLOW_CONNECTIONS false')
-        self._order(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.url.database}'")
+        self._order(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.url.database}'"
+        )
         yield
         self._order(f'ALTER DATABASE "{self.url.database}" ALLOW_CONNECTIONS true')
 
@@ -624,7 +675,9 @@ def held_writers(built) -> Callable[[], Any]:
 
 @contextmanager
 def holding_sqlite(file: Path) -> Iterator[None]:
-    engine = sa.create_engine(f"sqlite:///{file}", poolclass=sa.NullPool, connect_args={"isolation_level": None})
+    engine = sa.create_engine(
+        f"sqlite:///{file}", poolclass=sa.NullPool, connect_args={"isolation_level": None}
+    )
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
