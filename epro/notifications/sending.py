@@ -17,10 +17,12 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from epro import clock, db, trail
 from epro.contacts import store
 from epro.contacts.sealing import CannotOpen
+from epro.errors import places
 from epro.notifications import messages, rules, wording
 from epro.notifications.models import Alert, Message
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 WORKER = system("worker")
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 5
+FALLBACK = "en"  # for who reads a language that has no texts yet: better than silence
 NOT_TOLD_APART = "not_told_apart"
 Senders = Mapping[str, Sender]
 
@@ -58,10 +61,25 @@ def send_due(
     for study_id, message_id in due:
         if stop is not None and stop.is_set():
             break
+        _send_or_pass_over(study_id, message_id, senders, now)
+    return len(due)
+
+
+def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> None:
+    """One message. A fault in it keeps no other from being sent; it comes back at the next round."""
+    try:
         job = _begin(study_id, message_id, senders, now)
         if job is not None:
             _note(job, _call(job, senders), now)
-    return len(due)
+    except DBAPIError:
+        raise
+    except Exception as fault:
+        log.error(
+            "message passed over: %s at %s",
+            type(fault).__name__,
+            places(fault),
+            extra={"action": "message.passed_over", "message_id": str(message_id)},
+        )
 
 
 def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
@@ -202,6 +220,8 @@ def _note(job: Job, outcome: str | SendFailed | SendUnknown, now: datetime | Non
         assert participant is not None and message is not None
         if message.attempts != job.attempt:
             return  # another worker took it over; its outcome counts
+        if message.accepted_at is not None:
+            return  # a call-back has told it before: no lost reply puts that into doubt again
         if isinstance(outcome, str):
             accepted(tx, participant, message, outcome)
         elif isinstance(outcome, SendFailed):
@@ -296,7 +316,8 @@ def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, 
         "count": 1,
         "clinic_phone": (site.phone if site else None) or "",
     }
-    text = wording.render(message.template, message.language, params, message.rotation)
+    language = message.language if message.language in wording.shipped() else FALLBACK
+    text = wording.render(message.template, language, params, message.rotation)
     callback = (
         f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
     )

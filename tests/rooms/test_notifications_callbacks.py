@@ -182,9 +182,6 @@ def test_a_call_back_before_our_own_note(provider, cast, ada):
 
 
 @on_sqlite
-@pytest.mark.xfail(
-    strict=True, reason="a lost reply puts a message that a call-back has proved into doubt again"
-)
 @pytest.mark.parametrize(("purpose", "when"), [("reminder", EVENING), ("alert", MORNING)])
 def test_a_call_back_outweighs_a_lost_reply(provider, cast, ada, purpose, when):
     cast.sms = EarlySender(provider, [TAKEN_UNKNOWN])

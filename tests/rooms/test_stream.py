@@ -380,6 +380,14 @@ def test_one_that_is_behind_is_named(cast, answered, reconcile):
 
 
 @on_sqlite
+def test_one_that_says_it_is_further_than_the_feed_is_named(cast, answered, environ, reconcile):
+    cast.relay()
+    with as_owner(environ, where="trial") as connection:
+        connection.execute(sa.update(trial.feed_state).values(POSITION=9))
+    assert "behind: feed_state diary is at 9 of 3" in reconcile().stdout
+
+
+@on_sqlite
 def test_a_study_without_entries_has_nothing_to_differ_in(cast, environ, reconcile):
     assert (reconcile().exit_code, reconcile().stdout) == (0, "0 entries compared, 0 differences\n")
     with as_owner(environ, where="trial") as connection:
