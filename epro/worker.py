@@ -30,6 +30,7 @@ from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.scheduling import occurrences
+from epro.signin.models import RateCount
 from epro.stream import delivering
 from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
@@ -108,9 +109,10 @@ def run(app: Flask, stop: Event | None = None) -> None:
 
 
 def beat(worker: str, now: datetime | None = None) -> None:
-    """Say that this worker lives, and forget those long silent."""
+    """Say that this worker lives; forget those long silent, and counts of tries whose window is over."""
     with begin(CLOCKWORK, now) as tx:
         tx.session.execute(sa.delete(Heartbeat).where(Heartbeat.beat_at < tx.now - FORGOTTEN))
+        tx.session.execute(sa.delete(RateCount).where(RateCount.expires_at <= tx.now.timestamp()))
         statement = db.insert_missing(tx.session, Heartbeat).values(worker=worker, beat_at=tx.now)
         tx.session.execute(
             statement.on_conflict_do_update(index_elements=["worker"], set_={"beat_at": tx.now})

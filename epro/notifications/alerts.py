@@ -4,13 +4,16 @@ late answer that was given in time. Every step is a fact; which alerts stand is 
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from epro import trail
-from epro.errors import Conflict, NotFound
+from epro.errors import Conflict, NotFound, places
 from epro.notifications import messages, rules
 from epro.notifications.models import Alert
 from epro.scheduling import occurrences, protocols
@@ -21,6 +24,9 @@ from epro.studies import access
 from epro.studies.models import Participant
 from epro.tx import Tx
 
+log = logging.getLogger(__name__)
+
+PUT_OFF = timedelta(minutes=5)
 OUTCOMES = ("reached", "not_reached", "no_action_needed", "visit_arranged", "withdrew", "other")
 
 
@@ -134,8 +140,27 @@ def escalate_due(tx: Tx, limit: int = 50) -> int:
         participant = tx.get(Participant, study_id, subject_id, lock=True)
         alert = tx.get(Alert, study_id, alert_id, lock=True)
         if participant and alert and alert.escalate_at and alert.escalate_at <= tx.now:
-            _escalate(tx, participant, alert)
+            _escalate_or_put_off(tx, participant, alert)
     return len(due)
+
+
+def _escalate_or_put_off(tx: Tx, participant: Participant, alert: Alert) -> None:
+    """One that cannot be escalated must not stop the others."""
+    try:
+        with tx.session.begin_nested():
+            _escalate(tx, participant, alert)
+    except DBAPIError:
+        raise
+    except Exception as fault:
+        log.error(
+            "escalation put off: %s at %s",
+            type(fault).__name__,
+            places(fault),
+            extra={"action": "alert.put_off", "alert": str(alert.id)},
+        )
+        tx.session.refresh(participant)
+        tx.session.refresh(alert)
+        alert.escalate_at = tx.now + PUT_OFF
 
 
 def listed(

@@ -6,6 +6,7 @@ Nothing is created whose window is over already, so nothing is born missed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,8 +16,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from epro import trail
+from epro.errors import places
 from epro.scheduling import attention, protocols, timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
@@ -24,8 +27,11 @@ from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
 
+log = logging.getLogger(__name__)
+
 HORIZON = timedelta(days=35)
 EXTEND_EVERY = timedelta(days=7)
+PUT_OFF = timedelta(hours=1)  # the horizon is far: a plan that fails has time
 TZDATA = version("tzdata")
 
 
@@ -97,8 +103,26 @@ def extend_due(tx: Tx, limit: int = 100) -> int:
     )
     due = tx.all(query)
     for participant in due:
-        replan(tx, participant, "horizon")
+        _extend_or_put_off(tx, participant)
     return len(due)
+
+
+def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
+    """A plan that cannot be made must not stop the others, nor the reminders and alerts that come after."""
+    try:
+        with tx.session.begin_nested():
+            replan(tx, participant, "horizon")
+    except DBAPIError:
+        raise
+    except Exception as fault:
+        log.error(
+            "plan put off: %s at %s",
+            type(fault).__name__,
+            places(fault),
+            extra={"action": "plan.put_off", "subject_id": participant.subject_id},
+        )
+        tx.session.refresh(participant)
+        participant.plan_at = tx.now + PUT_OFF
 
 
 def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:

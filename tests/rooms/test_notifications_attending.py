@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from epro import clock, worker
 from epro.notifications import alerts, attending, messages
 from epro.notifications.models import Alert, Message
+from epro.scheduling import occurrences
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant
 from epro.trail import verifying
@@ -132,6 +133,51 @@ def test_a_database_that_fails_is_no_fault_of_the_occurrence(cast, ada, monkeypa
     with pytest.raises(OperationalError):
         attend(MORNING)
     assert tonight().attention_at == due
+
+
+@on_sqlite
+def test_a_plan_that_cannot_be_made_stops_nothing_else(cast, ada, monkeypatch):
+    with cast.on("2026-03-02T11:00"):
+        cast.enrol(contact={})
+    sound = occurrences.replan
+
+    def fails_for_ada(tx, participant, why):
+        if participant.subject_id == "01-001":
+            participant.plan_at = None
+            tx.session.flush()
+            raise LookupError("planted")
+        return sound(tx, participant, why)
+
+    monkeypatch.setattr(occurrences, "replan", fails_for_ada)
+    attend(at("2026-03-09T11:00"))
+    with look(TESTS) as tx:
+        due = {row.subject_id: row.plan_at for row in tx.all(sa.select(Participant))}
+    assert due == {"01-001": at("2026-03-09T12:00"), "01-002": at("2026-03-16T11:00")}
+    assert {alert.subject_id for alert in rows(Alert)} == {"01-001", "01-002"}  # the clockwork went on
+    monkeypatch.undo()
+    attend(at("2026-03-09T12:00"))
+    with look(TESTS) as tx:
+        assert tx.get(Participant, "diary", "01-001").plan_at == at("2026-03-16T12:00")
+
+
+@on_sqlite
+def test_an_escalation_that_fails_stops_no_other(cast, ada, monkeypatch):
+    with cast.on("2026-03-02T11:00"):
+        cast.enrol(contact={})
+    attend(MORNING)
+    sound = alerts._tell
+
+    def fails_for_ada(tx, participant, *more):
+        if participant.subject_id == "01-001":
+            raise LookupError("planted")
+        return sound(tx, participant, *more)
+
+    monkeypatch.setattr(alerts, "_tell", fails_for_ada)
+    attend(at("2026-03-03T10:00"))
+    assert {alert.subject_id: alert.escalations for alert in rows(Alert)} == {"01-001": 0, "01-002": 1}
+    monkeypatch.undo()
+    attend(at("2026-03-03T10:05"))
+    assert {alert.escalations for alert in rows(Alert)} == {1}
 
 
 # AD-02 and AD-03.
