@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from epro.cli.instrument import instrument as command
 from epro.questionnaires.bulk import encode, score_codes
-from epro.questionnaires.instrument import NOT_APPLICABLE, Instrument
+from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.kinds import NOT_APPLICABLE
 from epro.questionnaires.library import bundled_instrument
 from epro.questionnaires.scoring import score
 

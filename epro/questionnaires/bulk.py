@@ -1,8 +1,9 @@
 """Scoring by the hundred thousand: columns of codes, and files of NDJSON.
 
-The arithmetic is that of `methods.py`, on integer columns, so a value here equals that of `scoring.score`
-bit for bit. In a file each scale's result can only be one of a few hundred fragments of JSON (one for each
-sum and number answered); they are made once and looked up.
+On each scale the answers of a response come to one whole number, its *place*: the sum of one contribution from
+each item. Sum and number answered, or the whole pattern, can be read back from it. There are far fewer places
+than responses, so each is scored once, by the very functions of `scoring.py`, and looked up from then on; a value
+here therefore equals that of `scoring.score` bit for bit.
 """
 
 from __future__ import annotations
@@ -21,27 +22,43 @@ import orjson
 from numpy.typing import NDArray
 
 from epro.questionnaires.checking import LONGEST_NAME, Finding, check
-from epro.questionnaires.instrument import NOT_APPLICABLE, Instrument
-from epro.questionnaires.scoring import INVALID_ANSWERS, TOO_FEW_ANSWERS, InvalidAnswers, ScalePlan, plan_of
+from epro.questionnaires.conditions import COMPARISONS, NOT_ASKED, Condition
+from epro.questionnaires.instrument import Instrument, Item
+from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED
+from epro.questionnaires.scoring import (
+    INVALID_ANSWERS,
+    InvalidAnswers,
+    Outcome,
+    ScalePlan,
+    branches,
+    plan_of,
+)
 
-UNANSWERED, NA = 255, 254  # beyond the highest code an instrument may have (250)
+# Beyond the highest code an instrument may have (250). The first is also what an item gets that is left out.
+LEFT_OUT, REFUSAL, NA, UNANSWERED = 252, 253, 254, 255
 BLOCK = 1 << 18  # bytes read at once
 LONGEST_LINE = 1 << 20  # bytes
 SLICE = 1 << 14  # responses worked on at once, so that they stay in the processor's cache
 
 Codes = NDArray[np.uint8]
-_CODE: dict[Any, int] = {None: UNANSWERED, NOT_APPLICABLE: NA} | {code: code for code in range(251)}
+Places = NDArray[np.int64]
+WORDS = {None: UNANSWERED, NOT_APPLICABLE: NA, REFUSED: REFUSAL, NOT_ASKED: LEFT_OUT}
+_CODE: dict[Any, int] = WORDS | {code: code for code in range(251)}
 _TYPES = frozenset((int, float, str, type(None)))
 
 
 class ScaleColumn(NamedTuple):
-    """One scale of many responses: `value` float64, NaN where there is no score; `answered` int64."""
+    """One scale of many responses: `value` float64, NaN where there is no score; `answered` int64.
+
+    `places` can be asked for more with `outcomes`.
+    """
 
     scale: str
     value: NDArray[np.float64]
     answered: NDArray[np.int64]
     expected: int
     rule: str
+    places: Places
 
 
 class BadLine(ValueError):
@@ -59,39 +76,97 @@ class Tally(NamedTuple):
     invalid: int
 
 
-class _Fragments(dict[int, bytes]):
-    """`"scale":{...}` by place, made when first asked for."""
+class _Laid:
+    """A scale laid out for places. `contribution` (items x 256): what each code adds to the place.
 
-    def __init__(self, plan: ScalePlan):
-        super().__init__()
-        self.plan, self.stride = plan, plan.span.expected * plan.span.highest + 1
+    By sum: each answered item adds `stride` and its scored code. By pattern: each item is a digit, 0 where there
+    is no answer, in a number whose bases are the numbers of scored codes. What a place comes to is found once.
+    """
 
-    def __missing__(self, place: int) -> bytes:
-        answered, total = divmod(place, self.stride)
-        self[place] = _fragment(self.plan, self.plan.value(total, answered), answered, TOO_FEW_ANSWERS)
-        return self[place]
+    def __init__(self, plan: ScalePlan, columns: Mapping[str, int]):
+        self.plan = plan
+        self.columns = [columns[name] for name in plan.scored]
+        self.stride = plan.scale.span.most + 1
+        self.digits = [sorted(set(scored.values())) for scored in plan.scored.values()]
+        self.contribution = np.zeros((len(self.columns), 256), dtype=np.int64)
+        base = 1
+        for row, (scored, digits) in enumerate(zip(plan.scored.values(), self.digits, strict=True)):
+            for answer, code in scored.items():
+                adds = self.stride + code if self.by_sum else base * (1 + digits.index(code))
+                self.contribution[row, _CODE[answer]] = adds
+            base *= len(digits) + 1
+        size = (len(self.columns) + 1) * self.stride if self.by_sum else base
+        self.values = np.full(size, np.nan)
+        self.seen = np.zeros(size, dtype=bool)
+        self.fragments: dict[int, bytes] = {}
+
+    @property
+    def by_sum(self) -> bool:
+        return self.plan.method.by == "sum"
+
+    def places(self, columns: NDArray[np.uint8]) -> Places:
+        """One place a response, from codes (items x responses)."""
+        found = self.contribution[0][columns[self.columns[0]]]
+        for row, column in enumerate(self.columns[1:], start=1):
+            found += self.contribution[row][columns[column]]
+        return found
+
+    def answered(self, places: Places) -> NDArray[np.int64]:
+        """How many items were answered, or count as answered."""
+        if self.by_sum:
+            return places // self.stride
+        answered = np.zeros_like(places)
+        for digits in self.digits:
+            places, digit = np.divmod(places, len(digits) + 1)
+            answered += digit > 0
+        return answered
+
+    def value(self, places: Places) -> NDArray[np.float64]:
+        """The value of each place, NaN where there is none."""
+        new = places[~self.seen[places]]
+        for place in np.unique(new).tolist():
+            value = self.outcome(place)[0]
+            self.values[place] = np.nan if value is None else value
+            self.seen[place] = True
+        return self.values[places]
+
+    def outcome(self, place: int) -> Outcome:
+        """Value and reason of one place."""
+        if self.by_sum:
+            answered, total = divmod(place, self.stride)
+            return self.plan.of_sum(total, answered)
+        pattern: list[int | None] = []
+        for digits in self.digits:
+            place, digit = divmod(place, len(digits) + 1)
+            pattern.append(digits[digit - 1] if digit else None)
+        return self.plan.of_pattern(tuple(pattern))
+
+    def fragment(self, place: int) -> bytes:
+        """`"scale":{...}` as a line of the output has it."""
+        found = self.fragments.get(place)
+        if found is None:
+            answered = int(self.answered(np.array([place]))[0])
+            found = self.fragments[place] = _fragment(self.plan, *self.outcome(place), answered)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Grid:
-    """An instrument as arrays, over n items and s scales.
+    """An instrument as arrays, over n items.
 
-    `names`: item ids, in the order of the columns. `scored` (n x 256): code -> scored code, 0 if unanswered.
-    `allowed` (n x 256): may the code stand here. `member` (n x s): 1 where the item belongs to the scale.
-    `fragments`: for each scale the JSON of its result, by its place: answered * `strides`[scale] + sum.
+    `names`: item ids, in the order of the columns. `allowed` (n x 256): may the code stand here.
     """
 
     names: tuple[str, ...]
     known: frozenset[str]
-    scored: NDArray[np.float64]
+    items: tuple[Item, ...]
+    branches: bool
     allowed: NDArray[np.bool_]
-    member: NDArray[np.float64]
-    strides: NDArray[np.int64]
-    fragments: tuple[_Fragments, ...]
+    scales: tuple[_Laid, ...]
 
 
 def encode(instrument: Instrument, answer_sets: Sequence[Mapping[str, Any]]) -> Codes:
-    """Answers (item id -> code, None or "NA") as codes: one row a response, one column an item.
+    """Answers (see kinds.py) as codes: one row a response, one column an item.
 
     Raises InvalidAnswers if `checking.check` has findings on any; its errors name `response` and item.
     """
@@ -113,11 +188,16 @@ def score_codes(instrument: Instrument, codes: Codes) -> list[ScaleColumn]:
     slices = [codes[at : at + SLICE] for at in range(0, max(len(codes), 1), SLICE)]
     if any(_misfits(grid, part).any() for part in slices):
         raise InvalidAnswers()
-    totals, answered = (
-        np.concatenate(parts) for parts in zip(*(_sums(grid, part) for part in slices), strict=True)
-    )
-    plans = plan_of(instrument)
-    return [_column(plan, totals[:, at], answered[:, at]) for at, plan in enumerate(plans)]
+    parts = [_places(grid, part) for part in slices]
+    joined = [np.concatenate(places) for places in zip(*parts, strict=True)]
+    return [_column(scale, places) for scale, places in zip(grid.scales, joined, strict=True)]
+
+
+def outcomes(instrument: Instrument, column: ScaleColumn) -> list[Outcome]:
+    """Value and reason of each response on one scale."""
+    laid = next(scale for scale in _grid(instrument).scales if scale.plan.scale.name == column.scale)
+    known = {place: laid.outcome(place) for place in np.unique(column.places).tolist()}
+    return [known[place] for place in column.places.tolist()]
 
 
 def score_file(
@@ -144,25 +224,66 @@ def score_file(
 # Columns
 
 
-def _column(plan: ScalePlan, totals: NDArray[np.int64], answered: NDArray[np.int64]) -> ScaleColumn:
-    enough = answered >= plan.minimum
-    safe = np.where(enough, answered, 1)
-    value = np.where(enough, plan.method.value(totals, safe, plan.span), np.nan)
-    return ScaleColumn(plan.scale.name, value, answered, plan.span.expected, str(plan.scale.missing))
+def _column(laid: _Laid, places: Places) -> ScaleColumn:
+    plan = laid.plan
+    expected, rule = len(plan.scored), str(plan.scale.missing)
+    return ScaleColumn(plan.scale.name, laid.value(places), laid.answered(places), expected, rule, places)
 
 
-def _sums(grid: _Grid, codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sum of scored codes and number answered, responses x scales. Small integers, so floats are exact."""
-    scored = np.take_along_axis(grid.scored, codes.T.astype(np.intp), axis=1)
-    answered = (codes < NA).astype(np.float64)
-    return (scored.T @ grid.member).astype(np.int64), (answered @ grid.member).astype(np.int64)
+def _places(grid: _Grid, codes: Codes) -> list[Places]:
+    columns = np.ascontiguousarray(codes.T)
+    _settle(grid, columns)
+    return [scale.places(columns) for scale in grid.scales]
+
+
+def _settle(grid: _Grid, columns: NDArray[np.uint8]) -> None:
+    """Apply branching to codes (items x responses), in place, as `kinds.settled` does to one response."""
+    counted: dict[str, NDArray[np.uint8]] = {}
+    for column, item in zip(columns, grid.items, strict=True):
+        if item.asked_if is not None:
+            missing = (column == UNANSWERED) | (column == LEFT_OUT)
+            left_out = missing & (_held(item.asked_if, counted, len(column)) == 0)
+            column[missing] = UNANSWERED
+            column[left_out] = LEFT_OUT
+        as_code = LEFT_OUT if item.not_asked_as is None else item.not_asked_as
+        counted[item.id] = (
+            np.where(column == LEFT_OUT, np.uint8(as_code), column) if grid.branches else column
+        )
+
+
+def _held(condition: Condition, columns: Mapping[str, NDArray[np.uint8]], size: int) -> NDArray[np.int8]:
+    """`conditions.holds` on whole columns: 1 true, 0 false, -1 unknown."""
+    if "all" in condition:
+        return _joined([_held(part, columns, size) for part in condition["all"]], decides=0)
+    if "any" in condition:
+        return _joined([_held(part, columns, size) for part in condition["any"]], decides=1)
+    left = columns[condition["item"]]
+    if condition["is"] == "answered":
+        return (left < LEFT_OUT).astype(np.int8)
+    code = condition.get("code")
+    right = columns[condition["other_item"]] if "other_item" in condition else np.full(size, code, np.int16)
+    wide = left.astype(np.int16), right.astype(np.int16)
+    found = np.asarray(COMPARISONS[condition["is"]](*wide), dtype=np.int8)
+    others = (left,) if code is not None else (left, right)
+    found[np.logical_or.reduce([one > LEFT_OUT for one in others])] = -1
+    found[np.logical_or.reduce([one == LEFT_OUT for one in others])] = 0
+    return found
+
+
+def _joined(parts: list[NDArray[np.int8]], decides: int) -> NDArray[np.int8]:
+    """`all` is decided by one that is false (0), `any` by one that is true (1); else unknown wins."""
+    found = np.full_like(parts[0], 1 - decides)
+    found[np.logical_or.reduce([part == -1 for part in parts])] = -1
+    found[np.logical_or.reduce([part == decides for part in parts])] = decides
+    return found
 
 
 def _misfits(grid: _Grid, codes: Codes) -> NDArray[np.bool_]:
     """True for each response with a code that is not a choice of its item."""
-    allowed = np.take_along_axis(grid.allowed, codes.T.astype(np.intp), axis=1)
-    fits: NDArray[np.bool_] = np.logical_and.reduce(allowed, axis=0)
-    return ~fits
+    bad = np.zeros(len(codes), dtype=bool)
+    for allowed, column in zip(grid.allowed, np.ascontiguousarray(codes.T), strict=True):
+        bad |= ~allowed[column]
+    return bad
 
 
 def _encoded(
@@ -195,18 +316,20 @@ def _row(grid: _Grid, answers: Mapping[str, Any]) -> bytes | None:
 
 @lru_cache(maxsize=32)
 def _grid(instrument: Instrument) -> _Grid:
-    plans = plan_of(instrument)
-    names = tuple(item.id for item in instrument.items)
-    scored = np.zeros((len(names), 256))
+    items = instrument.items
+    names = tuple(item.id for item in items)
     allowed = np.zeros((len(names), 256), dtype=bool)
-    for at, item in enumerate(instrument.items):
-        for code, value in item.scored_codes.items():
-            scored[at, code], allowed[at, code] = value, True
-        allowed[at, UNANSWERED], allowed[at, NA] = True, item.not_applicable
-    member = np.array([[name in plan.scored for plan in plans] for name in names], dtype=np.float64)
-    fragments = tuple(_Fragments(plan) for plan in plans)
-    strides = np.array([scale.stride for scale in fragments], dtype=np.int64)
-    return _Grid(names, frozenset(names), scored, allowed, member, strides, fragments)
+    for at, item in enumerate(items):
+        allowed[at, list(item.codes)] = True
+        allowed[at, [UNANSWERED, NA, REFUSAL, LEFT_OUT]] = (
+            True,
+            item.not_applicable,
+            item.refusable,
+            item.asked_if is not None,
+        )
+    columns = {name: at for at, name in enumerate(names)}
+    scales = tuple(_Laid(plan, columns) for plan in plan_of(instrument))
+    return _Grid(names, frozenset(names), items, branches(instrument), allowed, scales)
 
 
 # Files
@@ -269,9 +392,10 @@ def _refuse_doubles(line: bytes, number: int) -> None:
 
 
 def _written(grid: _Grid, names: list[str | int], codes: Codes) -> list[bytes]:
-    totals, answered = _sums(grid, codes)
-    places = (answered * grid.strides + totals).T.tolist()
-    columns = [map(fragments.__getitem__, at) for fragments, at in zip(grid.fragments, places, strict=True)]
+    columns = [
+        map(scale.fragment, places.tolist())
+        for scale, places in zip(grid.scales, _places(grid, codes), strict=True)
+    ]
     return [_opening(name) + b",".join(parts) + b"}}\n" for name, *parts in zip(names, *columns, strict=True)]
 
 
@@ -279,23 +403,18 @@ def _opening(name: Any) -> bytes:
     return b'{"id":' + orjson.dumps(name) + b',"scores":{'
 
 
-def _fragment(plan: ScalePlan, value: float | None, answered: int, reason: str) -> bytes:
-    result = {
-        "value": value,
-        "answered": answered,
-        "expected": plan.span.expected,
-        "reason": reason if value is None else None,
-    }
+def _fragment(plan: ScalePlan, value: float | None, reason: str | None, answered: int) -> bytes:
+    result = {"value": value, "answered": answered, "expected": len(plan.scored), "reason": reason}
     return orjson.dumps(plan.scale.name) + b":" + orjson.dumps(result)
 
 
 def _refusal(instrument: Instrument, answers: dict[str, Any], findings: list[Finding]) -> bytes:
     """The rest of a line whose answers do not fit: no value, the reason, the findings."""
     bad = {finding.item for finding in findings}
-    unanswered = (None, NOT_APPLICABLE)
-    good = {name for name, answer in answers.items() if name not in bad and answer not in unanswered}
+    words = tuple(WORDS)
+    good = {name for name, answer in answers.items() if name not in bad and answer not in words}
     scales = [
-        _fragment(plan, None, len(good & plan.scored.keys()), INVALID_ANSWERS) for plan in plan_of(instrument)
+        _fragment(plan, None, INVALID_ANSWERS, len(good & plan.scored.keys())) for plan in plan_of(instrument)
     ]
     listed = orjson.dumps([finding._asdict() for finding in findings])
     return b",".join(scales) + b'},"findings":' + listed + b"}\n"

@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
+from math import prod
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 
-from epro.questionnaires.methods import METHODS, Span
+from epro.questionnaires.conditions import items_of
+from epro.questionnaires.methods import METHODS, Method, Span
+
+MOST_PATTERNS = 1 << 22  # of a scale scored by pattern: they are laid out for scoring by the million
 
 
 class Fault(NamedTuple):
@@ -42,9 +46,24 @@ def faults_of(data: Any) -> list[Fault]:
     """
     found = list(_shape(data))
     if isinstance(data, dict):
-        for rule in (_doubles, _references, _codes, _languages, _not_applicable, _methods, _blinding):
+        for rule in RULES:
             found += rule(data)
     return found
+
+
+def span_of(scale: dict[str, Any], data: dict[str, Any], scored: list[list[int]]) -> Span:
+    """What the scale's method may know; `scored`: for each of its items the scored codes. Needs no faults."""
+    lowest, highest = [min(codes) for codes in scored], [max(codes) for codes in scored]
+    return Span(
+        expected=len(scored),
+        lowest=min(lowest),
+        highest=max(highest),
+        least=sum(lowest),
+        most=sum(highest),
+        table=_column(scale, data),
+        cuts=tuple(scale.get("cuts", ())),
+        grid=_frozen(data["grids"][scale["grid"]]["values"]) if "grid" in scale else (),
+    )
 
 
 def _shape(data: Any) -> Iterator[Fault]:
@@ -66,19 +85,115 @@ def _doubles(data: dict[str, Any]) -> Iterator[Fault]:
 
 def _references(data: dict[str, Any]) -> Iterator[Fault]:
     ids = {_text(item.get("id")) for _, item in _entries(data, "items")}
-    sets = _dict(data, "choice_sets")
     for number, item in _entries(data, "items"):
-        if _text(item.get("choices")) not in sets:
-            yield Fault(f"/items/{number}/choices", "unknown_choice_set", "Name one of choice_sets.")
+        yield from _named(f"/items/{number}", item, "choices", data, "choice_sets")
+        yield from _named(f"/items/{number}", item, "recode", data, "recodes")
     for number, scale in _entries(data, "scales"):
         for unknown in [name for name in _list(scale, "items") if _text(name) not in ids]:
             yield Fault(f"/scales/{number}/items", "unknown_item", f"No item has the id {unknown!r}.")
+        yield from _named(f"/scales/{number}", scale, "recode", data, "recodes")
+        yield from _named(f"/scales/{number}", scale, "grid", data, "grids")
+        yield from _named(f"/scales/{number}/table", _dict(scale, "table"), "name", data, "tables")
+
+
+def _named(at: str, part: dict[str, Any], key: str, data: dict[str, Any], where: str) -> Iterator[Fault]:
+    if key in part and _text(part[key]) not in _dict(data, where):
+        one = where.removesuffix("s")
+        yield Fault(f"{at}/{key}", f"unknown_{one}", f"Name one of {where}.")
 
 
 def _codes(data: dict[str, Any]) -> Iterator[Fault]:
     for name, choices in _dict(data, "choice_sets").items():
+        if isinstance(choices, dict):
+            lowest, highest = (_version(_dict(choices, end).get("code")) for end in ("lowest", "highest"))
+            if lowest >= highest:
+                yield Fault(
+                    f"/choice_sets/{name}", "empty_range", "The lowest code must be below the highest."
+                )
+            continue
         codes = [choice.get("code") for _, choice in _numbered(choices)]
         yield from _twice(f"/choice_sets/{name}", "duplicate_code", codes)
+
+
+def _recodes(data: dict[str, Any]) -> Iterator[Fault]:
+    """A recode must say what becomes of every code of the items it is used on."""
+    for number, item in _entries(data, "items"):
+        yield from _recoded(f"/items/{number}", item, [item], data)
+        if "recode" in item and item.get("reversed") is True:
+            yield Fault(
+                f"/items/{number}/reversed", "reversed_twice", "A recode already says how it is scored."
+            )
+    for number, scale in _entries(data, "scales"):
+        yield from _recoded(f"/scales/{number}", scale, _items_of(data, scale), data)
+
+
+def _recoded(
+    at: str, part: dict[str, Any], items: list[dict[str, Any]], data: dict[str, Any]
+) -> Iterator[Fault]:
+    table = _dict(_dict(data, "recodes"), _text(part.get("recode")))
+    if "recode" not in part or not table:
+        return
+    lacking = sorted({code for item in items for code in _offered(data, item) if str(code) not in table})
+    if lacking:
+        yield Fault(f"{at}/recode", "recode_lacks_codes", f"It says nothing of the codes {lacking}.")
+
+
+def _tables(data: dict[str, Any]) -> Iterator[Fault]:
+    """A table is one row for each sum, from the lowest on, as wide as its columns."""
+    for name, table in _dict(data, "tables").items():
+        if not isinstance(table, dict):
+            continue
+        columns, rows = (
+            _list(table, "columns"),
+            [row for row in _list(table, "rows") if isinstance(row, list)],
+        )
+        if any(len(row) != len(columns) for row in rows):
+            yield Fault(f"/tables/{name}/rows", "uneven_rows", "Each row needs one number for each column.")
+        sums = [_version(row[0]) for row in rows if row]
+        if sums and sums != list(range(sums[0], sums[0] + len(sums))):
+            yield Fault(f"/tables/{name}/rows", "sums_with_gaps", "One row for each sum, from the lowest on.")
+    for number, scale in _entries(data, "scales"):
+        table = _dict(_dict(data, "tables"), _text(_dict(scale, "table").get("name")))
+        column = _dict(scale, "table").get("column")
+        if table and column not in _list(table, "columns")[1:]:
+            yield Fault(
+                f"/scales/{number}/table/column", "unknown_column", "Name one of the table's columns."
+            )
+
+
+def _conditions(data: dict[str, Any]) -> Iterator[Fault]:
+    """A condition may ask only about items that stand before; an edit check about any."""
+    before: set[str] = set()
+    for number, item in _entries(data, "items"):
+        asked = _asked_about(item.get("asked_if"))
+        if asked - before:
+            detail = f"It asks about {sorted(asked - before)}, which do not stand before it."
+            yield Fault(f"/items/{number}/asked_if", "forward_condition", detail)
+        as_code = item.get("not_asked_as")
+        if "not_asked_as" in item and ("asked_if" not in item or as_code not in _offered(data, item)):
+            detail = "Give one of its codes, and only where asked_if may leave it out."
+            yield Fault(f"/items/{number}/not_asked_as", "bad_not_asked_as", detail)
+        before.add(_text(item.get("id")))
+    for number, check in _entries(data, "checks"):
+        if unknown := _asked_about(check.get("fails_if")) - before:
+            yield Fault(
+                f"/checks/{number}/fails_if", "unknown_item", f"No item has the id {sorted(unknown)}."
+            )
+
+
+def _screens(data: dict[str, Any]) -> Iterator[Fault]:
+    """Screens, where given, show every item once and in order; a grid needs one choice set."""
+    if not data.get("screens"):
+        return
+    sets = {_text(item.get("id")): item.get("choices") for _, item in _entries(data, "items")}
+    shown = [name for _, screen in _entries(data, "screens") for name in _list(screen, "items")]
+    if shown != list(sets):
+        yield Fault(
+            "/screens", "screens_differ", "The screens must show every item once, in the order of items."
+        )
+    for number, screen in _entries(data, "screens"):
+        if screen.get("layout") == "grid" and len({sets.get(_text(n)) for n in _list(screen, "items")}) > 1:
+            yield Fault(f"/screens/{number}", "mixed_grid", "The items of a grid need the same choices.")
 
 
 def _languages(data: dict[str, Any]) -> Iterator[Fault]:
@@ -90,10 +205,14 @@ def _languages(data: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(pointer, "undeclared_language", f"Declare {language} under wording, or take it out.")
 
 
-def _not_applicable(data: dict[str, Any]) -> Iterator[Fault]:
-    offered = any(item.get("not_applicable") is True for _, item in _entries(data, "items"))
-    if offered and "not_applicable_label" not in data:
-        yield Fault("", "missing_not_applicable_label", "An item offers 'not applicable': give its label.")
+def _labels_of_kinds(data: dict[str, Any]) -> Iterator[Fault]:
+    for flag, label, words in (
+        ("not_applicable", "not_applicable_label", "'not applicable'"),
+        ("refusable", "refused_label", "'prefer not to answer'"),
+    ):
+        offered = any(item.get(flag) is True for _, item in _entries(data, "items"))
+        if offered and label not in data:
+            yield Fault("", f"missing_{label}", f"An item offers {words}: give its label.")
 
 
 def _methods(data: dict[str, Any]) -> Iterator[Fault]:
@@ -105,16 +224,72 @@ def _methods(data: dict[str, Any]) -> Iterator[Fault]:
             known = ", ".join(f"{name} {version}" for name, version in METHODS)
             yield Fault(f"{at}/method", "unknown_method", f"Known methods and versions: {known}.")
             continue
-        if scale.get("method") == "item_value" and len(_list(scale, "items")) != 1:
-            yield Fault(f"{at}/items", "one_item_needed", "item_value takes exactly one item.")
-        spans = {_span(data, item) for item in _items_of(data, scale)}
-        if len(spans) > 1:
-            yield Fault(f"{at}/items", "mixed_codes", "All its items need the same lowest and highest code.")
-        elif spans and None not in spans:
-            lowest, highest = next(iter(spans)) or (0, 0)
-            limits = method.limits(Span(len(_list(scale, "items")), lowest, highest))
-            if list(limits) != scale.get("range"):
-                yield Fault(f"{at}/range", "wrong_range", f"By method and items the range is {list(limits)}.")
+        faults = list(_fits(at, scale, method))
+        yield from faults
+        scored = [_scored(data, scale, item) for item in _items_of(data, scale)]
+        if not faults and scored and all(scored) and len(scored) == len(_list(scale, "items")):
+            yield from _in_numbers(at, scale, method, scored, data)
+
+
+def _fits(at: str, scale: dict[str, Any], method: Method) -> Iterator[Fault]:
+    """Whether the scale gives its method what it takes, and nothing that it does not."""
+    if method.items is not None and len(_list(scale, "items")) != method.items:
+        word = "one_item_needed" if method.items == 1 else "other_number_of_items"
+        yield Fault(f"{at}/items", word, f"{scale['method']} takes exactly {method.items}.")
+    if method.needs_all and _dict(scale, "missing").get("kind") != "all":
+        yield Fault(
+            f"{at}/missing", "needs_all", f"{scale['method']} is defined on complete answers: say all."
+        )
+    for key in ("table", "cuts", "grid"):
+        if (key in scale) != (method.takes == key):
+            verb = "needs" if method.takes == key else "does not take"
+            yield Fault(f"{at}/{key}", f"{key}_and_method", f"{scale['method']} {verb} {key}.")
+
+
+def _in_numbers(
+    at: str, scale: dict[str, Any], method: Method, scored: list[list[int]], data: dict[str, Any]
+) -> Iterator[Fault]:
+    """What only shows when the numbers are put in: same codes, a table's length, a grid's levels, the range."""
+    if method.same_codes and len({(min(codes), max(codes)) for codes in scored}) > 1:
+        yield Fault(f"{at}/items", "mixed_codes", "All its items need the same lowest and highest code.")
+        return
+    try:
+        span = span_of(scale, data, scored)
+    except (KeyError, TypeError, IndexError, ValueError):
+        return  # an unknown table or grid, which is a fault of its own
+    faults = list(_lookups(at, scale, span, scored, data)) + list(_size(at, method, scored))
+    yield from faults
+    if not faults and list(method.limits(span)) != scale.get("range"):
+        found = list(method.limits(span))
+        yield Fault(f"{at}/range", "wrong_range", f"By method and items the range is {found}.")
+
+
+def _lookups(
+    at: str, scale: dict[str, Any], span: Span, scored: list[list[int]], data: dict[str, Any]
+) -> Iterator[Fault]:
+    sums = [row[0] for row in data["tables"][scale["table"]["name"]]["rows"]] if "table" in scale else []
+    if "table" in scale and sums != list(range(span.least, span.most + 1)):
+        detail = f"It needs one row for each sum from {span.least} to {span.most}."
+        yield Fault(f"{at}/table", "table_of_other_length", detail)
+    if "cuts" in scale and list(span.cuts) != sorted(set(span.cuts)):
+        yield Fault(f"{at}/cuts", "cuts_not_ascending", "Each cut must be above the one before.")
+    if "grid" in scale and not _has_levels(span.grid, [max(codes) + 1 for codes in scored]):
+        yield Fault(
+            f"{at}/grid", "grid_of_other_shape", "It needs one level for each item, a value for each code."
+        )
+
+
+def _size(at: str, method: Method, scored: list[list[int]]) -> Iterator[Fault]:
+    if method.by == "pattern" and prod(len(codes) + 1 for codes in scored) > MOST_PATTERNS:
+        yield Fault(f"{at}/items", "too_many_patterns", f"More than {MOST_PATTERNS} patterns of answers.")
+
+
+def _has_levels(grid: Any, sizes: list[int]) -> bool:
+    if not sizes:
+        return not isinstance(grid, tuple)
+    return (
+        isinstance(grid, tuple) and len(grid) == sizes[0] and all(_has_levels(one, sizes[1:]) for one in grid)
+    )
 
 
 def _minimum_within_reach(at: str, scale: dict[str, Any]) -> Iterator[Fault]:
@@ -131,6 +306,20 @@ def _blinding(data: dict[str, Any]) -> Iterator[Fault]:
                 f"/scales/{number}/blinded", "unblinds", "A scale with a blinded item must be blinded."
             )
 
+
+RULES = (
+    _doubles,
+    _references,
+    _codes,
+    _recodes,
+    _tables,
+    _conditions,
+    _screens,
+    _languages,
+    _labels_of_kinds,
+    _methods,
+    _blinding,
+)
 
 # What follows reads a part of the data if it has the right shape, and nothing otherwise.
 
@@ -173,19 +362,61 @@ def _items_of(data: dict[str, Any], scale: dict[str, Any]) -> list[dict[str, Any
     return [item for _, item in _entries(data, "items") if _text(item.get("id")) in wanted]
 
 
-def _span(data: dict[str, Any], item: dict[str, Any]) -> tuple[int, int] | None:
-    choices = _list(_dict(data, "choice_sets"), _text(item.get("choices")))
-    codes = [c["code"] for c in choices if isinstance(c, dict) and type(c.get("code")) is int]
-    return (min(codes), max(codes)) if codes else None
+def _offered(data: dict[str, Any], item: dict[str, Any]) -> list[int]:
+    """The codes an item offers; empty where they cannot be read."""
+    choices = _dict(data, "choice_sets").get(_text(item.get("choices")))
+    if isinstance(choices, dict):
+        low, high = (_version(_dict(choices, end).get("code")) for end in ("lowest", "highest"))
+        return list(range(low, high + 1)) if 0 <= low <= high <= 250 else []
+    return [choice["code"] for _, choice in _numbered(choices) if type(choice.get("code")) is int]
+
+
+def _scored(data: dict[str, Any], scale: dict[str, Any], item: dict[str, Any]) -> list[int]:
+    """An item's scored codes on a scale; empty where they cannot be told."""
+    codes = _offered(data, item)
+    name = _text(scale.get("recode")) or _text(item.get("recode"))
+    if not name or not codes:
+        return codes
+    values = [_dict(_dict(data, "recodes"), name).get(str(code)) for code in codes]
+    return [value for value in values if type(value) is int] if None not in values else []
+
+
+def _column(scale: dict[str, Any], data: dict[str, Any]) -> tuple[float, ...]:
+    """The wanted column of a scale's table, from the lowest sum on."""
+    if "table" not in scale:
+        return ()
+    table = data["tables"][scale["table"]["name"]]
+    at = table["columns"].index(scale["table"]["column"])
+    return tuple(row[at] for row in table["rows"])
+
+
+def _frozen(grid: Any) -> Any:
+    return tuple(_frozen(part) for part in grid) if isinstance(grid, list) else grid
+
+
+def _asked_about(condition: Any) -> set[str]:
+    """Items of a condition that has the right shape; of another, none (its shape is a fault already)."""
+    try:
+        return set(items_of(condition)) if isinstance(condition, dict) else set()
+    except (TypeError, KeyError, AttributeError):
+        return set()
 
 
 def _texts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, Any]] = [(f"/{key}", data.get(key)) for key in ("title", "not_applicable_label")]
+    keys = ("title", "not_applicable_label", "refused_label")
+    found: list[tuple[str, Any]] = [(f"/{key}", data.get(key)) for key in keys]
     found.append(("/recall/label", _dict(data, "recall").get("label")))
-    for part in ("items", "scales"):
+    for part in ("items", "scales", "checks"):
         for number, entry in _entries(data, part):
-            found += [(f"/{part}/{number}/{key}", entry.get(key)) for key in ("label", "text")]
+            found += [(f"/{part}/{number}/{key}", entry.get(key)) for key in ("label", "text", "message")]
+    for number, scale in _entries(data, "scales"):
+        for fact, entry in _entries(scale, "interpretation"):
+            found.append((f"/scales/{number}/interpretation/{fact}/text", entry.get("text")))
     for name, choices in _dict(data, "choice_sets").items():
         at = f"/choice_sets/{name}"
+        if isinstance(choices, dict):
+            found += [
+                (f"{at}/{end}/label", _dict(choices, end).get("label")) for end in ("lowest", "highest")
+            ]
         found += [(f"{at}/{number}/label", choice.get("label")) for number, choice in _numbered(choices)]
     return ((pointer, texts) for pointer, texts in found if isinstance(texts, dict))

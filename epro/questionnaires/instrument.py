@@ -17,13 +17,12 @@ from rfc8785 import CanonicalizationError
 
 from epro import canonical
 from epro.errors import Invalid, NotFound
-from epro.questionnaires.faults import Fault, faults_of
+from epro.questionnaires.conditions import Condition
+from epro.questionnaires.faults import Fault, faults_of, span_of
+from epro.questionnaires.methods import Span
 
 Texts = Mapping[str, str]
 """One text in each language of the definition: language tag -> text."""
-
-NOT_APPLICABLE = "NA"
-"""The answer 'not applicable', on items that offer it. Counts as unanswered in every missing rule."""
 
 
 class InstrumentFault(Invalid):
@@ -61,15 +60,27 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question. `number` is as printed on the form; `text` is what the participant reads."""
+    """One question. `number` is as printed on the form; `text` is what the participant reads.
+
+    `numeric`: a number is entered or a mark set between the lowest and the highest code; only the ends have
+    labels. `recode`: code -> scored code, where that is neither the code nor its reversal. `asked_if`: the
+    condition of asking it; `not_asked_as`: the code that counts for it when the condition leaves it out.
+    `required`: None, "soft" (are you sure?) or "hard".
+    """
 
     id: str
     number: int | str
     label: Texts
     text: Texts
     choices: tuple[Choice, ...]
+    numeric: bool
     reversed: bool
+    recode: Mapping[int, int] | None
     not_applicable: bool
+    refusable: bool
+    required: str | None
+    asked_if: Condition | None
+    not_asked_as: int | None
     blinded: bool
     owner_code: str | None
     sdtm: SdtmTest | None
@@ -81,14 +92,19 @@ class Item:
 
     @property
     def scored_codes(self) -> dict[int, int]:
-        """Code as stored -> code as scored: lowest + highest - code where reversed, else itself."""
+        """Code as stored -> code as scored: recoded, or lowest + highest - code where reversed, or itself."""
+        if self.recode is not None:
+            return {code: self.recode[code] for code in self.codes}
         turn = min(self.codes) + max(self.codes)
         return {code: turn - code if self.reversed else code for code in self.codes}
 
 
 @dataclass(frozen=True, slots=True)
 class MissingRule:
-    """How many items of a scale must be answered for a score. Never fewer than one."""
+    """How many items of a scale must be answered for a score. Never fewer than one.
+
+    `by_method`: any one lets the method decide, which knows what it needs.
+    """
 
     kind: str
     k: int | None = None
@@ -96,6 +112,7 @@ class MissingRule:
     def minimum(self, expected: int) -> int:
         """The least number of answered items of `expected`; exactly half is enough for at_least_half only."""
         least = {"at_least_half": (expected + 1) // 2, "more_than_half": expected // 2 + 1, "all": expected}
+        least["by_method"] = 1
         return self.k or least[self.kind]
 
     def __str__(self) -> str:
@@ -104,7 +121,11 @@ class MissingRule:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A number computed from items by a named method. `direction` is higher_is_better or higher_is_worse."""
+    """A number computed from items by a named method. `direction`: higher_is_better, higher_is_worse or none.
+
+    `recode` (code -> scored code) holds for this scale in place of what its items say. `span` is all that the
+    method may know. `decimals`: for display only. `interpretation`: facts with their sources, as in the definition.
+    """
 
     name: str
     label: Texts
@@ -112,8 +133,12 @@ class Scale:
     method_version: int
     items: tuple[str, ...]
     missing: MissingRule
-    range: tuple[int, int]
+    recode: Mapping[int, int] | None
+    span: Span
+    range: tuple[float, float]
     direction: str
+    decimals: int
+    interpretation: tuple[Mapping[str, Any], ...]
     blinded: bool
     sdtm: SdtmTest | None
 
@@ -135,6 +160,10 @@ class Instrument:
     qscat: str | None = field(repr=False)
     items: tuple[Item, ...] = field(repr=False)
     scales: tuple[Scale, ...] = field(repr=False)
+    checks: tuple[Mapping[str, Any], ...] = field(repr=False, default=())
+    """Edit checks on several items, as in the definition."""
+    derived_from: Mapping[str, Any] | None = field(repr=False, default=None)
+    """Where its items are the days of another instrument's item: instrument, item, days."""
 
     def document(self) -> dict[str, Any]:
         """The whole definition, a fresh copy."""
@@ -167,6 +196,7 @@ def parse(data: Any) -> Instrument:
     faults = faults_of(data)
     if faults:
         raise InstrumentFault(faults)
+    items = tuple(_item(item, data) for item in data["items"])
     return Instrument(
         code=data["code"],
         version=data["version"],
@@ -176,8 +206,10 @@ def parse(data: Any) -> Instrument:
         wording=MappingProxyType({language: facts["status"] for language, facts in data["wording"].items()}),
         recall=data.get("recall", {}).get("period"),
         qscat=data.get("sdtm", {}).get("qscat"),
-        items=tuple(_item(item, data["choice_sets"]) for item in data["items"]),
-        scales=tuple(_scale(scale) for scale in data["scales"]),
+        items=items,
+        scales=tuple(_scale(scale, data, items) for scale in data["scales"]),
+        checks=tuple(MappingProxyType(check) for check in data.get("checks", ())),
+        derived_from=data.get("derived_from"),
     )
 
 
@@ -197,56 +229,116 @@ def localised(instrument: Instrument, language: str) -> dict[str, Any]:
     shown["title"] = instrument.title[language]
     if "recall" in whole:
         shown["recall"] = whole["recall"] | {"label": whole["recall"]["label"][language]}
-    if "not_applicable_label" in whole:
-        shown["not_applicable_label"] = whole["not_applicable_label"][language]
+    for key in ("not_applicable_label", "refused_label"):
+        if key in whole:
+            shown[key] = whole[key][language]
+    shown["screens"] = screens(instrument)
+    shown["checks"] = [{**check, "message": check["message"][language]} for check in whole.get("checks", [])]
     shown["items"] = [_shown_item(item, language) for item in instrument.items]
     shown["scales"] = [{"name": scale.name, "label": scale.label[language]} for scale in instrument.scales]
     return shown
 
 
+def screens(instrument: Instrument) -> list[dict[str, Any]]:
+    """Screen by screen, the items each shows and how: `single`, or a `grid`. One item a screen unless said."""
+    said: list[dict[str, Any]] = instrument.document().get("screens", [])
+    return said or [{"layout": "single", "items": [item.id]} for item in instrument.items]
+
+
 def _shown_item(item: Item, language: str) -> dict[str, Any]:
-    return {
+    shown = {
         "id": item.id,
         "number": item.number,
         "label": item.label[language],
         "text": item.text[language],
         "choices": [{"code": choice.code, "label": choice.label[language]} for choice in item.choices],
         "not_applicable": item.not_applicable,
+        "refusable": item.refusable,
+        "required": item.required,
+        "asked_if": item.asked_if,
     }
+    if item.numeric:
+        ends = (item.choices[0], item.choices[-1])
+        shown["choices"] = []
+        shown["range"] = {
+            side: {"code": end.code, "label": end.label[language]}
+            for side, end in zip(("lowest", "highest"), ends, strict=True)
+        }
+    return shown
 
 
-def _item(data: dict[str, Any], choice_sets: dict[str, Any]) -> Item:
-    label = MappingProxyType(dict(data["label"]))
+def _item(item: dict[str, Any], data: dict[str, Any]) -> Item:
+    label = _texts(item["label"])
+    choices = data["choice_sets"][item["choices"]]
     return Item(
-        id=data["id"],
-        number=data["number"],
+        id=item["id"],
+        number=item["number"],
         label=label,
-        text=MappingProxyType(dict(data["text"])) if "text" in data else label,
-        choices=tuple(
-            Choice(choice["code"], MappingProxyType(dict(choice["label"])))
-            for choice in choice_sets[data["choices"]]
-        ),
-        reversed=data["reversed"],
-        not_applicable=data["not_applicable"],
-        blinded=data["blinded"],
-        owner_code=data.get("owner_code"),
-        sdtm=_sdtm(data),
+        text=_texts(item["text"]) if "text" in item else label,
+        choices=_choices(choices),
+        numeric=isinstance(choices, dict),
+        reversed=item["reversed"],
+        recode=_recode(item, data),
+        not_applicable=item["not_applicable"],
+        refusable=item.get("refusable", False),
+        required=item.get("required"),
+        asked_if=item.get("asked_if"),
+        not_asked_as=item.get("not_asked_as"),
+        blinded=item["blinded"],
+        owner_code=item.get("owner_code"),
+        sdtm=_sdtm(item),
     )
 
 
-def _scale(data: dict[str, Any]) -> Scale:
+def _choices(data: Any) -> tuple[Choice, ...]:
+    """A list as it stands; of a range every whole number, with words at its two ends only."""
+    if isinstance(data, list):
+        return tuple(Choice(choice["code"], _texts(choice["label"])) for choice in data)
+    low, high = data["lowest"], data["highest"]
+    plain = [
+        Choice(code, {tag: str(code) for tag in low["label"]})
+        for code in range(low["code"], high["code"] + 1)
+    ]
+    return (
+        Choice(low["code"], _texts(low["label"])),
+        *plain[1:-1],
+        Choice(high["code"], _texts(high["label"])),
+    )
+
+
+def _scale(scale: dict[str, Any], data: dict[str, Any], items: tuple[Item, ...]) -> Scale:
+    recode = _recode(scale, data)
+    by_id = {item.id: item for item in items}
+    scored = [
+        [recode[code] for code in by_id[name].codes] if recode else list(by_id[name].scored_codes.values())
+        for name in scale["items"]
+    ]
     return Scale(
-        name=data["name"],
-        label=MappingProxyType(dict(data["label"])),
-        method=data["method"],
-        method_version=data["method_version"],
-        items=tuple(data["items"]),
-        missing=MissingRule(**data["missing"]),
-        range=(data["range"][0], data["range"][1]),
-        direction=data["direction"],
-        blinded=data["blinded"],
-        sdtm=_sdtm(data),
+        name=scale["name"],
+        label=_texts(scale["label"]),
+        method=scale["method"],
+        method_version=scale["method_version"],
+        items=tuple(scale["items"]),
+        missing=MissingRule(**scale["missing"]),
+        recode=recode,
+        span=span_of(scale, data, scored),
+        range=(scale["range"][0], scale["range"][1]),
+        direction=scale["direction"],
+        decimals=scale.get("decimals", 2),
+        interpretation=tuple(MappingProxyType(fact) for fact in scale.get("interpretation", ())),
+        blinded=scale["blinded"],
+        sdtm=_sdtm(scale),
     )
+
+
+def _recode(part: dict[str, Any], data: dict[str, Any]) -> Mapping[int, int] | None:
+    if "recode" not in part:
+        return None
+    return MappingProxyType({int(code): value for code, value in data["recodes"][part["recode"]].items()})
+
+
+def _texts(data: Mapping[str, str]) -> Texts:
+    return MappingProxyType(dict(data))
 
 
 def _sdtm(data: dict[str, Any]) -> SdtmTest | None:

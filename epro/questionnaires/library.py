@@ -1,9 +1,15 @@
-"""The instruments that ship with the project, read from package data."""
+"""The instruments that ship with the project, read from package data.
+
+A scoring table that belongs to an instrument's owner stands in a file of its own under `tables/`, with its source
+and rights, and is put into the definition when that is read: digest and published copy then hold the numbers too.
+Taking such a file out takes out the instruments that need it, and nothing else.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from epro import canonical
 from epro.errors import NotFound
@@ -33,8 +39,23 @@ def bundled_instrument(code: str, version: str | None = None) -> Instrument:
 def _bundled() -> tuple[Instrument, ...]:
     folder = files("epro.questionnaires").joinpath("instruments")
     sources = [entry for entry in folder.iterdir() if entry.name.endswith(".json")]
-    read = [parse(canonical.decode(source.read_bytes())) for source in sources]
+    whole = [with_tables(canonical.decode(source.read_bytes())) for source in sources]
+    read = [parse(data) for data in whole if data is not None]
     return tuple(sorted(read, key=_by_code_then_version))
+
+
+def with_tables(data: Any) -> Any | None:
+    """The definition with its tables in place of their files' names; None where a file has been taken out."""
+    named = data.get("tables") if isinstance(data, dict) else None
+    if not isinstance(named, dict):
+        return data
+    tables = {name: _table(told) if isinstance(told, str) else told for name, told in named.items()}
+    return None if None in tables.values() else data | {"tables": tables}
+
+
+def _table(name: str) -> Any | None:
+    found = files("epro.questionnaires").joinpath("tables", name)
+    return canonical.decode(found.read_bytes()) if found.is_file() else None
 
 
 def _by_code_then_version(instrument: Instrument) -> tuple[str, list[int]]:

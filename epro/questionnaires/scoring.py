@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from epro.errors import Invalid
 from epro.questionnaires.checking import check
-from epro.questionnaires.instrument import NOT_APPLICABLE, Instrument, Scale
-from epro.questionnaires.methods import METHODS, Method, Span
+from epro.questionnaires.conditions import NOT_ASKED
+from epro.questionnaires.instrument import Instrument, Scale
+from epro.questionnaires.kinds import settled
+from epro.questionnaires.methods import METHODS, TOO_FEW_ANSWERS, Method, Pattern
 
-TOO_FEW_ANSWERS = "too_few_answers"
 INVALID_ANSWERS = "invalid_answers"
 
 
@@ -29,8 +30,9 @@ class InvalidAnswers(Invalid):
 class Score(NamedTuple):
     """One scale's score. `value` is None exactly when `reason` is a code.
 
-    Full precision: rounding is for display. `answered` of `expected` items were answered; `items_missing`
-    holds the rest, those answered 'not applicable' included. `rule` is the missing rule that was applied.
+    Full precision: rounding is for display. `answered` of `expected` items were answered, or count as answered
+    because branching left them out; `items_missing` holds the rest, whatever the kind of their answers.
+    `rule` is the missing rule that was applied.
     """
 
     scale: str
@@ -49,22 +51,32 @@ class Score(NamedTuple):
     blinded: bool
 
 
+Outcome = tuple[float | None, str | None]
+"""A value, or None and the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScalePlan:
-    """A scale, laid out for scoring: `scored[item id]` maps a code to its scored code."""
+    """A scale, laid out for scoring: `scored[item id]` maps an answer to its scored code."""
 
     scale: Scale
-    scored: dict[str, dict[int, int]]
+    scored: dict[str, dict[Any, int]]
     minimum: int
-    span: Span
     method: Method
     tail: tuple[str, int, str, str, str, bool]
 
-    def value(self, total: int, answered: int) -> float | None:
-        """The score of `answered` items whose scored codes sum to `total`; None when they are too few."""
+    def of_sum(self, total: int, answered: int) -> Outcome:
+        """By sum: what `answered` items come to whose scored codes sum to `total`."""
         if answered < self.minimum:
-            return None
-        return float(self.method.value(total, answered, self.span))
+            return None, TOO_FEW_ANSWERS
+        return float(self.method.value(total, answered, self.scale.span)), None
+
+    def of_pattern(self, pattern: Pattern) -> Outcome:
+        """By pattern: what these scored codes come to, one for each item, None where there is none."""
+        if len(pattern) - pattern.count(None) < self.minimum:
+            return None, TOO_FEW_ANSWERS
+        found = self.method.value(pattern, self.scale.span)
+        return (None, found) if isinstance(found, str) else (float(found), None)
 
 
 @lru_cache(maxsize=128)
@@ -73,44 +85,64 @@ def plan_of(instrument: Instrument) -> tuple[ScalePlan, ...]:
     return tuple(_plan(instrument, scale) for scale in instrument.scales)
 
 
+@lru_cache(maxsize=128)
+def branches(instrument: Instrument) -> bool:
+    """Whether any item may be left out by the answers before it."""
+    return any(item.asked_if is not None for item in instrument.items)
+
+
 def score(instrument: Instrument, answers: Mapping[str, Any]) -> list[Score]:
-    """One Score a scale, in the order of the definition, from answers (item id -> code, None or "NA").
+    """One Score a scale, in the order of the definition, from answers (see kinds.py).
 
     Raises InvalidAnswers, naming the items and never the answers, if `checking.check` has findings.
     """
     findings = check(instrument, answers)
     if findings:
         raise InvalidAnswers(errors=[finding._asdict() for finding in findings])
+    if branches(instrument):
+        answers = settled(instrument, answers)
     return [_score(plan, answers) for plan in plan_of(instrument)]
 
 
 def _plan(instrument: Instrument, scale: Scale) -> ScalePlan:
-    items = [instrument.item(name) for name in scale.items]
-    codes = items[0].codes
     names = (instrument.code, instrument.version, instrument.digest)
     return ScalePlan(
         scale=scale,
-        scored={item.id: item.scored_codes for item in items},
-        minimum=scale.missing.minimum(len(items)),
-        span=Span(len(items), min(codes), max(codes)),
+        scored={name: scored_answers(instrument, scale, name) for name in scale.items},
+        minimum=scale.missing.minimum(len(scale.items)),
         method=METHODS[scale.method, scale.method_version],
         tail=(scale.method, scale.method_version, *names, scale.blinded),
     )
 
 
+def scored_answers(instrument: Instrument, scale: Scale, name: str) -> dict[Any, int]:
+    """What each answer of an item counts on a scale; answers that are not in it are missing."""
+    item = instrument.item(name)
+    scored: dict[Any, int] = dict(item.scored_codes)
+    if scale.recode is not None:
+        scored = {code: scale.recode[code] for code in item.codes}
+    if item.not_asked_as is not None:
+        scored[NOT_ASKED] = scored[item.not_asked_as]
+    return scored
+
+
 def _score(plan: ScalePlan, answers: Mapping[str, Any]) -> Score:
-    total = 0
-    used, missing = [], []
-    for item, scored in plan.scored.items():
-        answer = answers.get(item)
-        if answer is None or answer == NOT_APPLICABLE:
-            missing.append(item)
-        else:
-            used.append(item)
-            total += scored[answer]
-    value = plan.value(total, len(used))
-    reason = TOO_FEW_ANSWERS if value is None else None
-    rule, expected = str(plan.scale.missing), plan.span.expected
+    pattern = [scored.get(answers.get(item)) for item, scored in plan.scored.items()]
+    used = tuple(item for item, code in zip(plan.scored, pattern, strict=True) if code is not None)
+    missing = tuple(item for item, code in zip(plan.scored, pattern, strict=True) if code is None)
+    if plan.method.by == "sum":
+        value, reason = plan.of_sum(sum(code for code in pattern if code is not None), len(used))
+    else:
+        value, reason = plan.of_pattern(tuple(pattern))
+    rule, expected = str(plan.scale.missing), len(pattern)
     return Score(
-        plan.scale.name, value, reason, len(used), expected, rule, tuple(used), tuple(missing), *plan.tail
+        plan.scale.name,
+        value,
+        reason,
+        len(used),
+        expected,
+        rule,
+        used,
+        missing,
+        *plan.tail,
     )
