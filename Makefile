@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ format: $(READY) ## put code into the common format
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+docs: $(READY) ## make the reference pages under docs/ again from what they describe
+	@$(BIN)/epro instrument reference --out docs/instruments
 
 lock: $(READY) ## resolve packages again into requirements/*.lock; ARGS=--upgrade takes newer ones
 	$(BIN)/uv pip compile setup.cfg --extra test --extra dev $(LOCKED) -o requirements/dev.lock $(ARGS)

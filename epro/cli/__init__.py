@@ -10,7 +10,7 @@ import sys
 import click
 
 from epro import __version__
-from epro.cli import database, demo, instrument, people, running, study, trail, trialdb
+from epro.cli import database, demo, instrument, instrument_files, people, running, study, trail, trialdb
 from epro.config import ConfigurationError
 from epro.errors import EproError
 
@@ -35,6 +35,8 @@ for command in (
     trialdb.trialdb,
 ):
     epro.add_command(command)
+for command in instrument_files.COMMANDS:
+    instrument.instrument.add_command(command)
 
 
 def main() -> None:

@@ -42,8 +42,8 @@ def list_() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the definition as JSON.")
 def show(code: str, version: str | None, lang: str | None, as_json: bool) -> None:
     """Show the definition of instrument CODE."""
-    found = _bundled(code, version)
-    _know_language(found, lang)
+    found = bundled_or_refused(code, version)
+    know_language(found, lang)
     if as_json:
         shown = localised(found, lang) if lang else found.document() | {"digest": found.digest}
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
@@ -63,7 +63,7 @@ def score(code: str, source: str, sink: str, version: str | None) -> None:
     line for each, in order. A response whose answers do not fit the instrument is not scored; its line says
     why and the command ends with 1. At a line that is no response at all it stops, and OUT is not written.
     """
-    found = _bundled(code, version)
+    found = bundled_or_refused(code, version)
     _refuse_places(source, sink)
     try:
         with _opened(source) as reading, _replaced(sink) as writing, _progress(source) as told:
@@ -88,7 +88,8 @@ def _refuse_places(source: str, sink: str) -> None:
         raise click.UsageError("IN and OUT are the same file.")
 
 
-def _bundled(code: str, version: str | None) -> Instrument:
+def bundled_or_refused(code: str, version: str | None) -> Instrument:
+    """The bundled instrument that a command names, or a refusal that lists what there is."""
     try:
         return bundled_instrument(code, version)
     except UnknownInstrument:
@@ -96,7 +97,8 @@ def _bundled(code: str, version: str | None) -> Instrument:
         raise click.UsageError(f"No such instrument. Bundled are: {known}.") from None
 
 
-def _know_language(found: Instrument, lang: str | None) -> None:
+def know_language(found: Instrument, lang: str | None) -> None:
+    """Refuse a language that the definition does not have."""
     try:
         localised(found, lang or found.languages[0])
     except UnknownLanguage as fault:

@@ -1,0 +1,149 @@
+"""`epro instrument explain | check | new | reference`: for those who read scores and write definitions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from epro import canonical
+from epro.cli.instrument import VERSION, bundled_or_refused, know_language
+from epro.errors import EproError
+from epro.questionnaires import reference
+from epro.questionnaires.explaining import explain
+from epro.questionnaires.instrument import InstrumentFault, parse
+from epro.questionnaires.library import bundled, with_tables
+from epro.questionnaires.scoring import InvalidAnswers
+
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.command("explain")
+@click.argument("code")
+@FILE
+@VERSION
+@click.option("--lang", metavar="L", help="Language of the explanation, en or zh-CN for instance.")
+@click.option("--scale", metavar="S", help="Only this scale.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def explain_(
+    code: str, file: Path, version: str | None, lang: str | None, scale: str | None, as_json: bool
+) -> None:
+    """Say how each score of CODE comes about from the answers in FILE.
+
+    FILE holds one response as JSON: {"answers": {"<item id>": code, ...}}, or the answers alone.
+    """
+    found = bundled_or_refused(code, version)
+    know_language(found, lang)
+    if scale and scale not in [one.name for one in found.scales]:
+        raise click.UsageError(f"No such scale. {found.code} has: {', '.join(s.name for s in found.scales)}.")
+    told = _explained(found, _answers(file), lang, scale)
+    click.echo(json.dumps(told, ensure_ascii=False, indent=2) if as_json else "\n\n".join(map(_text, told)))
+
+
+@click.command()
+@FILE
+def check(file: Path) -> None:
+    """Name every fault of an instrument definition at once, with its place and the mend."""
+    data = with_tables(_json(file))
+    if data is None:
+        raise click.ClickException(f"{file.name} names a table that is not among the bundled ones.")
+    try:
+        found = parse(data)
+    except InstrumentFault as fault:
+        for one in fault.errors:
+            click.echo(f"{file.name}: {one['pointer'] or '/'}: {one['detail']} [{one['code']}]", err=True)
+        count = len(fault.errors)
+        click.echo(f"{file.name}: {count} fault{'s' if count != 1 else ''}", err=True)
+        sys.exit(1)
+    click.echo(f"{file.name}: {found.code} {found.version} has no faults; digest {found.digest}")
+
+
+@click.command()
+@click.argument("code")
+@click.option("--items", default=5, show_default=True, type=click.IntRange(1, 200), help="How many items.")
+@click.option("--codes", default=5, show_default=True, type=click.IntRange(2, 21), help="How many choices.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; CODE-1.0.json if not given.")
+def new(code: str, items: int, codes: int, out: Path | None) -> None:
+    """Write a definition to start from: one scale, the mean of all items. It has no faults as it stands."""
+    target = out or Path(f"{code}-1.0.json")
+    if target.exists():
+        raise click.UsageError(f"{target} is there already and is not overwritten.")
+    draft = reference.draft(code, items, codes)
+    try:
+        parse(draft)
+    except InstrumentFault as fault:
+        raise click.UsageError(fault.errors[0]["detail"]) from None
+    target.write_text(json.dumps(draft, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"{target} written. Change it, then: epro instrument check {target}")
+
+
+@click.command("reference")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder.")
+def reference_(out: Path) -> None:
+    """Write a page for each bundled instrument, and one that lists them, into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    pages = reference.pages(bundled())
+    for old in out.glob("*.md"):
+        if old.name not in pages:
+            old.unlink()
+    for name, text in pages.items():
+        (out / name).write_text(text, encoding="utf-8")
+    click.echo(f"{len(pages)} pages in {out}")
+
+
+def _explained(
+    found: Any, answers: dict[str, Any], lang: str | None, scale: str | None
+) -> list[dict[str, Any]]:
+    try:
+        told = explain(found, answers, lang)
+    except InvalidAnswers as fault:
+        for one in fault.errors:
+            click.echo(f"{one['item']}: {one['detail']} [{one['code']}]", err=True)
+        raise click.ClickException(f"These answers do not fit {found.code}; nothing is scored.") from None
+    return [one for one in told if scale in (None, one["scale"])]
+
+
+def _answers(file: Path) -> dict[str, Any]:
+    data = _json(file)
+    answers = data.get("answers", data) if isinstance(data, dict) else None
+    if not isinstance(answers, dict):
+        raise click.ClickException(f"{file.name} holds no object of answers.")
+    return answers
+
+
+def _json(file: Path) -> Any:
+    try:
+        return canonical.decode(file.read_bytes())
+    except EproError as fault:
+        raise click.ClickException(f"{file.name} cannot be read as JSON: {fault.detail}") from None
+
+
+def _text(told: dict[str, Any]) -> str:
+    """One explanation as lines for a terminal."""
+    value = told["shown"] if told["value"] is not None else f"none: {told['reason_words']}"
+    lines = [
+        f"{told['label']} ({told['scale']}): {value}",
+        f"  {told['formula']['words']}  {told['formula']['symbols']}",
+        f"  {told['rule']['words']} Answered: {told['answered']}.",
+        f"  {told['direction']['words']} Range {told['range'][0]} to {told['range'][1]}.",
+    ]
+    lines += [f"    {_item(item)}" for item in told["items"]]
+    lines += [f"  {fact['text']} ({fact['source']} [{fact['certainty']}])" for fact in told["interpretation"]]
+    made_with = told["instrument"]
+    lines.append(
+        f"  {told['formula']['method']} {told['formula']['method_version']}, {made_with['code']}"
+        f" {made_with['version']}, digest {made_with['digest']}"
+    )
+    return "\n".join(lines)
+
+
+def _item(item: dict[str, Any]) -> str:
+    raw = item["raw"] if item["kind"] == "answered" else item["kind"].replace("_", " ")
+    used = "not used" if item["used"] is None else f"counts {item['used']}"
+    return f"{item['number']!s:>4}  {item['label']}: {raw}, {used}"
+
+
+COMMANDS = (explain_, check, new, reference_)

@@ -1,0 +1,137 @@
+"""How a score came about, for a person to read: formula, each item's raw and used value, rule, versions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from epro.questionnaires.conditions import NOT_ASKED
+from epro.questionnaires.instrument import Instrument, Item, Scale
+from epro.questionnaires.kinds import kind_of, settled
+from epro.questionnaires.methods import METHODS, REASONS
+from epro.questionnaires.scoring import Score, plan_of, score
+
+RULES = {
+    "at_least_half": {
+        "en": "At least half of the items must be answered: {least} of {expected}.",
+        "zh-CN": "至少须回答一半条目：{expected}项中的{least}项。",
+    },
+    "more_than_half": {
+        "en": "More than half of the items must be answered: {least} of {expected}.",
+        "zh-CN": "须回答超过一半的条目：{expected}项中的{least}项。",
+    },
+    "all": {
+        "en": "All {expected} items must be answered.",
+        "zh-CN": "{expected}项条目须全部回答。",
+    },
+    "at_least": {
+        "en": "At least {least} of {expected} items must be answered.",
+        "zh-CN": "{expected}项条目中至少须回答{least}项。",
+    },
+    "by_method": {
+        "en": "The method itself says which of the {expected} items it needs.",
+        "zh-CN": "由计分方法本身决定所需条目（共{expected}项）。",
+    },
+}
+DIRECTIONS = {
+    "higher_is_better": {"en": "Higher is better.", "zh-CN": "分数越高越好。"},
+    "higher_is_worse": {"en": "Higher is worse.", "zh-CN": "分数越高越差。"},
+    "none": {"en": "No direction: not a quantity.", "zh-CN": "无方向：不是数量。"},
+}
+OURS = "en"
+"""The language of our own words where they do not exist in the one asked for."""
+
+
+def explain(
+    instrument: Instrument, answers: Mapping[str, Any], language: str | None = None
+) -> list[dict[str, Any]]:
+    """One explanation a scale, in the order of the definition.
+
+    `language` is one of the definition's, its first unless given. Raises scoring.InvalidAnswers.
+    """
+    told_in = language or instrument.languages[0]
+    found = settled(instrument, answers)
+    return [
+        _explained(instrument, instrument.scale(one.scale), one, found, told_in)
+        for one in score(instrument, answers)
+    ]
+
+
+def shown(value: float | None, decimals: int) -> str | None:
+    """A score as it is displayed, rounded half to even in decimal arithmetic; None where there is none."""
+    if value is None:
+        return None
+    step = Decimal(1).scaleb(-decimals)
+    return str(Decimal(repr(value)).quantize(step, rounding=ROUND_HALF_EVEN))
+
+
+def in_words(texts: Mapping[str, str], language: str) -> str:
+    """One of our own texts in this language, or in ours."""
+    return texts.get(language) or texts[OURS]
+
+
+def formula(scale: Scale, language: str) -> dict[str, Any]:
+    """The scale's method in words and in symbols, and which items count how."""
+    method = METHODS[scale.method, scale.method_version]
+    return {
+        "method": scale.method,
+        "method_version": scale.method_version,
+        "words": in_words(method.words, language),
+        "symbols": method.symbols,
+    }
+
+
+def rule(scale: Scale, language: str) -> dict[str, Any]:
+    """The missing rule, by name and in words."""
+    expected = len(scale.items)
+    words = in_words(RULES[scale.missing.kind], language)
+    least = scale.missing.minimum(expected)
+    return {"name": str(scale.missing), "words": words.format(least=least, expected=expected)}
+
+
+def interpretation(scale: Scale, language: str) -> list[dict[str, Any]]:
+    """What is known of how to read the score, each fact with its source and how sure it is."""
+    return [{**fact, "text": in_words(fact["text"], language)} for fact in scale.interpretation]
+
+
+def _explained(
+    instrument: Instrument, scale: Scale, one: Score, found: Mapping[str, Any], language: str
+) -> dict[str, Any]:
+    scored = next(plan.scored for plan in plan_of(instrument) if plan.scale.name == scale.name)
+    return {
+        "scale": scale.name,
+        "label": scale.label[language],
+        "value": one.value,
+        "shown": shown(one.value, scale.decimals),
+        "reason": one.reason,
+        "reason_words": in_words(REASONS[one.reason], language) if one.reason else None,
+        "range": list(scale.range),
+        "direction": {"name": scale.direction, "words": in_words(DIRECTIONS[scale.direction], language)},
+        "formula": formula(scale, language),
+        "rule": rule(scale, language),
+        "answered": one.answered,
+        "expected": one.expected,
+        "items": [_item(instrument.item(name), found[name], scored[name], language) for name in scale.items],
+        "missing": list(one.items_missing),
+        "blinded": one.blinded,
+        "interpretation": interpretation(scale, language),
+        "instrument": {
+            "code": instrument.code,
+            "version": instrument.version,
+            "digest": instrument.digest,
+        },
+    }
+
+
+def _item(item: Item, answer: Any, scored: Mapping[Any, int], language: str) -> dict[str, Any]:
+    """Raw is what she answered; used is what counted, which branching can give an item that was not asked."""
+    return {
+        "id": item.id,
+        "number": item.number,
+        "label": item.label[language],
+        "kind": kind_of(answer),
+        "raw": None if answer == NOT_ASKED else answer,
+        "used": scored.get(answer),
+        "reversed": item.reversed,
+    }

@@ -1,0 +1,148 @@
+"""A score explains itself: what counted, what was missing, which rule, in both languages."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from epro.cli import epro
+from epro.questionnaires import reference
+from epro.questionnaires.explaining import explain, shown
+from epro.questionnaires.instrument import parse
+from epro.questionnaires.library import bundled, bundled_instrument
+from epro.questionnaires.scoring import InvalidAnswers, score
+
+BRANCHING = {
+    **reference.draft("branching", 3, 5),
+    "refused_label": {"en": "Prefer not to answer", "zh-CN": "不愿回答"},
+}
+BRANCHING["items"][1] |= {"asked_if": {"item": "i01", "is": "above", "code": 0}, "not_asked_as": 0}
+BRANCHING["items"][2] |= {"refusable": True, "reversed": True}
+
+
+def of(found, name):
+    return next(one for one in found if one["scale"] == name)
+
+
+def test_it_says_what_counted_and_what_did_not():
+    lupusqol = bundled_instrument("lupusqol")
+    told = of(explain(lupusqol, {"lq15": 2, "lq16": "NA"}, "en"), "intimate_relationships")
+    assert (told["value"], told["shown"], told["answered"], told["expected"]) == (50, "50.00", 1, 2)
+    assert [(item["number"], item["kind"], item["raw"], item["used"]) for item in told["items"]] == [
+        (15, "answered", 2, 2),
+        (16, "not_applicable", "NA", None),
+    ]
+    assert told["rule"] == {
+        "name": "at_least_half",
+        "words": "At least half of the items must be answered: 1 of 2.",
+    }
+    assert told["instrument"]["digest"] == lupusqol.digest
+
+
+def test_it_says_why_there_is_none_in_the_language_asked_for():
+    told = of(explain(bundled_instrument("lupusqol"), {"lq01": 3}, "zh-CN"), "physical_health")
+    assert told["value"] is None and told["shown"] is None
+    assert (told["reason"], told["reason_words"]) == (
+        "too_few_answers",
+        "已回答的条目太少，无法计算该得分。",
+    )
+    assert told["rule"]["words"] == "至少须回答一半条目：8项中的4项。"
+
+
+def test_a_reversed_item_shows_both_values():
+    told = of(explain(bundled_instrument("facit_fatigue"), {f"ff{n:02}": 1 for n in range(1, 14)}), "total")
+    assert [(item["raw"], item["used"]) for item in told["items"][5:8]] == [(1, 3), (1, 1), (1, 1)]
+
+
+def test_an_item_that_was_not_asked_counts_as_its_definition_says():
+    told = of(explain(parse(BRANCHING), {"i01": 0, "i03": "REFUSED"}), "total")
+    assert [(item["kind"], item["raw"], item["used"]) for item in told["items"]] == [
+        ("answered", 0, 0),
+        ("not_asked", None, 0),
+        ("refused", "REFUSED", None),
+    ]
+    assert (told["value"], told["answered"], told["missing"]) == (0, 2, ["i03"])
+
+
+@pytest.mark.parametrize("one", bundled(), ids=lambda one: one.code)
+def test_every_explanation_agrees_with_its_score(one):
+    answers = {item.id: min(item.codes) for item in one.items[:-1]}
+    scores = {found.scale: found for found in score(one, answers)}
+    for language in one.languages:
+        for told in explain(one, answers, language):
+            found = scores[told["scale"]]
+            assert (told["value"], told["reason"]) == (found.value, found.reason)
+            assert tuple(i["id"] for i in told["items"] if i["used"] is not None) == found.items_used
+            assert tuple(told["missing"]) == found.items_missing
+
+
+def test_answers_that_do_not_fit_are_refused():
+    with pytest.raises(InvalidAnswers):
+        explain(bundled_instrument("fss"), {"fss1": 8})
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "wanted"),
+    [(26, 0, "26"), (0.125, 2, "0.12"), (0.375, 2, "0.38"), (2.675, 2, "2.68"), (-0.391, 3, "-0.391")],
+)
+def test_display_rounds_half_to_even_in_decimals(value, decimals, wanted):
+    assert shown(value, decimals) == wanted
+
+
+def test_the_command_explains(tmp_path):
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({"answers": {"lq09": 4, "lq10": 2}}))
+    done = CliRunner().invoke(epro, ["instrument", "explain", "lupusqol", str(file), "--scale", "pain"])
+    assert done.exit_code == 0
+    assert "Pain (pain): 75.00" in done.output
+    assert "skipped, not used" in done.output and "2 of 3" in done.output
+    told = CliRunner().invoke(epro, ["instrument", "explain", "lupusqol", str(file), "--json"])
+    assert of(json.loads(told.output), "pain")["value"] == 75
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "code", "said"),
+    [
+        ("{", [], 1, "cannot be read as JSON"),
+        ("[1]", [], 1, "holds no object of answers"),
+        ('{"lq01": 9}', [], 1, "out_of_range"),
+        ('{"lq01": 1}', ["--scale", "pian"], 2, "No such scale"),
+        ('{"lq01": 1}', ["--lang", "fr"], 2, "no wording in this language"),
+    ],
+)
+def test_bad_calls_are_told_in_a_line(tmp_path, content, arguments, code, said):
+    file = tmp_path / "answers.json"
+    file.write_text(content)
+    done = CliRunner().invoke(epro, ["instrument", "explain", "lupusqol", str(file), *arguments])
+    assert (done.exit_code, said in done.output, "Traceback" in done.output) == (code, True, False)
+
+
+def test_a_new_definition_has_no_faults_and_is_not_written_over(tmp_path):
+    file = tmp_path / "mine.json"
+    make = ["instrument", "new", "my_scale", "--items", "7", "--out", str(file)]
+    assert CliRunner().invoke(epro, make).exit_code == 0
+    done = CliRunner().invoke(epro, ["instrument", "check", str(file)])
+    assert done.exit_code == 0 and "my_scale 1.0 has no faults" in done.output
+    assert CliRunner().invoke(epro, make).exit_code == 2
+
+
+def test_the_check_names_every_fault_with_its_place(tmp_path):
+    data = reference.draft("my_scale", 3, 5)
+    data["items"][1]["choices"] = "levels"
+    data["scales"][0]["range"] = [0, 5]
+    data["scales"][0]["items"].append("i09")
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(data))
+    done = CliRunner().invoke(epro, ["instrument", "check", str(file)])
+    assert done.exit_code == 1
+    assert "/items/1/choices" in done.output and "[unknown_choice_set]" in done.output
+    assert "/scales/0/items" in done.output and "[unknown_item]" in done.output
+
+
+def test_the_reference_pages_are_those_of_the_definitions():
+    """`make docs` has been run since a definition changed."""
+    folder = Path(__file__).resolve().parents[2] / "docs" / "instruments"
+    pages = reference.pages(bundled())
+    assert {page.name for page in folder.glob("*.md")} == set(pages)
+    assert [name for name, text in pages.items() if (folder / name).read_text(encoding="utf-8") != text] == []
