@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from epro import production
 from epro.cli.opening import opened
+from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled
 from epro.scheduling import protocols
+from epro.scheduling.checks import Known
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
 from epro.tx import begin, system
@@ -62,6 +63,11 @@ def _read(file: Path) -> Protocol:
     return protocol
 
 
-def known_instruments() -> Mapping[tuple[str, str], Any]:
-    """The languages of every bundled instrument, by code and version."""
-    return {(one.code, one.version): one.languages for one in bundled()}
+def known_instruments() -> Mapping[tuple[str, str], Known]:
+    """What every bundled instrument has, by code and version."""
+    return {(one.code, one.version): _known(one) for one in bundled()}
+
+
+def _known(one: Instrument) -> Known:
+    items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
+    return Known(one.languages, items, scales, asked=one.derived_from is None)

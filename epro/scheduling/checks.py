@@ -16,11 +16,22 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from epro.scheduling.durations import CLOCK, DURATION, parse_clock, parse_duration
-from epro.scheduling.protocol import DAY
+from epro.scheduling.protocol import COMPARISONS, DAY
 from epro.scheduling.shape import one_of
 from epro.scheduling.source import Fault, Path, Source
 
-Instruments = Mapping[tuple[str, str], Collection[str]]  # (code, version) -> languages it is worded in
+
+@dataclass(frozen=True)
+class Known:
+    """What a study file can be checked against: an instrument's languages, items and scales."""
+
+    languages: Collection[str]
+    items: Collection[str] = ()
+    scales: Collection[str] = ()
+    asked: bool = True  # False: derived from other answers, and not asked of anybody
+
+
+Instruments = Mapping[tuple[str, str], Known]  # (code, version) -> what it has
 Entry = tuple[Path, dict[str, Any]]
 
 _INHERITED = ("window", "sync_grace", "reminders", "at_risk", "on_miss")
@@ -94,7 +105,7 @@ def check_rules(draft: Draft) -> list[Fault]:
 
 
 def unique_ids(draft: Draft) -> Iterator[Fault]:
-    for name in ("anchors", "sites", "visits", "assessments"):
+    for name in ("anchors", "sites", "visits", "assessments", "alerts", "endpoints"):
         yield from _repeats(draft, name, "id", "duplicate_id")
     yield from _repeats(draft, "visits", "number", "duplicate_number")
 
@@ -263,7 +274,13 @@ def _instrument(draft: Draft, path: Path, code: str, version: str) -> Iterator[F
     elif version not in versions:
         message, mend = f"{code} has no version {version}", f"Use one of: {', '.join(sorted(versions))}."
         yield draft.source.fault((*path, "version"), "unknown_instrument_version", message, mend)
-    elif missing := [lang for lang in draft.languages() if lang not in draft.instruments[code, version]]:
+    elif not draft.instruments[code, version].asked:
+        message = f"{code} is derived from other answers and asked of nobody"
+        mend = "Ask the instrument that it is derived from."
+        yield draft.source.fault((*path, "code"), "derived_instrument", message, mend)
+    elif missing := [
+        lang for lang in draft.languages() if lang not in draft.instruments[code, version].languages
+    ]:
         words = " and ".join(missing)
         mend = f"Import a wording pack of {code} in {words}, or take {words} off the study's languages."
         message = f"{code} {version} has no wording in {words}"
@@ -462,7 +479,101 @@ def escalations_that_rise(draft: Draft) -> Iterator[Fault]:
 
 def _rules_on_miss(draft: Draft) -> Iterator[Entry]:
     holders = [*draft.entries("assessments"), (("defaults",), draft.data.get("defaults") or {})]
-    return (((*path, "on_miss"), holder["on_miss"]) for path, holder in holders if holder.get("on_miss"))
+    on_miss = [((*path, "on_miss"), holder["on_miss"]) for path, holder in holders if holder.get("on_miss")]
+    return iter([*on_miss, *draft.entries("alerts")])
+
+
+# Alerts on answers and scores, endpoints.
+
+
+def known_assessments(draft: Draft) -> Iterator[Fault]:
+    known = draft.named("assessments")
+    for path, entry in _looking_at_answers(draft):
+        wanted = entry.get("assessment")
+        if wanted is not None and wanted not in known:
+            message = f"there is no assessment {wanted}"
+            yield draft.source.fault(
+                (*path, "assessment"), "unknown_assessment", message, one_of(wanted, known)
+            )
+
+
+def known_items_and_scales(draft: Draft) -> Iterator[Fault]:
+    for path, entry in draft.entries("alerts"):
+        when = entry.get("when") or {}
+        yield from _part(draft, (*path, "when"), entry, when, "item")
+        yield from _part(draft, (*path, "when"), entry, when, "scale")
+    for path, entry in draft.entries("endpoints"):
+        yield from _part(draft, path, entry, entry, "scale")
+
+
+def _part(
+    draft: Draft, path: Path, entry: dict[str, Any], holder: dict[str, Any], key: str
+) -> Iterator[Fault]:
+    """An item or a scale that the assessment's instrument does not have."""
+    assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
+    wanted = assessment.get("instrument") or {}
+    known = (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+    name = holder.get(key)
+    if known is not None and name is not None and name not in getattr(known, f"{key}s"):
+        message = f"{wanted['code']} has no {key} {name}"
+        yield draft.source.fault(
+            (*path, key), f"unknown_{key}", message, one_of(name, getattr(known, f"{key}s"))
+        )
+
+
+def alerts_that_can_be_told(draft: Draft) -> Iterator[Fault]:
+    """One item or one scale, one comparison, and a baseline exactly where a change is meant."""
+    for path, entry in draft.entries("alerts"):
+        when = entry.get("when")
+        if not isinstance(when, dict):
+            continue
+        words = [word for word in COMPARISONS if word in when]
+        place = (*path, "when")
+        if ("item" in when) == ("scale" in when):
+            yield draft.source.fault(
+                place,
+                "item_or_scale",
+                "it must look at one item or at one scale",
+                "Give item or scale, not both.",
+            )
+        if len(words) != 1:
+            mend = f"Give one of {', '.join(COMPARISONS)}."
+            yield draft.source.fault(place, "one_comparison", f"{len(words)} comparisons", mend)
+        elif (words[0] in ("rises_by", "falls_by")) != ("baseline" in when):
+            message = f"{words[0]} {'goes without' if 'baseline' in when else 'needs'} a baseline"
+            mend = "Give a baseline with rises_by and falls_by, and with nothing else."
+            yield draft.source.fault(place, "baseline_and_change", message, mend)
+
+
+def known_baselines(draft: Draft) -> Iterator[Fault]:
+    """A baseline's visit must be one at which the assessment is asked, its anchor one of the study's."""
+    holders = [
+        ((*path, "when", "baseline"), entry, (entry.get("when") or {}).get("baseline"))
+        for path, entry in draft.entries("alerts")
+    ]
+    holders += [
+        ((*path, "baseline"), entry, entry.get("baseline")) for path, entry in draft.entries("endpoints")
+    ]
+    for path, entry, baseline in holders:
+        if not isinstance(baseline, dict):
+            continue
+        asked = draft.named("assessments").get(entry.get("assessment") or "", {}).get("at") or []
+        visit, anchor = baseline.get("visit"), baseline.get("last_before")
+        if visit is not None and asked and visit not in asked:
+            message = f"{entry.get('assessment')} is not asked at {visit}"
+            yield draft.source.fault((*path, "visit"), "baseline_not_asked", message, one_of(visit, asked))
+        if visit is not None and not asked:
+            message = f"{entry.get('assessment')} is asked at no visit"
+            mend = "Use last_before and an anchor."
+            yield draft.source.fault((*path, "visit"), "baseline_not_asked", message, mend)
+        if anchor is not None and anchor not in draft.named("anchors"):
+            message = f"there is no anchor {anchor}"
+            mend = one_of(anchor, draft.named("anchors"))
+            yield draft.source.fault((*path, "last_before"), "unknown_anchor", message, mend)
+
+
+def _looking_at_answers(draft: Draft) -> list[Entry]:
+    return [*draft.entries("alerts"), *draft.entries("endpoints")]
 
 
 RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
@@ -486,4 +597,8 @@ RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     warnings_inside,
     alerts_that_reach_someone,
     escalations_that_rise,
+    known_assessments,
+    known_items_and_scales,
+    alerts_that_can_be_told,
+    known_baselines,
 )

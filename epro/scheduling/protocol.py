@@ -267,6 +267,130 @@ class Assessment:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """What a change counts from: the answer at a visit, or the last one up to the day of an anchor."""
+
+    visit: str | None = None
+    last_before: str | None = None
+
+    def canonical(self) -> Json:
+        return {"visit": self.visit} if self.visit else {"last_before": self.last_before}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """When a number counts: by itself (at_least, at_most) or by its change from baseline (rises_by, falls_by)."""
+
+    comparison: str
+    limit: float
+
+    @classmethod
+    def of(cls, data: Json) -> Threshold:
+        """From whichever of the four words stands in `data`."""
+        word = next(word for word in COMPARISONS if word in data)
+        return cls(word, data[word])
+
+    @property
+    def of_change(self) -> bool:
+        return self.comparison in ("rises_by", "falls_by")
+
+    def reached(self, value: float | None, baseline: float | None = None) -> bool | None:
+        """Whether it is; None when that cannot be told, because a number is missing."""
+        if value is None or (self.of_change and baseline is None):
+            return None
+        if not self.of_change:
+            return value >= self.limit if self.comparison == "at_least" else value <= self.limit
+        assert baseline is not None
+        change = value - baseline
+        return (change if self.comparison == "rises_by" else -change) >= self.limit
+
+    def canonical(self) -> Json:
+        return {self.comparison: self.limit}
+
+
+COMPARISONS = ("at_least", "at_most", "rises_by", "falls_by")
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """An alert on an answer (`item`) or a score (`scale`), looked at when an answer to the assessment is stored."""
+
+    id: str
+    label: Text
+    assessment: str
+    item: str | None
+    scale: str | None
+    threshold: Threshold
+    baseline: Baseline | None
+    urgency: str
+    roles: tuple[str, ...]
+    escalation: tuple[EscalationStep, ...]
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> AlertRule:
+        when = data["when"]
+        return cls(
+            id=data["id"],
+            label=data["label"],
+            assessment=data["assessment"],
+            item=when.get("item"),
+            scale=when.get("scale"),
+            threshold=Threshold.of(when),
+            baseline=Baseline(**when["baseline"]) if "baseline" in when else None,
+            urgency=data.get("urgency", "urgent"),
+            roles=tuple(data["roles"]),
+            escalation=tuple(EscalationStep.from_canonical(step) for step in data.get("escalation", ())),
+        )
+
+    def canonical(self) -> Json:
+        asked = {"item": self.item} if self.item else {"scale": self.scale}
+        baseline = {"baseline": self.baseline.canonical()} if self.baseline else {}
+        return {
+            "id": self.id,
+            "label": dict(self.label),
+            "assessment": self.assessment,
+            "when": asked | self.threshold.canonical() | baseline,
+            "urgency": self.urgency,
+            "roles": list(self.roles),
+            "escalation": [step.canonical() for step in self.escalation],
+        }
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A score's change from baseline, and, where a `responder` threshold is given, whether it counts as a response."""
+
+    id: str
+    label: Text
+    assessment: str
+    scale: str
+    baseline: Baseline
+    responder: Threshold | None
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Endpoint:
+        return cls(
+            id=data["id"],
+            label=data["label"],
+            assessment=data["assessment"],
+            scale=data["scale"],
+            baseline=Baseline(**data["baseline"]),
+            responder=Threshold.of(data["responder"]) if "responder" in data else None,
+        )
+
+    def canonical(self) -> Json:
+        responder = {"responder": self.responder.canonical()} if self.responder else {}
+        return {
+            "id": self.id,
+            "label": dict(self.label),
+            "assessment": self.assessment,
+            "scale": self.scale,
+            "baseline": self.baseline.canonical(),
+            **responder,
+        }
+
+
+@dataclass(frozen=True)
 class Protocol:
     """One version of one study. Lists stand in the order of the file; ids are unique within each."""
 
@@ -283,6 +407,8 @@ class Protocol:
     sites: tuple[Site, ...]
     visits: tuple[Visit, ...]
     assessments: tuple[Assessment, ...]
+    alerts: tuple[AlertRule, ...]
+    endpoints: tuple[Endpoint, ...]
     hide_scores_from: tuple[str, ...]
     show_scores_to_participant: bool
 
@@ -304,6 +430,8 @@ class Protocol:
             sites=tuple(Site.from_canonical(site) for site in data["sites"]),
             visits=tuple(Visit.from_canonical(visit) for visit in data.get("visits", ())),
             assessments=tuple(Assessment.from_canonical(assessment) for assessment in data["assessments"]),
+            alerts=tuple(AlertRule.from_canonical(rule) for rule in data.get("alerts", ())),
+            endpoints=tuple(Endpoint.from_canonical(endpoint) for endpoint in data.get("endpoints", ())),
             hide_scores_from=tuple(data.get("blinding", {}).get("hide_scores_from", ())),
             show_scores_to_participant=data.get("show_scores_to_participant", False),
         )
@@ -317,6 +445,8 @@ class Protocol:
             "sites": [site.canonical() for site in self.sites],
             "visits": [visit.canonical() for visit in self.visits],
             "assessments": [assessment.canonical() for assessment in self.assessments],
+            "alerts": [rule.canonical() for rule in self.alerts],
+            "endpoints": [endpoint.canonical() for endpoint in self.endpoints],
             "blinding": {"hide_scores_from": list(self.hide_scores_from)},
             "show_scores_to_participant": self.show_scores_to_participant,
         }
@@ -353,6 +483,14 @@ class Protocol:
         """The site of that id. Raises KeyError."""
         return self._sites[id]
 
+    def alert_rule(self, id: str) -> AlertRule:
+        """The alert rule of that id. Raises KeyError."""
+        return {rule.id: rule for rule in self.alerts}[id]
+
+    def alerts_on(self, assessment: str) -> tuple[AlertRule, ...]:
+        """The alert rules that look at answers to this assessment."""
+        return self._alerts_on.get(assessment, ())
+
     @property
     def required_anchors(self) -> tuple[str, ...]:
         """Ids of the anchors whose date must be known to enrol."""
@@ -361,6 +499,11 @@ class Protocol:
     @cached_property
     def _assessments(self) -> dict[str, Assessment]:
         return {assessment.id: assessment for assessment in self.assessments}
+
+    @cached_property
+    def _alerts_on(self) -> dict[str, tuple[AlertRule, ...]]:
+        ids = {rule.assessment for rule in self.alerts}
+        return {id: tuple(rule for rule in self.alerts if rule.assessment == id) for id in ids}
 
     @cached_property
     def _visits(self) -> dict[str, Visit]:

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from epro.questionnaires.library import bundled
-from epro.scheduling.checks import RULES, Draft
+from epro.cli.study import known_instruments
+from epro.scheduling.checks import RULES, Draft, Known
 from epro.scheduling.durations import format_duration, parse_clock, parse_duration
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
@@ -30,11 +30,12 @@ EXAMPLE = (ROOT / "studies" / "msc-sle.yaml").read_text("utf-8")
 FAULTY = sorted((ROOT / "tests" / "faulty_studies").glob("*.yaml"))
 REFERENCE = (ROOT / "docs" / "study-file.md").read_text("utf-8")
 
-BUNDLED = {(one.code, one.version): one.languages for one in bundled()}
+BUNDLED = known_instruments()
 KNOWN = {
-    ("fatigue_diary", "1.0"): ("en", "zh-CN"),
-    ("fss", "1.0"): ("en", "zh-CN"),
-    ("fss", "2.0"): ("en",),
+    ("fatigue_diary", "1.0"): Known(("en", "zh-CN"), ("worst_fatigue",), ("worst_fatigue",)),
+    ("fatigue_diary_weekly", "1.0"): Known(("en", "zh-CN"), asked=False),
+    ("fss", "1.0"): Known(("en", "zh-CN"), ("fss1", "fss2"), ("fss9_mean",)),
+    ("fss", "2.0"): Known(("en",)),
 }
 NOTE = re.compile(r"#! (\S+) (\S+) \| (.+)$")
 
