@@ -557,7 +557,7 @@ def known_baselines(draft: Draft) -> Iterator[Fault]:
     for path, entry, baseline in holders:
         if not isinstance(baseline, dict):
             continue
-        asked = draft.named("assessments").get(entry.get("assessment") or "", {}).get("at") or []
+        asked = _visits_asked(draft.named("assessments").get(entry.get("assessment") or "", {}))
         visit, anchor = baseline.get("visit"), baseline.get("last_before")
         if visit is not None and asked and visit not in asked:
             message = f"{entry.get('assessment')} is not asked at {visit}"
