@@ -79,7 +79,8 @@ class Tally(NamedTuple):
 class _Laid:
     """A scale laid out for places. `contribution` (items x 256): what each code adds to the place.
 
-    By sum: each answered item adds `stride` and its scored code. By pattern: each item is a digit, 0 where there
+    By sum: each answered item adds `stride` and its scored code. By highest: they add `stride`, and the highest
+    scored code once. By pattern: each item is a digit, 0 where there
     is no answer, in a number whose bases are the numbers of scored codes. What a place comes to is found once.
     """
 
@@ -92,28 +93,38 @@ class _Laid:
         base = 1
         for row, (scored, digits) in enumerate(zip(plan.scored.values(), self.digits, strict=True)):
             for answer, code in scored.items():
-                adds = self.stride + code if self.by_sum else base * (1 + digits.index(code))
+                adds = base * (1 + digits.index(code)) if self.by_pattern else self.stride + code
                 self.contribution[row, _CODE[answer]] = adds
             base *= len(digits) + 1
-        size = (len(self.columns) + 1) * self.stride if self.by_sum else base
+        size = base if self.by_pattern else (len(self.columns) + 1) * self.stride
         self.values = np.full(size, np.nan)
         self.seen = np.zeros(size, dtype=bool)
         self.fragments: dict[int, bytes] = {}
 
     @property
-    def by_sum(self) -> bool:
-        return self.plan.method.by == "sum"
+    def by_pattern(self) -> bool:
+        return self.plan.method.by == "pattern"
 
     def places(self, columns: NDArray[np.uint8]) -> Places:
         """One place a response, from codes (items x responses)."""
+        if self.plan.method.by == "highest":
+            return self._of_highest(columns)
         found = self.contribution[0][columns[self.columns[0]]]
         for row, column in enumerate(self.columns[1:], start=1):
             found += self.contribution[row][columns[column]]
         return found
 
+    def _of_highest(self, columns: NDArray[np.uint8]) -> Places:
+        highest = answered = np.zeros(columns.shape[1], dtype=np.int64)
+        for row, column in enumerate(self.columns):
+            adds = self.contribution[row][columns[column]]
+            highest = np.maximum(highest, adds - self.stride)
+            answered = answered + (adds > 0)
+        return answered * self.stride + highest
+
     def answered(self, places: Places) -> NDArray[np.int64]:
         """How many items were answered, or count as answered."""
-        if self.by_sum:
+        if not self.by_pattern:
             return places // self.stride
         answered = np.zeros_like(places)
         for digits in self.digits:
@@ -132,9 +143,9 @@ class _Laid:
 
     def outcome(self, place: int) -> Outcome:
         """Value and reason of one place."""
-        if self.by_sum:
-            answered, total = divmod(place, self.stride)
-            return self.plan.of_sum(total, answered)
+        if not self.by_pattern:
+            answered, number = divmod(place, self.stride)
+            return self.plan.of_number(number, answered)
         pattern: list[int | None] = []
         for digits in self.digits:
             place, digit = divmod(place, len(digits) + 1)

@@ -1,9 +1,9 @@
 """Scoring methods by name and version: a closed list, pure arithmetic on whole numbers.
 
-A method by *sum* takes the sum of the scored codes of the answered items and how many were answered (at least
-one). A method by *pattern* takes the scored code of each item, None where there is none, and may give back a
-reason (a word) in place of a number. Every intermediate is a whole number and there is one division at most, so
-that a value is the double nearest to the exact one.
+A method by *sum* takes the sum of the scored codes of the answered items and how many were answered (at least one);
+one by *highest* takes the highest of them in place of the sum. A method by *pattern* takes the scored code of each
+item, None where there is none, and may give back a reason (a word) in place of a number. Every intermediate is a whole
+number and there is one division at most, so that a value is the double nearest to the exact one.
 
 A method never changes once released. A mended one gets the next version; the old one stays.
 """
@@ -64,7 +64,7 @@ class Span:
 class Method:
     """`value` is the score (see above), `limits(span)` the range it can take.
 
-    `by` is "sum" or "pattern". `same_codes`: all items need the same lowest and highest scored code.
+    `by` is "sum", "highest" or "pattern". `same_codes`: all items need the same lowest and highest scored code.
     `needs_all`: only the missing rule `all` makes sense. `takes`: the one parameter that the scale must give,
     or None. `items`: how many items it takes, or None for any number.
     """
@@ -115,11 +115,14 @@ def _count(total: int, answered: int, span: Span) -> float:
     return float(answered)
 
 
+# By highest: value(highest, answered, span)
+
+
+def _highest(highest: int, answered: int, span: Span) -> float:
+    return float(highest)
+
+
 # By pattern: value(pattern, span)
-
-
-def _highest(pattern: Pattern, span: Span) -> float:
-    return float(max(code for code in pattern if code is not None))
 
 
 def _digits(pattern: Pattern, span: Span) -> float:
@@ -269,7 +272,7 @@ METHODS: dict[tuple[str, int], Method] = {
         "n",
     ),
     ("highest", 1): Method(
-        "pattern",
+        "highest",
         _highest,
         _by_item,
         {"en": "The highest of the answered items.", "zh-CN": "已回答条目中的最高值。"},

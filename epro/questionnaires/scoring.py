@@ -65,11 +65,11 @@ class ScalePlan:
     method: Method
     tail: tuple[str, int, str, str, str, bool]
 
-    def of_sum(self, total: int, answered: int) -> Outcome:
-        """By sum: what `answered` items come to whose scored codes sum to `total`."""
+    def of_number(self, number: int, answered: int) -> Outcome:
+        """By sum or highest: what `answered` items come to whose scored codes have this sum, or this maximum."""
         if answered < self.minimum:
             return None, TOO_FEW_ANSWERS
-        return float(self.method.value(total, answered, self.scale.span)), None
+        return float(self.method.value(number, answered, self.scale.span)), None
 
     def of_pattern(self, pattern: Pattern) -> Outcome:
         """By pattern: what these scored codes come to, one for each item, None where there is none."""
@@ -130,16 +130,18 @@ def _score(plan: ScalePlan, answers: Mapping[str, Any]) -> Score:
     pattern = [scored.get(answers.get(item)) for item, scored in plan.scored.items()]
     used = tuple(item for item, code in zip(plan.scored, pattern, strict=True) if code is not None)
     missing = tuple(item for item, code in zip(plan.scored, pattern, strict=True) if code is None)
-    if plan.method.by == "sum":
-        value, reason = plan.of_sum(sum(code for code in pattern if code is not None), len(used))
-    else:
+    codes = [code for code in pattern if code is not None]
+    if plan.method.by == "pattern":
         value, reason = plan.of_pattern(tuple(pattern))
+    else:
+        number = sum(codes) if plan.method.by == "sum" else max(codes, default=0)
+        value, reason = plan.of_number(number, len(codes))
     rule, expected = str(plan.scale.missing), len(pattern)
     return Score(
         plan.scale.name,
         value,
         reason,
-        len(used),
+        len(codes),
         expected,
         rule,
         used,

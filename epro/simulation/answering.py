@@ -44,9 +44,14 @@ def answers(
 def _answer(code: str, item: Mapping[str, Any], heavy: float, day: Random, may_skip: bool) -> int | None:
     if may_skip and day.random() < SKIPPED:
         return None
-    codes = sorted(choice["code"] for choice in item["choices"])
+    codes = sorted(choice["code"] for choice in item["choices"]) or _between(item["range"])
     felt = _within(heavy + day.gauss(0, 0.1))
     return int(codes[round((1 - felt if _lighter(code, item["id"]) else felt) * (len(codes) - 1))])
+
+
+def _between(ends: Mapping[str, Any]) -> list[int]:
+    """The codes of an item whose answer is a number."""
+    return list(range(ends["lowest"]["code"], ends["highest"]["code"] + 1))
 
 
 def _lighter(code: str, item_id: str) -> bool:
