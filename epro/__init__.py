@@ -37,11 +37,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
 
 def _flask_settings(settings: Mapping[str, str | None]) -> dict[str, Any]:
-    from epro.api.door import LARGEST_BODY
+    from epro.api.door import LARGER_BODIES
 
     return {
         "SECRET_KEY": settings["SECRET_KEY"],
-        "MAX_CONTENT_LENGTH": LARGEST_BODY,
+        "MAX_CONTENT_LENGTH": max(LARGER_BODIES.values()),  # each door's own: door.refuse_large
         "JWT_ALGORITHM": "HS256",
         "JWT_ENCODE_NBF": False,
         "RATELIMIT_ENABLED": settings["RATE_LIMITS"] == "on",
@@ -81,6 +81,7 @@ def _manners(app: Flask, settings: Mapping[str, str | None]) -> None:
     @app.before_request
     def begins() -> ResponseReturnValue | None:
         g.request_id, g.began = uuid4().hex, clock.monotonic()
+        door.refuse_large()
         door.refuse_nul()
         return None
 

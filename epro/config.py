@@ -23,7 +23,11 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_ENV", "development", "`production` refuses unsafe settings and says which"),
-    Setting("EPRO_DATABASE_URL", "sqlite:///epro.sqlite", "the main database: SQLite or PostgreSQL"),
+    Setting(
+        "EPRO_DATABASE_URL",
+        "sqlite:///epro.sqlite",
+        "the main database: SQLite, or PostgreSQL with a login of its own",
+    ),
     Setting("EPRO_OWNER_DATABASE_URL", None, "who migrates; default: the main database's URL"),
     Setting("EPRO_DATABASE_ROLE", "epro_app", "PostgreSQL role the application acts under; owns no table"),
     Setting(
@@ -33,8 +37,8 @@ SETTINGS: tuple[Setting, ...] = (
         "EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"
     ),
     Setting("EPRO_SECRET_KEY", DEMO_SECRET, "at least 32 random characters; other keys are derived from it"),
-    Setting("EPRO_TRAIL_KEY", None, "key of the trail's chains; default: derived from the secret key"),
-    Setting("EPRO_RECEIPT_KEY", None, "seed of the key that signs receipts; default: derived"),
+    Setting("EPRO_TRAIL_KEY", None, "key of the trail's chains, as long; default: derived"),
+    Setting("EPRO_RECEIPT_KEY", None, "seed of the key that signs receipts, as long; default: derived"),
     Setting(
         "EPRO_CONTACTS_KEYS",
         None,
@@ -69,7 +73,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-NUMBERS = ("TRUSTED_PROXIES", "ACTIVATION_CODE_HOURS", "TICK_SECONDS", "SMTP_PORT")
+NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS")
+WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT")
+SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")
 
 
@@ -83,7 +89,9 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
     secret = settings["SECRET_KEY"] or ""
     rules = [
         (secret == DEMO_SECRET, "EPRO_SECRET_KEY is the demo secret: make one of your own"),
-        (len(secret) < 32, "EPRO_SECRET_KEY is shorter than 32 characters"),
+        (len(secret) < SHORTEST_KEY, "EPRO_SECRET_KEY is shorter than 32 characters"),
+        (_is_weak(settings["TRAIL_KEY"]), "EPRO_TRAIL_KEY is shorter than 32 characters"),
+        (_is_weak(settings["RECEIPT_KEY"]), "EPRO_RECEIPT_KEY is shorter than 32 characters"),
         (not (settings["PUBLIC_URL"] or "").startswith("https://"), "EPRO_PUBLIC_URL is not https"),
         (
             settings["SECURE_COOKIES"] != "on",
@@ -102,9 +110,13 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
     return [reason for broken, reason in rules if broken]
 
 
+def _is_weak(key: str | None) -> bool:
+    return key is not None and len(key) < SHORTEST_KEY
+
+
 def _is_weak_ring(ring: str | None) -> bool:
     pairs = (pair.partition(":") for pair in ring.split(",")) if ring else ()
-    return any(not name.strip() or len(secret.strip()) < 32 for name, _, secret in pairs)
+    return any(not name.strip() or _is_weak(secret.strip()) for name, _, secret in pairs)
 
 
 def _is_number(text: str) -> bool:
@@ -127,5 +139,9 @@ def refuse_unsafe(settings: Mapping[str, str | None]) -> None:
     for name in NUMBERS:
         if not _is_number(settings[name] or "0"):
             reasons.append(f"EPRO_{name} is not a number")
+    for name in WHOLE_NUMBERS:
+        text = settings[name] or "0"
+        if not (text.isascii() and text.isdigit()):
+            reasons.append(f"EPRO_{name} is not a whole number")
     if reasons:
         raise ConfigurationError("epro does not start:\n" + "\n".join(f"  - {reason}" for reason in reasons))

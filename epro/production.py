@@ -14,11 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from epro import db, schema
 from epro.config import ConfigurationError
 from epro.notifications.senders import build
-from epro.questionnaires import catalogue
+from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
+from epro.signin import staff
 from epro.studies.models import Study
 from epro.tx import Tx, look, system
 
@@ -35,11 +36,11 @@ def refuse_unsafe_start(app: Flask) -> None:
             _refuse_unsafe()
 
 
-def refuse_placeholders(protocol: Protocol) -> None:
+def refuse_placeholders(tx: Tx, protocol: Protocol) -> None:
     """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder."""
     if db.settings()["ENV"] != "production":
         return
-    reasons = list(_placeholders_of(protocol, bundled_instrument))
+    reasons = list(_placeholders_of(tx, protocol, bundled_instrument))
     if reasons:
         raise ConfigurationError(
             "The study is not published:\n" + "\n".join(f"  - {reason}" for reason in reasons)
@@ -65,7 +66,12 @@ def _reasons() -> Iterator[str]:
         return
     if db.engine().dialect.name == "postgresql":
         yield from _about_postgresql()
+    for name, engine in (("DATABASE", db.engine()), ("CONTACTS_DATABASE", db.contacts_engine())):
+        if engine.dialect.name == "postgresql":
+            yield from _about_login(f"EPRO_{name}_URL", engine)
     with look(START) as tx:
+        for staff_id in staff.without_seed(tx):
+            yield f"staff account {staff_id} has no one-time code: run `epro staff totp {staff_id}`, or close it"
         yield from _placeholders(tx)
 
 
@@ -78,31 +84,54 @@ def _about_postgresql() -> Iterator[str]:
         ):
             if connection.scalar(sa.func.current_setting(name)) in bad:
                 yield f"PostgreSQL runs with {name} off: answers that were acknowledged could be lost"
-        powerful = sa.text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-        if connection.scalar(powerful):
-            yield "the application's database role passes row-level security"
-        owned = sa.text(
-            "SELECT count(*) FROM pg_tables WHERE tableowner = current_user AND schemaname = 'public'"
-        )
-        if connection.scalar(owned):
-            yield "the application's database role owns tables: give it a role of its own"
+
+
+# A login takes on what any role has that it belongs to: SET ROLE is a statement like another. So both questions
+# are of the login and of every role it can become, the one it acts under included.
+PASSES = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls)"
+    " AND (pg_has_role(session_user, r.oid, 'MEMBER') OR pg_has_role(current_user, r.oid, 'MEMBER')))"
+)
+OWNS = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM pg_class c WHERE c.relkind IN ('r', 'p')"
+    " AND c.relnamespace = current_schema()::regnamespace"
+    " AND (pg_has_role(session_user, c.relowner, 'MEMBER') OR pg_has_role(current_user, c.relowner, 'MEMBER')))"
+)
+
+
+def _about_login(setting: str, engine: sa.Engine) -> Iterator[str]:
+    """What the login of this setting could do besides what the application does."""
+    mend = f"give {setting} a login of its own"
+    with engine.connect() as connection:
+        if connection.scalar(PASSES):
+            yield f"the login of {setting} passes row-level security: {mend}"
+        if connection.scalar(OWNS):
+            yield f"the login of {setting} owns tables, or belongs to the role that owns them: {mend}"
 
 
 def _placeholders(tx: Tx) -> Iterator[str]:
     """Open studies whose instruments have no licensed wording yet."""
     for study in tx.all(sa.select(Study)):
         protocol = protocols.find(tx, study.id, study.protocol_version)
-        yield from _placeholders_of(protocol, lambda code, version: catalogue.find(tx, code, version))
+        yield from _placeholders_of(tx, protocol, lambda code, version: catalogue.find(tx, code, version))
 
 
-def _placeholders_of(protocol: Protocol, find: Callable[[str, str], Instrument | None]) -> Iterator[str]:
+def _placeholders_of(
+    tx: Tx, protocol: Protocol, find: Callable[[str, str], Instrument | None]
+) -> Iterator[str]:
+    covered = {language: wording.digests(tx, language) for language in protocol.languages}
     for code, version in sorted({(a.instrument.code, a.instrument.version) for a in protocol.assessments}):
         instrument = find(code, version)
         bare = [
-            tag for tag in protocol.languages if instrument and instrument.wording.get(tag) == "placeholder"
+            tag
+            for tag in protocol.languages
+            if instrument
+            and instrument.wording.get(tag, "placeholder") == "placeholder"
+            and (code, version) not in covered[tag]
         ]
         if bare:
             yield (
                 f"study {protocol.study_id} asks {code} {version}, whose wording is a placeholder in "
-                f"{', '.join(bare)}: import the licensed wording first"
+                f"{', '.join(bare)}: import the licensed wording first (`epro wording template {code} --lang "
+                f"{bare[0]}`, fill it, `epro wording import FILE`, and two people: `epro wording approve`)"
             )

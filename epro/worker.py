@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -44,7 +44,29 @@ BATCH = 50
 RELAY_SECONDS = 1
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
+POLL = 0.5  # seconds until it shows that the end has been asked for
+OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 Senders = dict[str, Sender]
+
+
+class Stop:
+    """Whether the end has been asked for.
+
+    A plain flag. An Event has a lock: a handler that sets it waits for ever if it interrupted the one who holds it.
+    """
+
+    asked = False
+
+
+class Line(logging.Formatter):
+    """A log line: the sentence for people, then the ids for machines, as `name=value`. No field ever holds her data."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        beside = [f"{name}={value}" for name, value in vars(record).items() if name not in OF_EVERY_RECORD]
+        return " ".join([super().formatMessage(record), *beside])
 
 
 def tick(senders: Senders, now: datetime | None = None) -> int:
@@ -53,15 +75,26 @@ def tick(senders: Senders, now: datetime | None = None) -> int:
 
 
 def attend(now: datetime | None = None) -> int:
-    """Extend plans, attend to occurrences, escalate alerts; returns how much there was. Asks nobody outside."""
-    done = _until_nothing(lambda: _act(occurrences.extend_due, now))
-    done += _until_nothing(lambda: _act(attending.attend_due, now))
-    return done + _until_nothing(lambda: _act(alerts.escalate_due, now))
+    """Extend plans, attend to occurrences, escalate alerts; returns how much there was. Asks nobody outside.
+
+    If one of the three fails, the others do their work all the same; the fault is raised at the end.
+    """
+    done, faults = 0, list[Exception]()
+    for step in (occurrences.extend_due, attending.attend_due, alerts.escalate_due):
+        try:
+            done += _until_nothing(partial(_act, step, now))
+        except Exception as fault:
+            faults.append(fault)
+    for further in faults[1:]:
+        _note_fault(further)
+    if faults:
+        raise faults[0]
+    return done
 
 
-def send(senders: Senders, now: datetime | None = None, stop: Event | None = None) -> int:
+def send(senders: Senders, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
     """Send what is due, until told to stop; returns how much there was."""
-    return sending.send_due(senders, now, limit=BATCH * 10, stop=stop)
+    return sending.send_due(senders, now, limit=BATCH * 10, stopped=stopped)
 
 
 def sinks_of(settings: dict[str, str | None]) -> list[Sink]:
@@ -78,7 +111,7 @@ def senders_of(settings: dict[str, str | None]) -> Senders:
         raise ConfigurationError(f"epro worker does not start: {fault}") from None
 
 
-def run(app: Flask, stop: Event | None = None) -> None:
+def run(app: Flask, stop: Stop | None = None) -> None:
     """Work until told to stop (SIGTERM, SIGINT or `stop`)."""
     stop = stop or _stop_on_signals()
     settings = app.config["EPRO"]
@@ -94,7 +127,7 @@ def run(app: Flask, stop: Event | None = None) -> None:
         }
         seconds = float(settings["TICK_SECONDS"] or 10)
         # Each strikes alone: a provider or a trial database that hangs holds up neither the heart nor an alert.
-        for step in (lambda: beat(name), attend, lambda: send(senders, stop=stop)):
+        for step in (lambda: beat(name), attend, lambda: send(senders, stopped=lambda: stop.asked)):
             scheduler.add_job(_in(app, step), "interval", seconds=seconds, **every)
         scheduler.add_job(
             _in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every
@@ -141,49 +174,51 @@ def _in(app: Flask, step: Callable[[], Any]) -> Callable[[], None]:
         with app.app_context():
             try:
                 step()
-            except sa.exc.OperationalError as fault:
-                log.error(
-                    "database away", extra={"action": "database.away", "fault": type(fault.orig).__name__}
-                )
             except Exception as fault:
-                log.error(
-                    "strike failed: %s at %s",
-                    type(fault).__name__,
-                    places(fault),
-                    extra={"action": "worker.strike_failed", "fault": type(fault).__name__},
-                )
+                _note_fault(fault)
 
     return strike
 
 
-def _listen(app: Flask, sinks: Sequence[Sink], stop: Event) -> None:
-    """Until told to stop: wait for word that the feed has grown, and carry it at once."""
-    if db.engine().dialect.name != "postgresql":
-        stop.wait()
+def _note_fault(fault: Exception) -> None:
+    if isinstance(fault, sa.exc.OperationalError):
+        log.error("database away", extra={"action": "database.away", "fault": type(fault.orig).__name__})
         return
+    log.error(
+        "strike failed: %s at %s",
+        type(fault).__name__,
+        places(fault),
+        extra={"action": "worker.strike_failed", "fault": type(fault).__name__},
+    )
+
+
+def _listen(app: Flask, sinks: Sequence[Sink], stop: Stop) -> None:
+    """Until told to stop: wait for word that the feed has grown, and carry it at once."""
+    while not stop.asked and db.engine().dialect.name != "postgresql":
+        time.sleep(POLL)
     strike = _in(app, lambda: delivering.relay(sinks))
-    while not stop.is_set():
+    while not stop.asked:
         try:
             _listen_once(strike, stop)
         except psycopg.OperationalError:
             log.warning("listener away", extra={"action": "listener.away"})
-            stop.wait(1)
+            time.sleep(1)
 
 
-def _listen_once(strike: Callable[[], None], stop: Event) -> None:
+def _listen_once(strike: Callable[[], None], stop: Stop) -> None:
     url = db.engine().url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         connection.execute(f"LISTEN {CHANNEL}")
-        while not stop.is_set():
-            for _ in connection.notifies(timeout=0.5, stop_after=1):
+        while not stop.asked:
+            for _ in connection.notifies(timeout=POLL, stop_after=1):
                 strike()
                 time.sleep(SELDOM)
-                if not stop.is_set():
+                if not stop.asked:
                     strike()
 
 
-def _stop_on_signals() -> Event:
-    stop = Event()
+def _stop_on_signals() -> Stop:
+    stop = Stop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+        signal.signal(name, lambda *_: setattr(stop, "asked", True))
     return stop

@@ -58,6 +58,54 @@ def rows(**kinds: str) -> dict[str, Any]:
     return {"type": "array", "items": row(**kinds)}
 
 
+ENDPOINTS = {
+    "type": "object",
+    "required": ["endpoints", "weeks"],
+    "additionalProperties": False,
+    "properties": {
+        "endpoints": rows(
+            id="string",
+            label="string",
+            assessment="string",
+            scale="string",
+            baseline="object?",
+            responder_if="object?",
+            points="array",
+        ),
+        "weeks": rows(assessment="string", weeks="array"),
+    },
+}
+EXPLANATIONS = {
+    "type": "object",
+    "required": ["response_id", "subject_id", "study", "scores"],
+    "additionalProperties": False,
+    "properties": {
+        "response_id": {"type": "string", "format": "uuid"},
+        "subject_id": {"type": "string"},
+        "study": {"type": "string"},
+        "scores": rows(
+            scale="string",
+            label="string",
+            value="number?",
+            shown="string?",
+            reason="string?",
+            reason_words="string?",
+            range="array",
+            direction="object",
+            formula="object",
+            rule="object",
+            answered="integer",
+            expected="integer",
+            items="array",
+            missing="array",
+            blinded="boolean",
+            interpretation="array",
+            instrument="object",
+            run="integer",
+            scored_at="string",
+        ),
+    },
+}
 TIMELINE = {
     "type": "object",
     "required": [
@@ -117,6 +165,7 @@ TIMELINE = {
             clock_offset_ms="integer?",
             digest="string",
             findings="array",
+            counts="boolean",
             scores="array",
         ),
         "set_aside": rows(

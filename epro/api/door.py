@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from itertools import islice
 from typing import Any, NoReturn
 from uuid import UUID
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_smorest import Blueprint
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
-from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn
+from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn, TooMany
 from epro.signin import devices, sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
-from epro.tx import Actor, Tx, glance, look, system
+from epro.tx import Actor, Tx, begin, glance, look, system
 
-LARGEST_BODY = 2 * 1024 * 1024
+LARGEST_BODY = 16 * 1024  # of a form that a person fills in, or a program for her
+LARGER_BODIES = {
+    "phone.responses": 2 * 1024 * 1024,
+    "phone.Drafts": 256 * 1024,
+    "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
+}
+MOST_ERRORS, LONGEST_NAME = 50, 100  # what a refusal repeats of what was sent
 UPLOAD_FOR = timedelta(days=30)  # what was completed before a withdrawal may still arrive
 DOOR = system("door")
-limiter = Limiter(get_remote_address, storage_uri="epro://", strategy="fixed-window", headers_enabled=False)
+
+
+def source() -> str:
+    """The address a request comes from; of IPv6 the network, for one subscriber has 2**64 addresses."""
+    text = request.remote_addr or ""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    if not isinstance(address, IPv6Address):
+        return text
+    return str(address.ipv4_mapped or ip_network((int(address), 64), strict=False))
+
+
+limiter = Limiter(source, storage_uri="epro://", strategy="fixed-window", headers_enabled=False)
+# Counted in the process's own memory, as it must cost an upload nothing: it holds back a phone gone wild, no thief.
+UPLOADS, uploads = parse("120/minute"), FixedWindowRateLimiter(MemoryStorage())
 
 
 class Parser(FlaskParser):
@@ -43,7 +69,7 @@ class Parser(FlaskParser):
         self, error: Any, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any
     ) -> NoReturn:
         messages = error.normalized_messages()
-        raise Invalid(errors=list(_pointers("", next(iter(messages.values())))))
+        raise Invalid(errors=list(islice(_pointers("", next(iter(messages.values()))), MOST_ERRORS)))
 
 
 class Door(Blueprint):
@@ -123,6 +149,17 @@ def sponsor_lock() -> Actor:
     return found
 
 
+def hold_back() -> None:
+    """Raise TooMany for a phone that sends without end; it keeps what it has, and sends it later."""
+    if current_app.config["RATELIMIT_ENABLED"] and not uploads.hit(UPLOADS, str(actor().session_id)):
+        raise TooMany("Too much at once; wait and send again.")
+
+
+def refuse_large() -> None:
+    """Nothing is read beyond what this door takes: whoever reads further is refused with 413."""
+    request.max_content_length = LARGER_BODIES.get(request.endpoint or "", LARGEST_BODY)
+
+
 def refuse_nul() -> None:
     """PostgreSQL keeps no NUL in a text: an address with one is refused before anything looks it up."""
     if "\x00" in request.path or b"%00" in request.query_string or b"\x00" in request.query_string:
@@ -173,6 +210,9 @@ def _session(audience: str) -> SignInSession:
         raise NotSignedIn()
     if (row.staff_id is not None) != (audience == sessions.STAFF):
         raise NotSignedIn()
+    if sessions.is_first_use(row, claims.get("generation")):
+        with begin(DOOR) as tx:
+            sessions.note_use(tx, row.id, row.generation)
     return row
 
 
@@ -183,13 +223,14 @@ def _bearer() -> str:
     return text.strip()
 
 
-def _pointers(at: str, messages: Any) -> Iterable[dict[str, str]]:
+def _pointers(at: str, messages: Any) -> Iterator[dict[str, str]]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
             if key == "_schema":  # marshmallow's word for the object itself
                 yield from _pointers(at, inner)
                 continue
-            yield from _pointers(f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}", inner)
+            name = str(key)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
+            yield from _pointers(f"{at}/{name}", inner)
     else:
         for message in messages:
             yield {"pointer": at, "code": "invalid", "detail": str(message)}

@@ -31,6 +31,8 @@ TITLES = {
     503: "Unavailable",
 }
 
+PAUSES = {429: "60", 503: "5"}  # seconds to wait before the next try
+
 
 def register(app: Flask) -> None:
     """Translate whatever is raised."""
@@ -60,8 +62,8 @@ def problem(status: int, code: str, detail: str, **more: Any) -> Response:
 def _ours(error: EproError) -> Response:
     more = {"errors": error.errors} if error.errors else {}
     response = problem(error.status, error.code, error.detail, **more, **error.extra)
-    if error.status == 503:
-        response.headers["Retry-After"] = "5"
+    if error.status in PAUSES:
+        response.headers["Retry-After"] = PAUSES[error.status]
     return response
 
 

@@ -24,6 +24,7 @@ from epro.notifications.models import Alert, Heartbeat, Message
 from epro.responses import receipts
 from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
+from epro.signin import watch
 from epro.trail.models import FeedEntry
 from epro.tx import Tx, look
 
@@ -37,6 +38,7 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("epro_request_seconds", "Time to answer by route", ["route"], registry=REGISTRY)
 STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY)
+REGISTRY.register(watch.COUNTED)
 
 
 @health.get("/healthz")

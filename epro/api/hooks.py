@@ -66,5 +66,5 @@ def twilio_inbound() -> Response:
         phone = ""
     if phone:
         with begin(HOOKS) as tx:
-            callbacks.inbound(tx, phone, request.form.get("Body", ""))
+            callbacks.inbound(tx, phone, request.form.get("Body", ""), request.form.get("MessageSid", ""))
     return Response('<?xml version="1.0" encoding="UTF-8"?><Response/>', content_type="text/xml")

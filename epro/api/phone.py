@@ -6,16 +6,17 @@ No route takes a participant's id: who she is comes from her phone's session alo
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Response, make_response, request
 from flask.views import MethodView
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from epro import canonical, clock, trail
 from epro.api import wakeup
-from epro.api.door import Door, actor, failed, limiter, may_upload, must_be_here, phone_lock
+from epro.api.door import Door, actor, failed, hold_back, limiter, may_upload, must_be_here, phone_lock
 from epro.api.schemas import (
     ActivatedOut,
     ActivateIn,
@@ -24,7 +25,7 @@ from epro.api.schemas import (
     CountOut,
     DraftIn,
     DraftOut,
-    LangIn,
+    InstrumentIn,
     MeIn,
     MeOut,
     PairOut,
@@ -33,12 +34,12 @@ from epro.api.schemas import (
     SinceIn,
 )
 from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
-from epro.notifications import alerts, callbacks
-from epro.questionnaires import catalogue
+from epro.notifications import alerts, callbacks, rules
+from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, receiving
 from epro.responses.receipts import Receipt
-from epro.responses.submission import sent_at
+from epro.responses.submission import Finding, sent_at
 from epro.scheduling import attention, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
@@ -50,6 +51,8 @@ from epro.tx import Tx, begin, system
 
 MOST_ENTRIES = 200
 LARGEST_ENTRY = 256 * 1024
+KEEP = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"  # another wording may be approved: kept, and looked at again by its ETag
 
 phone = Door("phone", "/v1/phone", "The participant's phone", phone_lock, open_doors=("activate", "token"))
 
@@ -65,6 +68,8 @@ def activate(asked: dict[str, Any]) -> dict[str, Any]:
     fits = passwords.fits(*candidate.against)  # slow on purpose, so outside any transaction
     with begin(system("door")) as tx:
         opened = devices.activate(tx, candidate, asked["device"]) if fits else None
+        if not fits:
+            devices.note_wrong(tx, candidate)
         told = {**pair(opened[1]), "participant": me_of(tx, opened[0])} if opened else None
     if told is None:
         raise devices.CodeNotAccepted()
@@ -115,6 +120,7 @@ class Me(MethodView):
                         }
                     ]
                 )
+            _check_hours(participant, asked)
             _change(tx, participant, asked)
             return me_of(tx, participant)
 
@@ -133,10 +139,7 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
         last = page[-1].change_no if page else since
         return {
             "occurrences": [_occurrence(o, participant, protocol_of[o.protocol_version], tx) for o in page],
-            "instruments": [
-                {"code": code, "version": version}
-                for code, version in sorted({(o.instrument_code, o.instrument_version) for o in page})
-            ],
+            "instruments": _instruments(tx, participant, page),
             "next": base64.urlsafe_b64encode(f"c{last}".encode()).decode(),
             "more": more,
             "server_time": tx.now,
@@ -144,22 +147,27 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @phone.get("/instruments/<code>/<version>")
-@phone.arguments(LangIn, location="query")
+@phone.arguments(InstrumentIn, location="query")
 @phone.response(200, {"type": "object"})
 def instrument(asked: dict[str, Any], code: str, version: str) -> Response:
-    """The definition with the wording of one language. It never changes; keep it."""
+    """The definition with the wording of one language: the one in force, or the approved one that `wording` names.
+
+    Under the name of its wording it never changes; keep it. `/changes` tells that name.
+    """
     with begin(actor()) as tx:
         language = must_be_here(tx, actor()).language
         language = asked.get("lang") or language
         found = catalogue.find(tx, code, version)
-    if found is None:
+        pack = wording.effective(tx, found, language, asked.get("wording") or None) if found else None
+    if found is None or (asked.get("wording") and pack is None):
         raise NotFound()
     try:
-        response = make_response(localised(found, language))
+        response = make_response(localised(found, language, pack))
     except UnknownLanguage:
         raise NotFound("This instrument has no wording in that language.") from None
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
-    response.set_etag(f"{found.digest[:32]}-{language}")
+    settled = asked.get("wording") if pack else found.wording[language] != "placeholder"
+    response.headers["Cache-Control"] = KEEP if settled else ASK_AGAIN
+    response.set_etag(f"{found.digest[:32]}-{language}" + (f"-{pack.digest[:32]}" if pack else ""))
     response.make_conditional(request)
     return response
 
@@ -218,8 +226,10 @@ BATCH = {
 @phone.response(200, ReceiptsOut)
 def responses() -> Response:
     """Hand in answers. Each entry stands alone and gets a receipt; sending it again gives the same receipt."""
+    hold_back()
+    arrived_at = clock.now()  # once: an entry's turn within the batch is no error of the phone's clock
     batch, sent = _batch()
-    receipts = [_take_in(entry, sent).told() for entry in batch]
+    receipts = [_take_in(entry, sent, arrived_at).told() for entry in batch]
     wakeup.feed()
     return make_response({"receipts": receipts, "server_time": trail.instant(clock.now())})
 
@@ -237,6 +247,7 @@ class Drafts(MethodView):
     @phone.response(200, DraftOut)
     def put(self, asked: dict[str, Any], occurrence_id: UUID) -> dict[str, Any]:
         """Save progress of an occurrence; the last one counts. A draft is no answer."""
+        hold_back()
         with begin(actor()) as tx:
             drafts.save(tx, must_be_here(tx, actor()), occurrence_id, asked)
             return {"occurrence_id": occurrence_id, "draft": asked, "saved_at": tx.now}
@@ -292,6 +303,21 @@ def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
     }
 
 
+def _check_hours(participant: Participant, asked: dict[str, Any]) -> None:
+    """Both hours as they would be afterwards. Raises Invalid if no reminder could ever go out at hers."""
+    changes_them = not asked.keys().isdisjoint(("reminder_hour", "quiet_hours"))
+    if changes_them and rules.contradict({**(participant.preferences or {}), **asked}):
+        raise Invalid(
+            errors=[
+                {
+                    "pointer": "/reminder_hour",
+                    "code": "invalid",
+                    "detail": "The reminder hour lies within the quiet hours.",
+                }
+            ]
+        )
+
+
 def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
     wishes: dict[str, Any] = {
         name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked
@@ -328,6 +354,21 @@ def _since(token: str | None) -> int:
         ) from None
 
 
+def _instruments(tx: Tx, participant: Participant, page: list[Occurrence]) -> list[dict[str, Any]]:
+    """What she is asked by her protocol or by this page, with the digest of the licensed wording in force.
+
+    The protocol's are told always: a wording changes without any occurrence changing.
+    """
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    asked = {(a.instrument.code, a.instrument.version) for a in protocol.assessments}
+    asked |= {(o.instrument_code, o.instrument_version) for o in page}
+    digests = wording.digests(tx, participant.language)
+    return [
+        {"code": code, "version": version, "wording": digests.get((code, version))}
+        for code, version in sorted(asked)
+    ]
+
+
 def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx) -> dict[str, Any]:
     assessment = protocol.assessment(row.assessment_id)
     hour = participants.reminder_hour(participant)
@@ -362,18 +403,23 @@ def _batch() -> tuple[list[Any], Any]:
     return batch, sent_at(body.get("sent_at"))
 
 
-def _take_in(entry: Any, batch_sent_at: Any) -> Receipt:
+def _take_in(entry: Any, batch_sent_at: Any, arrived_at: datetime) -> Receipt:
     """One entry, one act. An id that another participant uses shows only when the row is written."""
     try:
-        return _act_on(entry, batch_sent_at)
+        return _act_on(entry, batch_sent_at, arrived_at)
     except IntegrityError:
-        return _act_on(entry, batch_sent_at, id_in_use=True)
+        return _act_on(entry, batch_sent_at, arrived_at, receiving.ID_IN_USE)
+    except DataError:  # one that no check of ours foresaw: kept whole, and the others of the batch go on
+        return _act_on(entry, batch_sent_at, arrived_at, receiving.NOT_FILED)
 
 
-def _act_on(entry: Any, batch_sent_at: Any, *, id_in_use: bool = False) -> Receipt:
+def _act_on(entry: Any, batch_sent_at: Any, arrived_at: datetime, doubt: Finding | None = None) -> Receipt:
     with begin(actor()) as tx:
         participant = may_upload(tx, actor())
-        taken = receiving.receive(tx, participant, entry, batch_sent_at, id_in_use=id_in_use)
-        if taken.late_for is not None and alerts.clear(tx, participant, taken.late_for):
+        taken = receiving.receive(tx, participant, entry, batch_sent_at, arrived_at=arrived_at, doubt=doubt)
+        changed = alerts.clear(tx, participant, taken.late_for) if taken.late_for is not None else 0
+        if taken.filed is not None:
+            changed += len(alerts.alert_on_answer(tx, participant, taken.filed))
+        if changed:
             participants.put_back(tx, participant)
     return taken.receipt

@@ -172,16 +172,23 @@ class OccurrenceOut(Schema):
     reminders = fields.List(fields.Nested(ReminderOut))
 
 
+class WordedInstrument(InstrumentRef):
+    wording = fields.String(
+        allow_none=True, metadata={"description": "digest of the licensed wording in force, if there is one"}
+    )
+
+
 class ChangesOut(Schema):
     occurrences = fields.List(fields.Nested(OccurrenceOut))
-    instruments = fields.List(fields.Nested(InstrumentRef))
+    instruments = fields.List(fields.Nested(WordedInstrument))
     next = fields.String()
     more = fields.Boolean()
     server_time = fields.AwareDateTime()
 
 
-class LangIn(Schema):
+class InstrumentIn(Schema):
     lang = fields.String()
+    wording = fields.String(metadata={"description": "digest of an approved wording, as `/changes` told it"})
 
 
 class FindingOut(Schema):
@@ -292,6 +299,14 @@ class ParticipantsOut(Schema):
 
 class StudyIn(Schema):
     study = fields.String()
+
+
+class SpokenIn(Schema):
+    lang = fields.String()
+
+
+class StudySpokenIn(StudyIn):
+    lang = fields.String()
 
 
 class SetAsideOut(Schema):

@@ -11,8 +11,8 @@ from flask import Response, make_response
 from flask.views import MethodView
 
 from epro import clock
-from epro.api import telling
-from epro.api.description import TIMELINE
+from epro.api import telling, telling_scores
+from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE
 from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
     AlertOut,
@@ -31,7 +31,9 @@ from epro.api.schemas import (
     ReasonIn,
     ResolutionIn,
     SetAsidesOut,
+    SpokenIn,
     StudyIn,
+    StudySpokenIn,
 )
 from epro.contacts import store
 from epro.errors import Invalid, NotFound
@@ -155,6 +157,26 @@ def timeline(asked: dict[str, Any], subject_id: str) -> Response:
         return make_response(telling.timeline(tx, participant))
 
 
+@site.get("/participants/<subject_id>/endpoints")
+@site.arguments(StudySpokenIn, location="query")
+@site.response(200, ENDPOINTS)
+def endpoints(asked: dict[str, Any], subject_id: str) -> Response:
+    """Change from baseline and responder status as the study file defines them, and the diary by the week."""
+    with look(actor()) as tx:
+        participant = _find(tx, subject_id, "response.read", asked)
+        return make_response(telling_scores.changes(tx, participant, asked.get("lang")))
+
+
+@site.get("/responses/<uuid:response_id>/scores")
+@site.arguments(SpokenIn, location="query")
+@site.response(200, EXPLANATIONS)
+def scores(asked: dict[str, Any], response_id: UUID) -> Response:
+    """How each score of a response came about: formula, what counted, what was missing, rule, versions."""
+    access.allow(actor(), "response.read")
+    with look(actor()) as tx:
+        return make_response(telling_scores.explanations(tx, response_id, asked.get("lang")))
+
+
 @site.get("/alerts")
 @site.arguments(AlertsIn, location="query")
 @site.response(200, AlertsOut)
@@ -171,7 +193,7 @@ def worklist(asked: dict[str, Any]) -> dict[str, Any]:
             site_id=asked.get("site"),
         )
         page = rows[: asked["limit"]]
-        return {"alerts": [telling.alert(row) for row in page], "more": len(rows) > len(page)}
+        return {"alerts": [telling.alert(tx, row) for row in page], "more": len(rows) > len(page)}
 
 
 @site.post("/alerts/<uuid:alert_id>/acknowledgement")
@@ -180,7 +202,7 @@ def worklist(asked: dict[str, Any]) -> dict[str, Any]:
 def acknowledgement(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
     """Take an alert in hand. The first to do so is the one on record."""
     with begin(actor()) as tx:
-        return telling.alert(alerts.acknowledge(tx, alert_id, wanted.get("note")))
+        return telling.alert(tx, alerts.acknowledge(tx, alert_id, wanted.get("note")))
 
 
 @site.post("/alerts/<uuid:alert_id>/resolution")
@@ -199,7 +221,7 @@ def resolution(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
             ]
         )
     with begin(actor()) as tx:
-        return telling.alert(alerts.resolve(tx, alert_id, wanted["outcome"], wanted.get("note")))
+        return telling.alert(tx, alerts.resolve(tx, alert_id, wanted["outcome"], wanted.get("note")))
 
 
 @site.get("/set-asides")

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from threading import BoundedSemaphore
 from typing import Any
 
 import orjson
 from flask import Response, request, stream_with_context
 
+from epro.api import telling
 from epro.api.door import Door, actor, sponsor_lock
 from epro.api.schemas import FeedIn, FeedOut
+from epro.questionnaires import catalogue
 from epro.scheduling import protocols
+from epro.scheduling.protocol import Protocol
 from epro.stream import feed
 from epro.studies import access
-from epro.tx import Actor, look
+from epro.tx import Actor, Tx, look
 
 sponsor = Door("sponsor", "/v1/sponsor", "The sponsor: the feed", sponsor_lock)
 POLL = 0.25  # seconds between looks while somebody waits
+WAITERS = BoundedSemaphore(2)  # each holds a thread of the web process: phones must find the others free
 
 
 @sponsor.get("/feed")
@@ -41,12 +46,18 @@ def read_feed(asked: dict[str, Any]) -> Any:
 
 
 def _wait_for(who: Actor, study_id: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """What there is; if there is nothing, what comes while one may wait. With too many waiting, nothing at once."""
     until = time.monotonic() + asked["wait"]
-    while True:
-        records = _records(who, study_id, asked["after"], asked["limit"] + 1)
-        if records or time.monotonic() >= until:
-            return records
-        time.sleep(POLL)
+    records = _records(who, study_id, asked["after"], asked["limit"] + 1)
+    if records or not asked["wait"] or not WAITERS.acquire(blocking=False):
+        return records
+    try:
+        while not records and time.monotonic() < until:
+            time.sleep(POLL)
+            records = _records(who, study_id, asked["after"], asked["limit"] + 1)
+        return records
+    finally:
+        WAITERS.release()
 
 
 def _lines(who: Actor, study_id: str, position: int) -> Iterator[bytes]:
@@ -58,10 +69,23 @@ def _lines(who: Actor, study_id: str, position: int) -> Iterator[bytes]:
 
 def _records(who: Actor, study_id: str, after: int, limit: int) -> list[dict[str, Any]]:
     with look(who) as tx:
+        entries = feed.after(tx, study_id, after, limit)
+        if who.kind == "key":  # a machine feeds the trial database and gets everything
+            return [feed.told(entry, blinded=False) for entry in entries]
         protocol = protocols.current(tx, study_id)
-        blinded = protocol is not None and "data_manager" in protocol.hide_scores_from
-        hidden = blinded and who.kind != "key"  # a machine feeds the trial database, a person reads
-        return [
-            feed.told(entry, blinded=blinded, hidden=hidden)
-            for entry in feed.after(tx, study_id, after, limit)
-        ]
+        return [_told_to_a_person(tx, protocol, entry) for entry in entries]
+
+
+def _told_to_a_person(tx: Tx, protocol: Protocol | None, entry: feed.Entry) -> dict[str, Any]:
+    """What is blinded is withheld from everybody, what the study hides from those it names."""
+    hidden = protocol is not None and telling.hides_scores(
+        tx.actor, protocol, entry.study_id, entry.content["site"]
+    )
+    return feed.told(entry, blinded=True, hidden=hidden, blinded_items=_blinded_items(tx, entry))
+
+
+def _blinded_items(tx: Tx, entry: feed.Entry) -> frozenset[str]:
+    """The items of this entry's instrument whose answers no person may read here."""
+    asked = entry.content.get("response", {}).get("instrument")
+    found = catalogue.find(tx, asked["code"], asked["version"]) if asked else None
+    return frozenset(item.id for item in found.items if item.blinded) if found else frozenset()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from epro import trail
-from epro.api.door import Door, actor, failed, limiter, staff_lock
+from epro.api.door import Door, actor, failed, limiter, source, staff_lock
 from epro.api.phone import pair, refreshed
 from epro.api.schemas import LoginIn, PairOut, RefreshIn, SignedInOut, StaffOut
 from epro.signin import sessions, staff
-from epro.signin.models import SignInSession
 from epro.tx import begin, look, system
 
 door = Door("staff", "/v1/staff", "Staff: signing in", staff_lock, open_doors=("login", "token"))
@@ -21,7 +19,7 @@ door = Door("staff", "/v1/staff", "Staff: signing in", staff_lock, open_doors=("
 @door.response(200, SignedInOut)
 def login(asked: dict[str, Any]) -> dict[str, Any]:
     """Sign in with e-mail, password and, where it is set up, a one-time code."""
-    opened = staff.sign_in(asked["email"], asked["password"], asked.get("otp"))
+    opened = staff.sign_in(asked["email"], asked["password"], asked.get("otp"), source())
     if opened is None:
         raise staff.SignInRefused()
     with look(system("door")) as tx:
@@ -41,9 +39,8 @@ def token(asked: dict[str, Any]) -> dict[str, Any]:
 @door.response(204)
 def logout() -> None:
     """End this session."""
-    with begin(system("door")) as tx:
-        sessions.end(tx, "logged_out", SignInSession.id == actor().session_id)
-        trail.record(tx, trail.study_chain(tx), "staff.logged_out", "staff", actor().id)
+    with begin(actor()) as tx:
+        staff.log_out(tx)
 
 
 @door.get("/me")

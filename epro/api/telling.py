@@ -11,16 +11,18 @@ import sqlalchemy as sa
 
 from epro.notifications import alerts
 from epro.notifications.models import Alert, Message
+from epro.questionnaires import catalogue
 from epro.responses import receiving
 from epro.responses.models import Response, Score, SetAside
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import Protocol
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
 from epro.studies import access, participants
 from epro.studies.models import Participant
 from epro.trail.entries import instant
-from epro.tx import Tx
+from epro.tx import Actor, Tx
 
 
 def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
@@ -38,8 +40,25 @@ def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
     }
 
 
-def alert(row: Alert) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ALERT} | {"standing": alerts.stands(row)}
+def alert(tx: Tx, row: Alert) -> dict[str, Any]:
+    """An alert as staff see it. Who must not see scores learns of one on an answer that a call is needed, no more."""
+    told = {name: getattr(row, name) for name in ALERT} | {"standing": alerts.stands(row)}
+    if row.kind == alerts.ANSWER and _hides_answers(tx, row):
+        told["why"] = {"call_needed": True}
+    return told
+
+
+def _hides_answers(tx: Tx, row: Alert) -> bool:
+    occurrence = tx.get(Occurrence, row.study_id, row.occurrence_id)
+    assert occurrence is not None
+    protocol = protocols.find(tx, row.study_id, occurrence.protocol_version)
+    if hides_scores(tx.actor, protocol, row.study_id, row.site_id):
+        return True
+    instrument = catalogue.find(tx, occurrence.instrument_code, occurrence.instrument_version)
+    rule = protocol.alert_rule(row.why["rule"])
+    assert instrument is not None
+    part = instrument.item(rule.item) if rule.item else instrument.scale(rule.scale or "")
+    return part.blinded
 
 
 ALERT = (
@@ -81,14 +100,14 @@ def differences(found: occurrences.Differences, *, preview: bool, recalled: int)
 def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     """One participant's whole story, as JSON."""
     responses = receiving.of(tx, row)
-    scores = _scores(tx, row, responses)
+    scores, counting = _scores(tx, row, responses), _counting(responses)
     return {
         "participant": _json(participant(row, participants.anchors(tx, row))),
         "occurrences": [_occurrence(tx, found) for found in occurrences.of(tx, row)],
-        "responses": [_response(found, scores) for found in responses],
+        "responses": [_response(found, scores, found.id in counting) for found in responses],
         "set_aside": [_set_aside(found) for found in receiving.set_aside(tx, row)],
         "messages": [_message(found) for found in _of(tx, Message, row, Message.planned_at)],
-        "alerts": [_json(alert(found)) for found in _of(tx, Alert, row, Alert.raised_at)],
+        "alerts": [_json(alert(tx, found)) for found in _of(tx, Alert, row, Alert.raised_at)],
         "anchors": [
             {
                 "anchor": a.anchor,
@@ -128,7 +147,7 @@ def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     query = sa.select(Occurrence).where(
         access.visible(tx.actor, "participant.read", Occurrence),
         Occurrence.opens_at <= tx.now,
-        Occurrence.cancelled_at.is_(None),
+        sa.or_(Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_not(None)),
     )
     query = _asked_for(query, Occurrence, asked)
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
@@ -172,14 +191,24 @@ def _count(count: dict[str, int], row: Occurrence, tx: Tx) -> None:
 
 def _scores(tx: Tx, row: Participant, responses: list[Response]) -> dict[Any, list[dict[str, Any]]]:
     protocol = protocols.find(tx, row.study_id, row.protocol_version)
-    here = (row.site_id, "*")
-    roles = {g.role for g in tx.actor.grants if g.study_id == row.study_id and g.site_id in here}
-    hidden = bool(roles) and roles <= set(protocol.hide_scores_from)
+    hidden = hides_scores(tx.actor, protocol, row.study_id, row.site_id)
     found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for score in receiving.scores_of(tx, row.study_id, [response.id for response in responses]):
         if not hidden and not score.blinded:
             found[score.response_id].append(_score(score))
     return found
+
+
+def hides_scores(actor: Actor, protocol: Protocol, study_id: str, site_id: str) -> bool:
+    """Whether the study hides scores from one of the roles by which somebody reads responses here: another role
+    uncovers nothing.
+    """
+    here = {
+        grant.role
+        for grant in access.grants_for(actor, "response.read")
+        if grant.study_id == study_id and grant.site_id in (site_id, "*")
+    }
+    return not here.isdisjoint(protocol.hide_scores_from)
 
 
 def _score(score: Score) -> dict[str, Any]:
@@ -197,7 +226,15 @@ def _score(score: Score) -> dict[str, Any]:
     }
 
 
-def _response(row: Response, scores: dict[Any, list[dict[str, Any]]]) -> dict[str, Any]:
+def _counting(responses: list[Response]) -> set[Any]:
+    """Ids of the responses that count: of several to one occurrence, one."""
+    by_occurrence = defaultdict(list)
+    for response in responses:
+        by_occurrence[response.occurrence_id].append(response)
+    return {receiving.primary(rivals).id for rivals in by_occurrence.values()}
+
+
+def _response(row: Response, scores: dict[Any, list[dict[str, Any]]], counts: bool) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "occurrence_id": str(row.occurrence_id),
@@ -212,6 +249,7 @@ def _response(row: Response, scores: dict[Any, list[dict[str, Any]]]) -> dict[st
         "clock_offset_ms": row.clock_offset_ms,
         "digest": row.digest,
         "findings": row.findings,
+        "counts": counts,
         "scores": scores.get(row.id, []),
     }
 

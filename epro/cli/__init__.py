@@ -10,7 +10,19 @@ import sys
 import click
 
 from epro import __version__
-from epro.cli import database, demo, instrument, instrument_files, people, running, study, trail, trialdb
+from epro.cli import (
+    database,
+    demo,
+    instrument,
+    instrument_files,
+    people,
+    rescoring,
+    running,
+    study,
+    trail,
+    trialdb,
+    wording,
+)
 from epro.config import ConfigurationError
 from epro.errors import EproError
 
@@ -29,6 +41,8 @@ for command in (
     database.contacts,
     study.study,
     instrument.instrument,
+    wording.wording,
+    rescoring.rescore,
     people.staff,
     people.key,
     trail.trail,

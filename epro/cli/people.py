@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from epro import trail
+from epro import db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
 from epro.signin import staff as accounts
@@ -38,7 +38,9 @@ def staff() -> None:
 @click.option("--language", default="zh-CN", show_default=True)
 @click.option("--phone", help="For alerts by text message, such as +8613800138000.")
 @click.option(
-    "--totp", is_flag=True, help="Ask for a one-time code too; prints the address for the phone's app."
+    "--totp",
+    is_flag=True,
+    help="Ask for a one-time code too; prints the address for the phone's app. In production always.",
 )
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def add(
@@ -64,7 +66,7 @@ def add(
             language=language,
             phone=phone,
             grants=grants,
-            totp=totp,
+            totp=totp or db.settings()["ENV"] == "production",
         )
         staff_id = row.id
     click.echo(f"Account {staff_id} added.")
@@ -80,6 +82,15 @@ def close(staff_id: UUID, reason: str) -> None:
     with opened(), begin(COMMAND) as tx:
         accounts.close(tx, staff_id, reason)
     click.echo("Account closed.")
+
+
+@staff.command("totp")
+@click.argument("staff_id", type=click.UUID)
+def new_seed(staff_id: UUID) -> None:
+    """Make a new one-time-code seed and print its address for the phone's app. The old one opens nothing any more."""
+    with opened(), begin(COMMAND) as tx:
+        address = accounts.new_seed(tx, staff_id)
+    click.echo(address)
 
 
 @click.group()

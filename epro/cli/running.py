@@ -22,7 +22,10 @@ def serve(host: str, port: int) -> None:
 @click.command()
 def worker() -> None:
     """The clockwork: reminders, misses, alerts, and the feed into the trial database. Run as many as you like."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(clockwork.Line())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of every look at the schema
     logging.getLogger("apscheduler").setLevel(
         logging.ERROR
     )  # it would tell of every strike that found one at work

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import click
 
 from epro import production
 from epro.cli.opening import opened
+from epro.questionnaires import wording
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled
 from epro.scheduling import protocols
@@ -18,6 +19,7 @@ from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
 from epro.tx import begin, system
 
+BUILDER = system("study builder")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -30,7 +32,7 @@ def study() -> None:
 @FILE
 def check(file: Path) -> None:
     """Name every fault of a study file at once, with its place and the mend. Needs no database."""
-    protocol = _read(file)
+    protocol = _read(file, known_instruments())
     click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
 
 
@@ -38,20 +40,20 @@ def check(file: Path) -> None:
 @FILE
 def publish(file: Path) -> None:
     """Check a study file and publish it. The same version with other content is refused."""
-    protocol = _read(file)
-    with opened(), begin(system("study builder")) as tx:
-        production.refuse_placeholders(protocol)
+    with opened(), begin(BUILDER) as tx:
+        protocol = _read(file, known_instruments(wording.languages(tx)))
+        production.refuse_placeholders(tx, protocol)
         new = protocols.publish(tx, protocol, file.read_text(encoding="utf-8"))
     word = "published" if new else "was published before, exactly so"
     click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")
 
 
-def _read(file: Path) -> Protocol:
+def _read(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
-    protocol, faults = read(text, known_instruments())
+    protocol, faults = read(text, known)
     for fault in faults:
         click.echo(
             f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
@@ -63,11 +65,17 @@ def _read(file: Path) -> Protocol:
     return protocol
 
 
-def known_instruments() -> Mapping[tuple[str, str], Known]:
-    """What every bundled instrument has, by code and version."""
-    return {(one.code, one.version): _known(one) for one in bundled()}
+def known_instruments(
+    approved: Mapping[tuple[str, str], Set[str]] | None = None,
+) -> Mapping[tuple[str, str], Known]:
+    """What every bundled instrument has, by code and version. `approved`: languages that packs bring besides."""
+    more = approved or {}
+    return {
+        (one.code, one.version): _known(one, more.get((one.code, one.version), frozenset()))
+        for one in bundled()
+    }
 
 
-def _known(one: Instrument) -> Known:
+def _known(one: Instrument, more: Set[str]) -> Known:
     items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
-    return Known(one.languages, items, scales, asked=one.derived_from is None)
+    return Known({*one.languages, *more}, items, scales, asked=one.derived_from is None)

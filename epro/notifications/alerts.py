@@ -10,15 +10,17 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
 from epro.errors import Conflict, NotFound, places
 from epro.notifications import messages, rules
 from epro.notifications.models import Alert
+from epro.responses import endpoints
+from epro.responses.receiving import Filed
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import OnMiss
+from epro.scheduling.protocol import AlertRule, OnMiss, Protocol
 from epro.signin import staff
 from epro.studies import access
 from epro.studies.models import Participant
@@ -26,6 +28,8 @@ from epro.tx import Tx
 
 log = logging.getLogger(__name__)
 
+MISSED, ANSWER = "missed", "answer"
+TEMPLATES = {MISSED: "alert.nurse", ANSWER: "alert.attention"}
 PUT_OFF = timedelta(minutes=5)
 OUTCOMES = ("reached", "not_reached", "no_action_needed", "visit_arranged", "withdrew", "other")
 
@@ -53,30 +57,26 @@ def alert_on_miss(tx: Tx, participant: Participant, occurrence: Occurrence, on_m
         "misses_in_a_row": len(run),
         "rule": {"after": on_miss.after},
     }
-    alert_id = messages.message_id(participant.study_id, "alert", "missed", occurrence.id)
-    if tx.get(Alert, participant.study_id, alert_id):
-        return None
-    alert = tx.add(
-        Alert(
-            study_id=participant.study_id,
-            id=alert_id,
-            subject_id=participant.subject_id,
-            kind="missed",
-            site_id=participant.site_id,
-            occurrence_id=occurrence.id,
-            urgency=on_miss.urgency,
-            why=why,
-            raised_at=tx.now,
-            escalate_at=rules.next_escalation(on_miss, tx.now, 0),
-            escalations=0,
-        )
-    )
-    tx.session.flush()
-    event = trail.record(tx, participant, "alert.raised", "alert", alert.id, kind=alert.kind, why=why)
-    trail.stream(tx, event, participant, "alert.raised", {"alert": told(alert)})
-    for role in on_miss.roles:
-        _tell(tx, participant, alert, role, "alert", "alert.nurse")
-    return alert
+    return _raise(tx, participant, occurrence, MISSED, (occurrence.id,), on_miss, why)
+
+
+def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
+    """Raise the alerts that the study asks for on what has just been stored (participant locked), and tell who is
+    to know. Which rule it was stands in `why`; which answer it was, nowhere.
+    """
+    protocol = protocols.find(tx, participant.study_id, filed.occurrence.protocol_version)
+    raised = []
+    for rule in protocol.alerts_on(filed.occurrence.assessment_id):
+        if _reached(tx, participant, rule, filed):
+            why = {
+                "rule": rule.id,
+                "assessment": rule.assessment,
+                "local_day": filed.occurrence.local_day.isoformat(),
+                "response": str(filed.response_id),
+            }
+            key = (rule.id, filed.response_id)
+            raised.append(_raise(tx, participant, filed.occurrence, ANSWER, key, rule, why))
+    return [alert for alert in raised if alert is not None]
 
 
 def acknowledge(tx: Tx, alert_id: UUID, note: str | None) -> Alert:
@@ -108,18 +108,22 @@ def resolve(tx: Tx, alert_id: UUID, outcome: str, note: str | None) -> Alert:
 
 
 def clear(tx: Tx, participant: Participant, occurrence: Occurrence) -> int:
-    """An answer given in time has come late: its alerts stand no more. The history stays as it was."""
+    """An answer given in time has come late: its alerts stand no more, nor do those of later misses that were worth
+    none without this one. The history stays as it was. Returns how many were cleared.
+    """
     query = sa.select(Alert).where(
         Alert.study_id == occurrence.study_id,
         Alert.occurrence_id == occurrence.id,
+        Alert.kind == MISSED,
         Alert.cleared_at.is_(None),
     )
-    found = tx.all(query)
-    for alert in found:
-        alert.cleared_at, alert.cleared_why, alert.escalate_at = tx.now, "completed_offline_in_time", None
-        event = trail.record(tx, participant, "alert.cleared", "alert", alert.id, why=alert.cleared_why)
-        trail.stream(tx, event, participant, "alert.cleared", {"alert": told(alert)})
-    return len(found)
+    own = tx.all(query)
+    later = [alert for alert, miss in _later_misses(tx, occurrence) if not _still_worth(tx, miss)]
+    for alert in own:
+        _clear(tx, participant, alert, "completed_offline_in_time")
+    for alert in later:
+        _clear(tx, participant, alert, "earlier_completed_offline_in_time")
+    return len(own) + len(later)
 
 
 def escalate_due(tx: Tx, limit: int = 50) -> int:
@@ -149,7 +153,7 @@ def _escalate_or_put_off(tx: Tx, participant: Participant, alert: Alert) -> None
     try:
         with tx.session.begin_nested():
             _escalate(tx, participant, alert)
-    except DBAPIError:
+    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
         raise
     except Exception as fault:
         log.error(
@@ -205,12 +209,70 @@ def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
     occurrence = tx.get(Occurrence, alert.study_id, alert.occurrence_id)
     assert occurrence is not None
     protocol = protocols.find(tx, alert.study_id, occurrence.protocol_version)
-    on_miss = protocol.assessment(occurrence.assessment_id).on_miss
-    step = on_miss.escalation[alert.escalations]
+    rule = _rule_of(protocol, occurrence, alert)
+    step = rule.escalation[alert.escalations]
     alert.escalations += 1
-    alert.escalate_at = rules.next_escalation(on_miss, alert.raised_at, alert.escalations)
+    alert.escalate_at = rules.next_escalation(rule, alert.raised_at, alert.escalations)
     trail.record(tx, participant, "alert.escalated", "alert", alert.id, to=step.role, step=alert.escalations)
     _tell(tx, participant, alert, step.role, "escalation", "alert.escalation")
+
+
+def _rule_of(protocol: Protocol, occurrence: Occurrence, alert: Alert) -> OnMiss | AlertRule:
+    """What the study says of this alert, in the version its occurrence was planned by."""
+    if alert.kind == ANSWER:
+        return protocol.alert_rule(alert.why["rule"])
+    return protocol.assessment(occurrence.assessment_id).on_miss
+
+
+def _raise(
+    tx: Tx,
+    participant: Any,
+    occurrence: Any,
+    kind: str,
+    key: tuple[Any, ...],
+    rule: OnMiss | AlertRule,
+    why: dict[str, Any],
+) -> Alert | None:
+    """Raise an alert once for its key, in the trail and in the feed, and tell the roles of its rule."""
+    alert_id = messages.message_id(participant.study_id, "alert", kind, *key)
+    if tx.get(Alert, participant.study_id, alert_id):
+        return None
+    alert = tx.add(
+        Alert(
+            study_id=participant.study_id,
+            id=alert_id,
+            subject_id=participant.subject_id,
+            kind=kind,
+            site_id=participant.site_id,
+            occurrence_id=occurrence.id,
+            urgency=rule.urgency,
+            why=why,
+            raised_at=tx.now,
+            escalate_at=rules.next_escalation(rule, tx.now, 0),
+            escalations=0,
+        )
+    )
+    tx.session.flush()
+    event = trail.record(tx, participant, "alert.raised", "alert", alert.id, kind=alert.kind, why=why)
+    trail.stream(tx, event, participant, "alert.raised", {"alert": told(alert)})
+    for role in rule.roles:
+        _tell(tx, participant, alert, role, "alert", TEMPLATES[kind])
+    return alert
+
+
+def _reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
+    """Whether the rule's threshold is reached; a missing answer, score or baseline reaches nothing."""
+    if rule.item is not None:
+        answer = filed.answers.get(rule.item)
+        return rule.threshold.reached(answer if type(answer) in (int, float) else None) is True
+    assert rule.scale is not None
+    value, baseline = filed.values.get(rule.scale), None
+    if rule.baseline is not None and value is not None:
+        found = endpoints.points(tx, participant, rule.assessment, rule.scale)
+        point = endpoints.baseline_of(tx, participant, rule.baseline, found)
+        if point is not None and point.response_id != filed.response_id:
+            baseline = point.value
+    return rule.threshold.reached(value, baseline) is True
 
 
 def _tell(tx: Tx, participant: Participant, alert: Alert, role: str, purpose: str, template: str) -> None:
@@ -228,6 +290,37 @@ def _tell(tx: Tx, participant: Participant, alert: Alert, role: str, purpose: st
             why={"role": role},
             alert_id=alert.id,
         )
+
+
+def _clear(tx: Tx, participant: Participant, alert: Alert, why: str) -> None:
+    alert.cleared_at, alert.cleared_why, alert.escalate_at = tx.now, why, None
+    event = trail.record(tx, participant, "alert.cleared", "alert", alert.id, why=why)
+    trail.stream(tx, event, participant, "alert.cleared", {"alert": told(alert)})
+
+
+def _later_misses(tx: Tx, occurrence: Occurrence) -> list[tuple[Alert, Occurrence]]:
+    """The alerts that stand for later misses of the same assessment, with these."""
+    same = sa.and_(Occurrence.study_id == Alert.study_id, Occurrence.id == Alert.occurrence_id)
+    query = (
+        sa.select(Alert, Occurrence)
+        .join(Occurrence, same)
+        .where(
+            Alert.study_id == occurrence.study_id,
+            Alert.subject_id == occurrence.subject_id,
+            Alert.kind == MISSED,
+            Alert.resolved_at.is_(None),
+            Alert.cleared_at.is_(None),
+            Occurrence.assessment_id == occurrence.assessment_id,
+            Occurrence.opens_at > occurrence.opens_at,
+        )
+    )
+    return [(alert, miss) for alert, miss in tx.session.execute(query)]
+
+
+def _still_worth(tx: Tx, miss: Occurrence) -> bool:
+    protocol = protocols.find(tx, miss.study_id, miss.protocol_version)
+    on_miss = protocol.assessment(miss.assessment_id).on_miss
+    return rules.worth_an_alert(on_miss, len(occurrences.misses_in_a_row(tx, miss)))
 
 
 def _locked(tx: Tx, alert_id: UUID) -> tuple[Participant, Alert]:

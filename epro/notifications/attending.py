@@ -11,7 +11,7 @@ import logging
 from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
 from epro.errors import places
@@ -57,7 +57,7 @@ def _attend_or_put_off(tx: Tx, participant: Participant, study_id: str, occurren
             occurrence = tx.get(Occurrence, study_id, occurrence_id, lock=True)
             if occurrence is not None and occurrence.attention_at and occurrence.attention_at <= tx.now:
                 attend(tx, participant, occurrence)
-    except DBAPIError:
+    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
         raise
     except Exception as fault:
         log.error(

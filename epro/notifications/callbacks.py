@@ -10,15 +10,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro import trail
+from epro import db, keys, trail
 from epro.contacts import store
 from epro.notifications import sending
-from epro.notifications.models import Message
+from epro.notifications.models import HeardText, Message
 from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
 
-ACCEPTED = ("accepted", "scheduled", "queued", "sending", "sent")
+CHANNEL = "sms"  # the only one that calls back
+DELIVERED, FAILED = ("delivered", "read"), ("failed", "undelivered")
 STOP = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "TD", "T", "退订")
 START = ("START", "YES", "UNSTOP", "恢复")
 
@@ -33,10 +34,13 @@ def note_status(tx: Tx, message_id: UUID, key: str, provider_id: str, status: st
     assert participant is not None and message is not None
     if message.begun_at is None:
         return False
-    sending.accepted(tx, participant, message, provider_id)
-    if status in ("delivered", "read"):
+    if status not in DELIVERED and sending.refused_by(message, CHANNEL):
+        return True  # it speaks of an attempt that is over; the next channel's fate is another
+    if message.channel == CHANNEL or status not in FAILED:
+        sending.accepted(tx, participant, message, provider_id)
+    if status in DELIVERED:
         _delivered(tx, participant, message)
-    elif status in ("failed", "undelivered"):
+    elif status in FAILED:
         _undelivered(tx, participant, message, error)
     return True
 
@@ -57,11 +61,13 @@ def note_shown(tx: Tx, participant: Participant, message_ids: list[UUID]) -> int
     return len(found)
 
 
-def inbound(tx: Tx, phone: str, text: str) -> int:
-    """A text message from a number: STOP and START are obeyed, all else is passed over. How many people it is."""
+def inbound(tx: Tx, phone: str, text: str, provider_id: str) -> int:
+    """A text message from a number: STOP and START are obeyed, all else is passed over, and so is a message that
+    was obeyed before. Without the provider's id that cannot be told, and only STOP is obeyed. How many people it is.
+    """
     word = text.strip().upper()
     act = {**dict.fromkeys(STOP, participants.opt_out), **dict.fromkeys(START, participants.opt_in)}.get(word)
-    if act is None:
+    if act is None or not (_is_new(tx, provider_id) if provider_id else word in STOP):
         return 0
     changed = 0
     for study_id, owner in store.owners("phone", phone):
@@ -78,6 +84,19 @@ def _delivered(tx: Tx, participant: Participant, message: Message) -> None:
 
 
 def _undelivered(tx: Tx, participant: Participant, message: Message, error: str | None) -> None:
-    if message.delivered_at is None and message.failed_at is None:
-        message.failed_at, message.failure = tx.now, f"undelivered {error or ''}".strip()
-        trail.record(tx, participant, "message.undelivered", "message", message.id, reason=error)
+    if message.delivered_at is not None or message.failed_at is not None:
+        return
+    failure = f"undelivered {error or ''}".strip()
+    if message.purpose == "reminder":
+        message.failed_at, message.failure = tx.now, failure
+    else:
+        sending.try_next_channel(tx, message, CHANNEL, failure)
+    trail.record(tx, participant, "message.undelivered", "message", message.id, reason=error)
+
+
+def _is_new(tx: Tx, provider_id: str) -> bool:
+    """Whether this text message is heard for the first time; remembered in the same act."""
+    key = keys.derive(db.settings()["SECRET_KEY"] or "", "heard texts")
+    heard = {"digest": keys.mac(key, provider_id.encode()), "heard_at": tx.now}
+    insert = db.insert_missing(tx.session, HeardText).values(heard).on_conflict_do_nothing()
+    return tx.session.scalar(insert.returning(HeardText.digest)) is not None

@@ -35,7 +35,7 @@ class Alert(Base):
     subject_id: Mapped[str]
     site_id: Mapped[str]
     occurrence_id: Mapped[UUID]
-    kind: Mapped[str]  # missed
+    kind: Mapped[str]  # missed | answer
     urgency: Mapped[str]
     why: Mapped[dict]
     raised_at: Mapped[datetime]
@@ -100,10 +100,21 @@ class Message(Base):
     accepted_at: Mapped[datetime | None]
     provider_id: Mapped[str | None] = mapped_column(index=True)
     failed_at: Mapped[datetime | None]
-    failure: Mapped[str | None]
+    failure: Mapped[str | None]  # to staff also before the end: which channels are out
     unknown_at: Mapped[datetime | None]  # begun, and nobody can say whether it went out
     delivered_at: Mapped[datetime | None]
     shown_at: Mapped[datetime | None]
+
+
+class HeardText(Base):
+    """A text message that was obeyed, by a keyed digest of the provider's id of it. Kept for ever: the provider's
+    signature has no hour, so an old message, sent again by whoever has a copy, is as valid as on its day.
+    """
+
+    __tablename__ = "heard_texts"
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    heard_at: Mapped[datetime]
 
 
 class Heartbeat(Base):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from epro.scheduling.protocol import OnMiss
+from epro.scheduling.protocol import AlertRule, OnMiss
 
 USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
 ALERT_USEFUL_FOR = timedelta(days=2)
 QUIET = ("22:00", "08:00")  # nobody is reminded at night unless she asked for it
+SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
 
 
 def worth_an_alert(on_miss: OnMiss, misses_in_a_row: int) -> bool:
@@ -19,11 +20,11 @@ def worth_an_alert(on_miss: OnMiss, misses_in_a_row: int) -> bool:
     return on_miss.alert and misses_in_a_row >= on_miss.after
 
 
-def next_escalation(on_miss: OnMiss, raised_at: datetime, done: int) -> datetime | None:
+def next_escalation(rule: OnMiss | AlertRule, raised_at: datetime, done: int) -> datetime | None:
     """When the next person is told if nobody has acted; `done` steps have been taken. None after the last."""
-    if done >= len(on_miss.escalation):
+    if done >= len(rule.escalation):
         return None
-    return raised_at + on_miss.escalation[done].after
+    return raised_at + rule.escalation[done].after
 
 
 def unwanted(message: Any, participant: Any, occurrence: Any, alert: Any, now: datetime) -> str | None:
@@ -36,13 +37,23 @@ def unwanted(message: Any, participant: Any, occurrence: Any, alert: Any, now: d
 
 
 def is_quiet(preferences: Mapping[str, Any], zone: str, now: datetime) -> bool:
-    """Whether it is within her quiet hours, on her own clock."""
-    begins, ends = preferences.get("quiet_hours") or QUIET
-    hour = now.astimezone(ZoneInfo(zone)).time()
-    first, last = time.fromisoformat(begins), time.fromisoformat(ends)
-    if first == last:
+    """Whether it is within her quiet hours, on her own clock. Ours, where she named none, spare her own hour."""
+    local = now.astimezone(ZoneInfo(zone))
+    own, wished = preferences.get("quiet_hours"), preferences.get("reminder_hour")
+    if wished and not own and _between((wished, _later(wished, USEFUL_FOR)), local.time()):
         return False
-    return first <= hour < last if first < last else hour >= first or hour < last
+    return _between(own or QUIET, local.time())
+
+
+def contradict(preferences: Mapping[str, Any]) -> bool:
+    """Whether she wishes to be reminded at an hour that she has called quiet herself."""
+    own, wished = preferences.get("quiet_hours"), preferences.get("reminder_hour")
+    return _between(own, time.fromisoformat(wished)) if own and wished else False
+
+
+def wait_after(attempts: int) -> timedelta:
+    """How long to wait when so many attempts have come to nothing: twice as long each time, up to a quarter hour."""
+    return min(SOON * 2 ** min(attempts - 1, 10), SELDOM)
 
 
 def channels(preferences: Mapping[str, Any], contact: Mapping[str, str]) -> list[str]:
@@ -50,6 +61,18 @@ def channels(preferences: Mapping[str, Any], contact: Mapping[str, str]) -> list
     reachable = {"sms": "phone" in contact, "email": "email" in contact}
     wanted = preferences.get("channels") or ["sms", "email"]
     return [channel for channel in wanted if reachable.get(channel)]
+
+
+def _between(hours: Sequence[str], hour: time) -> bool:
+    first, last = (time.fromisoformat(one) for one in hours)
+    if first == last:
+        return False
+    return first <= hour < last if first < last else hour >= first or hour < last
+
+
+def _later(hour: str, length: timedelta) -> str:
+    """The clock `length` after this hour, past midnight too."""
+    return (datetime.fromisoformat(f"2000-01-01T{hour}") + length).strftime("%H:%M")
 
 
 def _reminder_unwanted(participant: Any, occurrence: Any, now: datetime) -> str | None:

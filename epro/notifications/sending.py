@@ -3,21 +3,21 @@
 Three acts: *begin* (under the participant's lock: is it still wanted? then say that it is begun), the call, and
 *note* (what came of it). When a worker dies in between, the message stays begun. A patient's reminder is then
 never sent again by itself: if the provider can be asked it is asked, else its fate is unknown and shown. A
-message to staff about an alert is begun again: a doubled alert beats a lost one.
+message to staff about an alert is begun again: a doubled alert beats a lost one. Where it is refused, the next
+channel is tried, and this goes on, less and less often, as long as the message is of use.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import clock, db, trail
 from epro.contacts import store
@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 WORKER = system("worker")
 LEASE = timedelta(seconds=60)
-MOST_ATTEMPTS = 5
+FEW = 5  # messages, until we look again whether an alert has come that goes first
+IN_DOUBT_FOR = timedelta(hours=6)  # how long a message to staff is sent again while nobody knows its fate
 FALLBACK = "en"  # for who reads a language that has no texts yet: better than silence
 NOT_TOLD_APART = "not_told_apart"
 Senders = Mapping[str, Sender]
@@ -54,15 +55,30 @@ class Job:
 
 
 def send_due(
-    senders: Senders, now: datetime | None = None, limit: int = 50, stop: Event | None = None
+    senders: Senders,
+    now: datetime | None = None,
+    limit: int = 50,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Send up to `limit` messages that are due, until told to stop; returns how many were due."""
-    due = _due(now or clock.now(), limit)
-    for study_id, message_id in due:
-        if stop is not None and stop.is_set():
-            break
-        _send_or_pass_over(study_id, message_id, senders, now)
-    return len(due)
+    """Send up to `limit` messages that are due, each tried once, until told to stop; returns how many were tried.
+
+    What is due is asked anew every few messages: providers are slow, and an alert need not wait for the reminders
+    that were due before it.
+    """
+    tried: set[tuple[str, UUID]] = set()
+    while due := _next_few(now or clock.now(), limit, tried):
+        for study_id, message_id in due:
+            if stopped():
+                return len(tried)
+            tried.add((study_id, message_id))
+            _send_or_pass_over(study_id, message_id, senders, now)
+    return len(tried)
+
+
+def _next_few(now: datetime, limit: int, tried: set[tuple[str, UUID]]) -> list[tuple[str, UUID]]:
+    """Messages that are due and were not tried in this round. One that was can still be due: somebody had her row."""
+    few = min(FEW, limit - len(tried))
+    return [one for one in _due(now, few + len(tried)) if one not in tried][:few] if few else []
 
 
 def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> None:
@@ -71,7 +87,7 @@ def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: d
         job = _begin(study_id, message_id, senders, now)
         if job is not None:
             _note(job, _call(job, senders), now)
-    except DBAPIError:
+    except (OperationalError, InterfaceError):
         raise
     except Exception as fault:
         log.error(
@@ -83,20 +99,17 @@ def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: d
 
 
 def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
+    """Up to `limit` messages that wait and as many that were begun and have no end; those to staff come first."""
     waiting = sa.and_(Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= now)
     left = sa.and_(Message.lease_until.is_not(None), Message.lease_until <= now)
     alerts_first = sa.case((Message.purpose == "reminder", 1), else_=0)
+    wanted = sa.select(Message.study_id, Message.id, alerts_first.label("turn")).limit(limit)
     with look(WORKER, now) as tx:
-        first = tx.session.execute(
-            sa.select(Message.study_id, Message.id)
-            .where(waiting)
-            .order_by(alerts_first, Message.due_at)
-            .limit(limit)
-        ).all()
-        abandoned = tx.session.execute(
-            sa.select(Message.study_id, Message.id).where(left).order_by(Message.lease_until).limit(limit)
-        ).all()
-    return [(row.study_id, row.id) for row in [*first, *abandoned]]
+        found = [
+            *tx.session.execute(wanted.where(waiting).order_by(alerts_first, Message.due_at)),
+            *tx.session.execute(wanted.where(left).order_by(alerts_first, Message.lease_until)),
+        ]
+    return [(row.study_id, row.id) for row in sorted(found, key=lambda row: row.turn)]
 
 
 def _begin(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> Job | None:
@@ -131,16 +144,15 @@ def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders)
     alert = tx.get(Alert, message.study_id, message.alert_id) if message.alert_id else None
     if again and message.purpose == "reminder":
         return _ask_about(tx, participant, message, senders)
-    if again and message.attempts >= MOST_ATTEMPTS:
-        _give_up(tx, participant, message)
-        return None
     reason = rules.unwanted(message, participant, occurrence, alert, tx.now)
-    reachable = _reachable(participant, message, senders)
-    if reason or not reachable:
-        _drop(tx, participant, message, reason or "no_channel", again)
+    if message.begun_at is not None and tx.now >= message.begun_at + IN_DOUBT_FOR:
+        reason = reason or "in_doubt_too_long"
+    left = [pair for pair in _reachable(participant, message, senders) if not refused_by(message, pair[0])]
+    if reason or not left:
+        _drop(tx, participant, message, reason, again)
         return None
-    channel, to = reachable[min(message.attempts, len(reachable) - 1)] if again else reachable[0]
-    return _start(tx, participant, message, channel, to, again)
+    turn = 0 if message.purpose == "reminder" else message.attempts % len(left)
+    return _start(tx, participant, message, *left[turn], again)
 
 
 def _start(tx: Tx, participant: Participant, message: Message, channel: str, to: str, again: bool) -> Job:
@@ -218,8 +230,8 @@ def _note(job: Job, outcome: str | SendFailed | SendUnknown, now: datetime | Non
         participant = tx.get(Participant, job.study_id, message.subject_id, lock=True)
         message = tx.get(Message, job.study_id, job.message_id, lock=True)
         assert participant is not None and message is not None
-        if message.attempts != job.attempt:
-            return  # another worker took it over; its outcome counts
+        if message.attempts != job.attempt or message.begun_at is None:
+            return  # another worker took it over, or a call-back had it planned again: that counts
         if message.accepted_at is not None:
             return  # a call-back has told it before: no lost reply puts that into doubt again
         if isinstance(outcome, str):
@@ -243,13 +255,14 @@ def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFai
         "message refused",
         extra={"action": "message.refused", "message_id": str(message.id), "refusal": outcome.code},
     )
-    may_try_again = not outcome.permanent and message.attempts < MOST_ATTEMPTS and tx.now < message.expires_at
-    if may_try_again:
-        # A definitive refusal: it is not with the provider, so it is simply planned again, a little later.
-        message.begun_at, message.lease_until = None, None
-        message.due_at = tx.now + timedelta(seconds=30 * 2 ** (message.attempts - 1))
-    else:
+    is_reminder = message.purpose == "reminder"
+    may_try_again = tx.now < message.expires_at and not (outcome.permanent and is_reminder)
+    if not may_try_again:
         message.failed_at, message.failure, message.lease_until = tx.now, outcome.code, None
+    elif outcome.permanent:
+        try_next_channel(tx, message, message.channel or "", outcome.code)
+    else:
+        _plan_again(message, tx.now + rules.wait_after(message.attempts))
     trail.record(
         tx,
         participant,
@@ -262,9 +275,32 @@ def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFai
     )
 
 
+def try_next_channel(tx: Tx, message: Message, channel: str, refusal: str) -> None:
+    """A message to staff that this channel will never carry (participant locked): the next one is tried at once.
+
+    Until it has an end, `failure` keeps the channels that are out, with their refusals: "sms bad_number, email ...".
+    """
+    message.failure = ", ".join(filter(None, (message.failure, f"{channel} {refusal}")))
+    if message.channel == channel:
+        _plan_again(message, tx.now)
+
+
+def refused_by(message: Message, channel: str) -> bool:
+    """Whether this channel is known never to carry this message."""
+    return any(told.startswith(f"{channel} ") for told in (message.failure or "").split(", "))
+
+
+def _plan_again(message: Message, due_at: datetime) -> None:
+    """No provider has it, that is certain: so it simply waits again."""
+    message.begun_at = message.accepted_at = message.provider_id = message.lease_until = None
+    message.due_at = due_at
+
+
 def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUnknown) -> None:
     """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
     message.lease_until = tx.now + LEASE
+    if message.purpose != "reminder":
+        message.lease_until = tx.now + max(LEASE, rules.wait_after(message.attempts))
     if outcome.code == NOT_TOLD_APART:
         message.unknown_at, message.lease_until = tx.now, None  # asking again would tell no more
     trail.record(
@@ -278,17 +314,16 @@ def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUn
     )
 
 
-def _drop(tx: Tx, participant: Participant, message: Message, reason: str, again: bool) -> None:
+def _drop(tx: Tx, participant: Participant, message: Message, reason: str | None, again: bool) -> None:
+    """It is not sent (any more): for this reason, or because no channel is left."""
     if again:
         message.unknown_at, message.lease_until = tx.now, None
-        trail.record(tx, participant, "message.unknown", "message", message.id, reason=reason)
+        trail.record(tx, participant, "message.unknown", "message", message.id, reason=reason or "no_channel")
+    elif message.failure and reason is None:
+        message.begun_at = message.failed_at = tx.now  # begun, or it would go on waiting
+        trail.record(tx, participant, "message.failed", "message", message.id, reason=message.failure)
     else:
-        messages.withhold(tx, participant, message, reason)
-
-
-def _give_up(tx: Tx, participant: Participant, message: Message) -> None:
-    message.unknown_at, message.lease_until = tx.now, None
-    trail.record(tx, participant, "message.unknown", "message", message.id, reason="too_many_attempts")
+        messages.withhold(tx, participant, message, reason or "no_channel")
 
 
 def _reachable(participant: Participant, message: Message, senders: Senders) -> list[tuple[str, str]]:

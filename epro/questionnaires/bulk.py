@@ -242,7 +242,7 @@ def _column(laid: _Laid, places: Places) -> ScaleColumn:
 
 
 def _places(grid: _Grid, codes: Codes) -> list[Places]:
-    columns = np.ascontiguousarray(codes.T)
+    columns = np.array(codes.T, order="C")  # always a copy, also of one response: settling writes on it
     _settle(grid, columns)
     return [scale.places(columns) for scale in grid.scales]
 

@@ -53,4 +53,4 @@ def publish(tx: Tx, code: str, version: str) -> Instrument:
     return instrument
 
 
-__all__ = ["ChangedInstrument", "UnknownInstrument", "find", "publish"]
+__all__ = ["ChangedInstrument", "UnknownInstrument", "bundled_instrument", "find", "publish"]

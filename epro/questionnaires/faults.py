@@ -61,7 +61,7 @@ def span_of(scale: dict[str, Any], data: dict[str, Any], scored: list[list[int]]
         least=sum(lowest),
         most=sum(highest),
         table=_column(scale, data),
-        cuts=tuple(scale.get("cuts", ())),
+        cuts=tuple(int(cut) for cut in scale.get("cuts", ())),
         grid=_frozen(data["grids"][scale["grid"]]["values"]) if "grid" in scale else (),
     )
 
@@ -73,7 +73,7 @@ def _shape(data: Any) -> Iterator[Fault]:
 
 
 def _doubles(data: dict[str, Any]) -> Iterator[Fault]:
-    for part, key in (("items", "id"), ("scales", "name")):
+    for part, key in (("items", "id"), ("scales", "name"), ("checks", "id")):
         names = [entry.get(key) for _, entry in _entries(data, part)]
         yield from _twice(f"/{part}", f"duplicate_{key}", names)
     tests = [entry.get("sdtm") for part in ("items", "scales") for _, entry in _entries(data, part)]
@@ -185,7 +185,7 @@ def _screens(data: dict[str, Any]) -> Iterator[Fault]:
     """Screens, where given, show every item once and in order; a grid needs one choice set."""
     if not data.get("screens"):
         return
-    sets = {_text(item.get("id")): item.get("choices") for _, item in _entries(data, "items")}
+    sets = {_text(item.get("id")): _text(item.get("choices")) for _, item in _entries(data, "items")}
     shown = [name for _, screen in _entries(data, "screens") for name in _list(screen, "items")]
     if shown != list(sets):
         yield Fault(
@@ -286,7 +286,7 @@ def _size(at: str, method: Method, scored: list[list[int]]) -> Iterator[Fault]:
 
 def _has_levels(grid: Any, sizes: list[int]) -> bool:
     if not sizes:
-        return not isinstance(grid, tuple)
+        return type(grid) in (int, float)
     return (
         isinstance(grid, tuple) and len(grid) == sizes[0] and all(_has_levels(one, sizes[1:]) for one in grid)
     )
@@ -387,7 +387,7 @@ def _column(scale: dict[str, Any], data: dict[str, Any]) -> tuple[float, ...]:
         return ()
     table = data["tables"][scale["table"]["name"]]
     at = table["columns"].index(scale["table"]["column"])
-    return tuple(row[at] for row in table["rows"])
+    return tuple(float(row[at]) for row in table["rows"])
 
 
 def _frozen(grid: Any) -> Any:
@@ -396,8 +396,10 @@ def _frozen(grid: Any) -> Any:
 
 def _asked_about(condition: Any) -> set[str]:
     """Items of a condition that has the right shape; of another, none (its shape is a fault already)."""
+    if not isinstance(condition, dict):
+        return set()
     try:
-        return set(items_of(condition)) if isinstance(condition, dict) else set()
+        return {name for name in items_of(condition) if isinstance(name, str)}
     except (TypeError, KeyError, AttributeError):
         return set()
 

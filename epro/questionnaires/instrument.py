@@ -17,9 +17,11 @@ from rfc8785 import CanonicalizationError
 
 from epro import canonical
 from epro.errors import Invalid, NotFound
+from epro.questionnaires import packs
 from epro.questionnaires.conditions import Condition
 from epro.questionnaires.faults import Fault, faults_of, span_of
 from epro.questionnaires.methods import Span
+from epro.questionnaires.packs import Pack
 
 Texts = Mapping[str, str]
 """One text in each language of the definition: language tag -> text."""
@@ -213,30 +215,62 @@ def parse(data: Any) -> Instrument:
     )
 
 
-def localised(instrument: Instrument, language: str) -> dict[str, Any]:
+def localised(instrument: Instrument, language: str, pack: Pack | None = None) -> dict[str, Any]:
     """The definition as a phone gets it: one language, the wording's status, no scoring, no other language.
 
-    Raises UnknownLanguage; there is no falling back, because a participant must be asked in a language that
-    was checked for this instrument.
+    `pack`: the licensed wording in this language, in place of the definition's own. Raises UnknownLanguage; there
+    is no falling back, because a participant must be asked in a language that was checked for this instrument.
     """
-    if language not in instrument.wording:
+    if pack is None and language not in instrument.wording:
         known = ", ".join(instrument.wording)
         raise UnknownLanguage(f"This instrument has no wording in this language; it has: {known}.")
-    whole = instrument.document()
+    whole, words = instrument.document(), _Words(language, pack)
     told = ("format", "code", "version", "edition", "rights")
     shown: dict[str, Any] = {key: whole[key] for key in told if key in whole}
-    shown |= {"digest": instrument.digest, "language": language, "wording": whole["wording"][language]}
-    shown["title"] = instrument.title[language]
-    if "recall" in whole:
-        shown["recall"] = whole["recall"] | {"label": whole["recall"]["label"][language]}
-    for key in ("not_applicable_label", "refused_label"):
-        if key in whole:
-            shown[key] = whole[key][language]
+    shown |= {"digest": instrument.digest, "language": language, "wording": _status(instrument, words)}
+    shown |= _shown_labels(whole, words)
     shown["screens"] = screens(instrument)
-    shown["checks"] = [{**check, "message": check["message"][language]} for check in whole.get("checks", [])]
-    shown["items"] = [_shown_item(item, language) for item in instrument.items]
-    shown["scales"] = [{"name": scale.name, "label": scale.label[language]} for scale in instrument.scales]
+    shown["checks"] = [
+        {**check, "message": words.say(packs.check_key(check["id"]), check["message"])}
+        for check in whole.get("checks", [])
+    ]
+    sets = [item["choices"] for item in whole["items"]]
+    shown["items"] = [
+        _shown_item(item, name, words) for item, name in zip(instrument.items, sets, strict=True)
+    ]
+    shown["scales"] = [
+        {"name": scale.name, "label": packs.ours(scale.label, language)} for scale in instrument.scales
+    ]
     return shown
+
+
+def _shown_labels(whole: dict[str, Any], words: _Words) -> dict[str, Any]:
+    shown: dict[str, Any] = {"title": words.say(packs.TITLE, whole["title"])}
+    if "recall" in whole:
+        shown["recall"] = whole["recall"] | {"label": words.say(packs.RECALL, whole["recall"]["label"])}
+    for key, name in ((packs.NOT_APPLICABLE, "not_applicable_label"), (packs.REFUSED, "refused_label")):
+        if name in whole:
+            shown[name] = words.say(key, whole[name])
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Where the words of one language come from."""
+
+    language: str
+    pack: Pack | None
+
+    def say(self, key: str, texts: Texts) -> str:
+        return self.pack.texts[key] if self.pack else texts[self.language]
+
+
+def _status(instrument: Instrument, words: _Words) -> dict[str, str]:
+    pack = words.pack
+    if pack is None:
+        return {"status": instrument.wording[words.language]}
+    told = {"status": "licensed", "version": pack.wording_version, "digest": pack.digest}
+    return told | {"licence_holder": pack.licence_holder}
 
 
 def screens(instrument: Instrument) -> list[dict[str, Any]]:
@@ -245,26 +279,31 @@ def screens(instrument: Instrument) -> list[dict[str, Any]]:
     return said or [{"layout": "single", "items": [item.id]} for item in instrument.items]
 
 
-def _shown_item(item: Item, language: str) -> dict[str, Any]:
-    shown = {
+def _shown_item(item: Item, choice_set: str, words: _Words) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "id": item.id,
         "number": item.number,
-        "label": item.label[language],
-        "text": item.text[language],
-        "choices": [{"code": choice.code, "label": choice.label[language]} for choice in item.choices],
+        "label": packs.ours(item.label, words.language),
+        "text": words.say(packs.item_key(item.id), item.text),
+        "choices": [],
         "not_applicable": item.not_applicable,
         "refusable": item.refusable,
         "required": item.required,
         "asked_if": item.asked_if,
     }
-    if item.numeric:
-        ends = (item.choices[0], item.choices[-1])
-        shown["choices"] = []
-        shown["range"] = {
-            side: {"code": end.code, "label": end.label[language]}
-            for side, end in zip(("lowest", "highest"), ends, strict=True)
-        }
-    return shown
+    if not item.numeric:
+        return shown | {"choices": [_shown_choice(choice, choice_set, words) for choice in item.choices]}
+    ends = {"lowest": item.choices[0], "highest": item.choices[-1]}
+    return shown | {
+        "range": {side: _shown_choice(choice, choice_set, words) for side, choice in ends.items()}
+    }
+
+
+def _shown_choice(choice: Choice, choice_set: str, words: _Words) -> dict[str, Any]:
+    return {
+        "code": choice.code,
+        "label": words.say(packs.choice_key(choice_set, choice.code), choice.label),
+    }
 
 
 def _item(item: dict[str, Any], data: dict[str, Any]) -> Item:

@@ -60,3 +60,9 @@ def _table(name: str) -> Any | None:
 
 def _by_code_then_version(instrument: Instrument) -> tuple[str, list[int]]:
     return instrument.code, [int(part) for part in instrument.version.split(".")]
+
+
+def derived_from(code: str) -> Instrument | None:
+    """The newest bundled instrument whose items are days of this one, or None."""
+    found = [one for one in _bundled() if one.derived_from and one.derived_from["instrument"] == code]
+    return found[-1] if found else None

@@ -79,6 +79,10 @@ class Score(Base):
     items_missing: Mapped[list] = mapped_column(Json)
     blinded: Mapped[bool]
     scored_at: Mapped[datetime]
+    definition_version: Mapped[
+        str | None
+    ]  # of a later run; the first is scored by the response's own definition
+    definition_digest: Mapped[str | None]
 
 
 class SetAside(Base):

@@ -7,6 +7,8 @@ the occurrence, in the trail and in the feed. What cannot be filed is set aside 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +22,7 @@ from epro.questionnaires.instrument import Instrument
 from epro.responses import receipts
 from epro.responses.models import Response, Score, SetAside
 from epro.responses.receipts import Receipt
-from epro.responses.submission import Finding, Submission, clock_findings, read
+from epro.responses.submission import LONGEST_ID, Finding, Submission, clock_findings, correction, read
 from epro.scheduling import occurrences
 from epro.scheduling.models import Occurrence
 from epro.studies import participants
@@ -28,6 +30,11 @@ from epro.studies.models import Participant
 from epro.tx import Tx
 
 ID_IN_USE = Finding("id_in_use", "This id is in use; a person will look.", "/id", holds=True)
+ANSWERED_BEFORE = Finding(
+    "answered_before", "Another answer to this is on file; both are kept.", "/occurrence_id"
+)
+MOST_FINDINGS = 50
+NOT_FILED = Finding("not_filed", "The database does not take this; a person will look.", holds=True)
 
 
 COLUMNS = ("subject_id", "digest", "received_at", "signature", "findings")
@@ -48,11 +55,23 @@ ON_FILE = sa.union_all(
 
 
 @dataclass(frozen=True)
+class Filed:
+    """A response that has just been stored: what alerts on answers and scores look at."""
+
+    response_id: UUID
+    occurrence: Any
+    answers: Mapping[str, Any]
+    values: Mapping[str, float | None]
+    """Scale -> score."""
+
+
+@dataclass(frozen=True)
 class Taken:
     """What became of an entry. `late_for` is an occurrence that had been missed and is answered after all."""
 
     receipt: Receipt
     late_for: Any = None
+    filed: Filed | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,7 @@ class _Case:
     def corrected_at(self) -> datetime:
         """The completion by our clock."""
         assert self.submission.completed_at is not None
-        return self.submission.completed_at + (self.offset or timedelta())
+        return self.submission.completed_at + correction(self.offset)
 
     @property
     def offset_ms(self) -> int | None:
@@ -81,25 +100,35 @@ class _Case:
 
 
 def receive(
-    tx: Tx, participant: Any, entry: Any, sent_at: datetime | None, *, id_in_use: bool = False
+    tx: Tx,
+    participant: Any,
+    entry: Any,
+    sent_at: datetime | None,
+    *,
+    arrived_at: datetime | None = None,
+    doubt: Finding | None = None,
 ) -> Taken:
     """Take in one entry of a batch. The participant is a plain row, locked by the caller.
 
-    `sent_at` is the phone's clock when it sent the batch: the difference to ours corrects its account of time.
-    `id_in_use`: the id is known to be another participant's, whose row cannot be seen from here.
+    `sent_at` is the phone's clock when it sent the batch, `arrived_at` ours when the batch came in (default: now):
+    their difference corrects the phone's account of time. `doubt` sets a new entry aside unexamined.
     """
     submission = read(entry)
     digest = hashlib.sha256(submission.body).hexdigest()
-    case = _Case(tx, participant, submission, digest, tx.now - sent_at if sent_at else None)
+    offset = (arrived_at or tx.now) - sent_at if sent_at else None
+    case = _Case(tx, participant, submission, digest, offset)
     known = _known(case)
     if known is not None:
         return Taken(known)
-    if id_in_use:
-        return Taken(_set_aside(case, receipts.HELD, [ID_IN_USE]))
+    if doubt is not None:
+        return Taken(_set_aside(case, receipts.HELD, [doubt]))
     findings, occurrence, instrument = _examine(case)
+    findings = _first(findings)
     held = [finding for finding in findings if finding.holds]
     if held or occurrence is None or instrument is None:
         return Taken(_set_aside(case, receipts.HELD, findings))
+    if occurrence.fulfilled_at is not None:
+        findings.append(ANSWERED_BEFORE)
     return _file(case, occurrence, instrument, findings)
 
 
@@ -134,6 +163,8 @@ def _examine(case: _Case) -> tuple[list[Finding], Any, Instrument | None]:
     occurrence, instrument = _occurrence(case, findings), _instrument(case, findings)
     if instrument is not None:
         findings += _answers(instrument, submission)
+    if occurrence is not None:
+        findings += _about_occurrence(case, occurrence)
     if occurrence is not None and submission.completed_at is not None:
         findings += _about_time(case, occurrence)
     if occurrence is not None and instrument is not None:
@@ -152,10 +183,6 @@ def _occurrence(case: _Case, findings: list[Finding]) -> Any:
             Finding("unknown_occurrence", "Nothing is expected under this id.", "/occurrence_id", holds=True)
         )
         return None
-    if found.cancelled_at is not None:
-        findings.append(
-            Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True)
-        )
     return found
 
 
@@ -177,11 +204,37 @@ def _instrument(case: _Case, findings: list[Finding]) -> Instrument | None:
     return found
 
 
+def _first(findings: list[Finding]) -> list[Finding]:
+    """As many as a person can use, those that hold the entry before the others, and how many more there are: an
+    entry can be all faults.
+    """
+    more = len(findings) - MOST_FINDINGS
+    if more <= 0:
+        return findings
+    by_weight = sorted(findings, key=lambda finding: not finding.holds)
+    return [*by_weight[:MOST_FINDINGS], Finding("more_findings", f"And {more} more.")]
+
+
 def _answers(instrument: Instrument, submission: Submission) -> list[Finding]:
+    """What does not fit holds the entry; what branching and edit checks say of answers that fit only flags it."""
+    faults = checking.check(instrument, submission.answers)
+    found = faults or checking.remarks(instrument, submission.answers)
     return [
-        Finding(found.code, found.detail, f"/answers/{_escaped(found.item)}", holds=True)
-        for found in checking.check(instrument, submission.answers)
+        Finding(one.code, one.detail, f"/answers/{_escaped(one.item)}", holds=bool(faults)) for one in found
     ]
+
+
+def _about_occurrence(case: _Case, occurrence: Any) -> list[Finding]:
+    if occurrence.cancelled_at is None or _while_expected(case, occurrence):
+        return []
+    return [Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True)]
+
+
+def _while_expected(case: _Case, occurrence: Any) -> bool:
+    """It had opened, and was completed before it was cancelled: by a withdrawal, while the phone was offline."""
+    if case.submission.completed_at is None or occurrence.opens_at > occurrence.cancelled_at:
+        return False
+    return bool(case.corrected_at < occurrence.cancelled_at)
 
 
 def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
@@ -300,7 +353,9 @@ def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[F
         )
         participants.put_back(tx, participant)
     receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
-    return Taken(receipt, late_for=occurrence if first and was_missed else None)
+    values = {score["scale"]: score["value"] for score in scores}
+    filed = Filed(row["id"], occurrence, submission.answers, values)
+    return Taken(receipt, late_for=occurrence if first and was_missed else None, filed=filed)
 
 
 def _row(
@@ -392,8 +447,14 @@ def _streamed(
 
 
 def _escaped(item: str) -> str:
-    """A key within a JSON pointer (RFC 6901)."""
-    return item.replace("~", "~0").replace("/", "~1")
+    """A key within a JSON pointer (RFC 6901), as far as it is told at all."""
+    return item[:LONGEST_ID].replace("~", "~0").replace("/", "~1")
+
+
+def answers_of(response: Response) -> dict[str, Any]:
+    """The answers of a filed response, as they were sent."""
+    answers: dict[str, Any] = json.loads(response.body)["answers"]
+    return answers
 
 
 def primary(rows: list[Response]) -> Response:
@@ -411,8 +472,10 @@ def of(tx: Tx, participant: Participant) -> list[Response]:
 
 
 def scores_of(tx: Tx, study_id: str, response_ids: list[UUID]) -> list[Score]:
+    """The scores of these responses; of several runs the latest."""
     query = sa.select(Score).where(Score.study_id == study_id, Score.response_id.in_(response_ids))
-    return tx.all(query.order_by(Score.response_id, Score.scale, Score.run))
+    rows = tx.all(query.order_by(Score.response_id, Score.scale, Score.run))
+    return list({(row.response_id, row.scale): row for row in rows}.values())
 
 
 def set_aside(tx: Tx, participant: Participant) -> list[SetAside]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -16,7 +17,8 @@ from epro import canonical
 
 TRANSPORT = ("sent_at",)  # says when this sending began, not what was answered: no part of the content
 LONGEST_ID = 200  # characters of an id that a receipt repeats
-SKEW = timedelta(minutes=5)  # beyond this a phone's clock is remarked upon
+LONGEST_INSTANT = 40  # characters; the text goes to the sinks as it came, and a fraction can have any length
+SKEW = timedelta(minutes=5)  # beyond this a phone's clock is remarked upon, and corrected
 ZONES = frozenset(available_timezones())
 
 
@@ -54,7 +56,7 @@ class Submission:
     time_zone: str | None = None
     findings: tuple[Finding, ...] = ()
 
-    @property
+    @cached_property
     def body(self) -> bytes:
         """The canonical content, over which the digest is taken."""
         return canonical.encode(self.content)
@@ -97,14 +99,23 @@ def sent_at(value: Any) -> datetime | None:
 
 
 def instant(value: str) -> datetime | None:
-    """An RFC 3339 instant with an offset, or None. So far and no further: differences of two stay reckonable."""
+    """An RFC 3339 instant with an offset, told in UTC, or None. So far and no further: differences of two stay
+    reckonable."""
+    if len(value) > LONGEST_INSTANT:
+        return None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
     if moment.tzinfo is None or not 1970 <= moment.year <= 2999:
         return None
-    return moment
+    return moment.astimezone(UTC)  # no database takes every offset that can be written
+
+
+def correction(offset: timedelta | None) -> timedelta:
+    """What the phone's account of time is corrected by. A small offset may be the way that the upload took, not
+    a wrong clock: then she is believed."""
+    return offset if offset is not None and abs(offset) > SKEW else timedelta()
 
 
 def clock_findings(submission: Submission, offset: timedelta | None, received_at: datetime) -> list[Finding]:
@@ -112,7 +123,7 @@ def clock_findings(submission: Submission, offset: timedelta | None, received_at
     found = []
     if offset is not None and abs(offset) > SKEW:
         found.append(Finding("clock_skew", "The phone's clock differs from ours by more than five minutes."))
-    if submission.completed_at and submission.completed_at + (offset or timedelta()) > received_at + SKEW:
+    if submission.completed_at and submission.completed_at + correction(offset) > received_at + SKEW:
         found.append(
             Finding(
                 "completed_after_sending", "The completion lies after the sending: the clock was changed."

@@ -1,13 +1,15 @@
 """Occurrences: planning them over a rolling horizon, re-planning with the differences shown first, and facts.
 
 Rows exist from now to `HORIZON` ahead; the clockwork extends. What has opened or is settled does not move.
-Nothing is created whose window is over already, so nothing is born missed.
+Nothing is created whose window is over already, so nothing is born missed. When a moved anchor wants on another
+day what has opened or is settled, that day gets a row with a second id: no day of a diary is lost, and a visit that
+was missed is asked for again. A visit that was answered is not.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
@@ -16,13 +18,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
 from epro.errors import places
 from epro.scheduling import attention, protocols, timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
+from epro.scheduling.state import State, state_of
 from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
@@ -53,9 +56,9 @@ class Differences:
 def differences(tx: Tx, participant: Participant, anchors: Mapping[str, date] | None = None) -> Differences:
     """How the plan, made afresh for these anchors (default: those on record), differs from the rows."""
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
-    planned = {p.id: p for p in _planned(tx, participant, protocol, anchors)}
+    planned, rows = _planned_and_rows(tx, participant, _planned(tx, participant, protocol, anchors))
     found = Differences()
-    for row in _rows(tx, participant, list(planned)):
+    for row in rows:
         want = planned.pop(row.id, None)
         _compare(found, row, want, tx.now)
     # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
@@ -112,7 +115,7 @@ def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
     try:
         with tx.session.begin_nested():
             replan(tx, participant, "horizon")
-    except DBAPIError:
+    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
         raise
     except Exception as fault:
         log.error(
@@ -128,7 +131,7 @@ def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
 def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
     """Cancel what is not answered and not over yet (the caller records why). Nothing is planned any more."""
     participant.plan_at = None
-    rows = [row for row in _rows(tx, participant, []) if row.closes_at > tx.now and not _settled(row)]
+    rows = [row for row in _rows(tx, participant) if row.closes_at > tx.now and not _settled(row)]
     for row in rows:
         _cancel(tx, participant, row, why)
     return len(rows)
@@ -153,7 +156,7 @@ def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
 
 def look_again_at_all(tx: Tx, participant: Participant) -> None:
     """Her reminder hour changed: work out anew when the clockwork must look at what is still open or ahead."""
-    for row in _rows(tx, participant, []):
+    for row in _rows(tx, participant):
         if row.attention_at is not None:
             protocol = protocols.find(tx, row.study_id, row.protocol_version)
             row.attention_at = look_again(participant, protocol, row, tx.now)
@@ -190,7 +193,11 @@ def of(tx: Tx, participant: Participant) -> list[Occurrence]:
 
 
 def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
-    """The missed occurrences of the same assessment up to this one, newest first, unbroken by an answer."""
+    """The missed occurrences of the same assessment up to this one, newest first, unbroken by an answer.
+
+    Those count too that are past their sync grace and that the clockwork has not come by yet: after an outage it
+    comes by in any order.
+    """
     query = (
         sa.select(Occurrence)
         .where(
@@ -206,7 +213,7 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     )
     run: list[UUID] = []
     for row in tx.all(query):
-        if row.fulfilled_at is not None or row.missed_at is None:
+        if not _missed(row, tx.now):
             break
         run.append(row.id)
     return run
@@ -233,23 +240,45 @@ def _planned(
     )
 
 
+def _planned_and_rows(
+    tx: Tx, participant: Participant, asked: list[timeline.Planned]
+) -> tuple[dict[UUID, timeline.Planned], list[Occurrence]]:
+    """What is asked for, by the id that each has or gets, and every row that this may concern."""
+    again = {
+        want.id: timeline.asked_again(want, participant.study_id, participant.subject_id) for want in asked
+    }
+    ids = [*again, *(want.id for want in again.values())]
+    rows = _rows(tx, participant, ids, {want.visit_id for want in asked if want.visit_id})
+    fixed = [row for row in rows if _fixed(row, tx.now)]
+    spent = {row.id: row.local_day for row in fixed}
+    heeded = {(row.assessment_id, row.visit_id) for row in fixed if row.visit_id and not _missed(row, tx.now)}
+    planned = {}
+    for want in asked:
+        elsewhere = spent.get(want.id, want.local_day) != want.local_day
+        if elsewhere and (want.assessment_id, want.visit_id) not in heeded:
+            want = again[want.id]
+        planned[want.id] = want
+    return planned, rows
+
+
 def _last_day(participant: Participant, now: datetime) -> date:
     return now.astimezone(ZoneInfo(participant.time_zone)).date() + HORIZON
 
 
-def _rows(tx: Tx, participant: Participant, ids: list[UUID]) -> list[Occurrence]:
-    ahead = Occurrence.closes_at > tx.now
+def _rows(
+    tx: Tx, participant: Participant, ids: Collection[UUID] = (), visits: Collection[str] = ()
+) -> list[Occurrence]:
+    """What is not over, and besides it the rows with these ids and those of these visits."""
     query = sa.select(Occurrence).where(
         Occurrence.study_id == participant.study_id,
         Occurrence.subject_id == participant.subject_id,
-        sa.or_(ahead, Occurrence.id.in_(ids)) if ids else ahead,
+        sa.or_(Occurrence.closes_at > tx.now, Occurrence.id.in_(ids), Occurrence.visit_id.in_(visits)),
     )
     return tx.all(query)
 
 
 def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None, now: datetime) -> None:
-    started = row.opens_at <= now and row.cancelled_at is None
-    if _settled(row) or started:
+    if _fixed(row, now):
         found.kept.append(row)
     elif want is None or want.closes_at <= now:
         if row.cancelled_at is None:
@@ -262,6 +291,15 @@ def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None,
 
 def _doubles(want: timeline.Planned, taken: set[tuple[str, date]]) -> bool:
     return want.visit_id is None and (want.assessment_id, want.local_day) in taken
+
+
+def _fixed(row: Occurrence, now: datetime) -> bool:
+    """It has opened or is settled: it does not move any more."""
+    return _settled(row) or (row.opens_at <= now and row.cancelled_at is None)
+
+
+def _missed(row: Occurrence, now: datetime) -> bool:
+    return state_of(row, now) is State.MISSED
 
 
 def _settled(row: Occurrence) -> bool:

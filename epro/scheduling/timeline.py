@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 from uuid import UUID, uuid5
@@ -51,9 +51,10 @@ class ZoneSpan:
 class Planned:
     """One expected answering.
 
-    `key` is the visit's id, or `d` and the study day; `offset` the study day counted from `anchor` (for a visit
-    its nominal day); `local_day` the day it opens, as the protocol has it. Instants are UTC; it is open from
-    `opens_at` up to but not including `closes_at`, and an answer may arrive until `grace_until`.
+    `key` is the visit's id, or `d` and the study day; when asked again, with @ and the local day behind it. `offset`
+    is the study day counted from `anchor` (for a visit its nominal day); `local_day` the day it opens, as the
+    protocol has it. Instants are UTC; it is open from `opens_at` up to but not including `closes_at`, and an answer
+    may arrive until `grace_until`.
     """
 
     id: UUID
@@ -99,6 +100,12 @@ def plan(
 def occurrence_id(study_id: str, subject_id: str, assessment_id: str, key: str) -> UUID:
     """The id that any plan gives to this occurrence, whatever its version, anchors or zones."""
     return uuid5(NAMESPACE, f"{study_id}/{subject_id}/{assessment_id}/{key}")
+
+
+def asked_again(planned: Planned, study_id: str, subject_id: str) -> Planned:
+    """The same under a second id, of this local day alone: for when the first id is spent on another day."""
+    key = f"{planned.key}@{planned.local_day.isoformat()}"
+    return replace(planned, id=occurrence_id(study_id, subject_id, planned.assessment_id, key), key=key)
 
 
 # What the protocol asks for, in days. No clock yet.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from epro import db, trail
 from epro.errors import EproError, NotFound
-from epro.signin import codes, passwords, sessions
+from epro.signin import codes, passwords, sessions, watch
 from epro.signin.models import ActivationCode, Device, SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, Tx
@@ -28,10 +28,11 @@ class CodeNotAccepted(EproError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A code that somebody typed: its selector, and the (kept hash, typed secret) to compare."""
+    """A code that somebody typed: its selector, and the (kept hash, typed secret) to compare; which try it is."""
 
     selector: str
     against: tuple[str | None, str]
+    tries: int
 
 
 def make_code(tx: Tx, participant: Participant) -> tuple[str, ActivationCode]:
@@ -78,9 +79,10 @@ def count_try(tx: Tx, typed: str) -> Candidate:
         sa.update(ActivationCode)
         .where(ActivationCode.selector == selector, ActivationCode.tries < MOST_TRIES)
         .values(tries=ActivationCode.tries + 1)
-        .returning(ActivationCode.secret_hash)
+        .returning(ActivationCode.secret_hash, ActivationCode.tries)
     )
-    return Candidate(selector, (tx.session.scalar(statement), secret))
+    kept, tries = tx.session.execute(statement).one_or_none() or (None, 0)
+    return Candidate(selector, (kept, secret), tries)
 
 
 def activate(tx: Tx, candidate: Candidate, about: dict[str, Any]) -> tuple[Participant, sessions.Pair] | None:
@@ -88,11 +90,7 @@ def activate(tx: Tx, candidate: Candidate, about: dict[str, Any]) -> tuple[Parti
 
     The same installation may repeat a used code while it lives: a lost reply costs nothing.
     """
-    row = tx.get(ActivationCode, candidate.selector)
-    assert row is not None
-    participant = tx.get(Participant, row.study_id, row.subject_id, lock=True)
-    row = tx.get(ActivationCode, candidate.selector, lock=True)
-    assert participant is not None and row is not None
+    participant, row = _locked(tx, candidate.selector)
     if participant.withdrawn_at or row.ended_at or row.expires_at <= tx.now:
         return None
     row.tries = 0  # the right secret: what was counted before it were slips of the finger
@@ -101,6 +99,15 @@ def activate(tx: Tx, candidate: Candidate, about: dict[str, Any]) -> tuple[Parti
     device = _add_device(tx, participant, about)
     row.used_at, row.used_by_device = tx.now, device.id
     return participant, _open(tx, device)
+
+
+def note_wrong(tx: Tx, candidate: Candidate) -> None:
+    """The secret did not fit. If it was the last try, the code opens nothing any more: somebody may be guessing."""
+    if candidate.tries < MOST_TRIES:
+        return
+    participant, row = _locked(tx, candidate.selector)
+    if row.ended_at is None and row.expires_at > tx.now:
+        watch.record(tx, participant, "activation_code.exhausted", "participant", participant.subject_id)
 
 
 def end_codes(tx: Tx, participant: Participant) -> None:
@@ -150,6 +157,16 @@ def actor_of(session: SignInSession) -> Actor:
         device_id=session.device_id,
         session_id=session.id,
     )
+
+
+def _locked(tx: Tx, selector: str) -> tuple[Participant, ActivationCode]:
+    """A code that is there, and whose it is: her row locked first, as everywhere."""
+    row = tx.get(ActivationCode, selector)
+    assert row is not None
+    participant = tx.get(Participant, row.study_id, row.subject_id, lock=True)
+    row = tx.get(ActivationCode, selector, lock=True)
+    assert participant is not None and row is not None
+    return participant, row
 
 
 def _again(

@@ -16,7 +16,7 @@ class Staff(Base):
     """One account of one person. Name, e-mail and phone are in the contact store under `staff/<id>`."""
 
     __tablename__ = "staff"
-    __table_args__ = {"info": {"audited": True, "unaudited": {"failures", "locked_until", "totp_step"}}}
+    __table_args__ = {"info": {"audited": True, "unaudited": {"totp_step"}}}
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email_lookup: Mapped[str] = mapped_column(unique=True)
@@ -24,8 +24,6 @@ class Staff(Base):
     password_hash: Mapped[str]
     totp_sealed: Mapped[str | None]
     totp_step: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    failures: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
@@ -70,8 +68,9 @@ class Device(Base):
 class SignInSession(Base):
     """A family of tokens, of a device or of a person of the staff. Every request looks at this row.
 
-    Refresh tokens are numbered; `generation` is the newest that was given out, `rotated_at` when. A token is
-    never kept, only its digest can be worked out again.
+    Refresh tokens are numbered; `generation` is the newest that was given out, `rotated_at` when, `successor_used`
+    whether a request has shown it: then the reply that brought it was not lost. A token is never kept, only its
+    digest can be worked out again.
     """
 
     __tablename__ = "sessions"
@@ -90,6 +89,7 @@ class SignInSession(Base):
     refresh_hash: Mapped[str] = mapped_column(sa.String(64))
     previous_hash: Mapped[str | None] = mapped_column(sa.String(64))
     rotated_at: Mapped[datetime]
+    successor_used: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     started_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from flask_jwt_extended import create_access_token
 
-from epro import db, keys
+from epro import db, keys, trail
 from epro.errors import NotSignedIn
-from epro.signin import tokens
+from epro.signin import tokens, watch
 from epro.signin.models import SignInSession
+from epro.studies.models import Participant
 from epro.tx import Tx
 
 PHONE, STAFF = "epro-phone", "epro-staff"
@@ -51,13 +52,12 @@ def open_session(tx: Tx, audience: str, **holder: Any) -> Pair:
 def refresh(tx: Tx, token: str, audience: str, installation_id: str | None = None) -> Pair | None:
     """The next pair, or None when the token ends its family here and now (the caller commits that, and refuses).
 
-    The newest token rotates. The one before it, as long as its successor was never used, is a lost reply: the
-    same successor is given again, within two minutes to anybody, later to the same installation. Any other
+    The newest token rotates. The one before it is a lost reply within two minutes, whoever asks, and later from the
+    same installation as long as no request has shown its successor: the same successor is given again. Any other
     token of the family that was once valid means that two hold it: the family ends. Raises NotSignedIn for a
     token that is none of ours, or of a session that has ended.
     """
-    session_id = tokens.session_of(token)
-    session = tx.get(SignInSession, session_id, lock=True) if session_id else None
+    participant, session = _locked(tx, tokens.session_of(token))
     if session is None or _audience(session) != audience or not _ours(session, token):
         raise NotSignedIn()
     if session.ended_at or session.expires_at <= tx.now:
@@ -67,8 +67,23 @@ def refresh(tx: Tx, token: str, audience: str, installation_id: str | None = Non
         return _rotate(tx, session, audience)
     if given == session.previous_hash and _is_lost_reply(tx, session, installation_id):
         return _pair(session.id, session.generation, audience, tx.now)
-    session.ended_at, session.ended_reason = tx.now, "refresh_token_reused"
+    _end_family(tx, participant, session)
     return None
+
+
+def is_first_use(session: Any, generation: Any) -> bool:
+    """Whether a request with a token of this generation tells something new: the reply that brought it was not
+    lost. Of the first generation it does not matter, no token was before it.
+    """
+    return not session.successor_used and generation == session.generation and generation > 1
+
+
+def note_use(tx: Tx, session_id: UUID, generation: int) -> None:
+    """Remember that; once for each generation."""
+    shown = sa.update(SignInSession).where(
+        SignInSession.id == session_id, SignInSession.generation == generation
+    )
+    tx.session.execute(shown.values(successor_used=True))
 
 
 def find(tx: Tx, session_id: UUID) -> SignInSession | None:
@@ -90,13 +105,34 @@ def _rotate(tx: Tx, session: SignInSession, audience: str) -> Pair:
     pair = _pair(session.id, session.generation + 1, audience, tx.now)
     session.previous_hash, session.refresh_hash = session.refresh_hash, tokens.digest(pair.refresh_token)
     session.generation, session.rotated_at = session.generation + 1, tx.now
+    session.successor_used = False
     return pair
+
+
+def _locked(tx: Tx, session_id: UUID | None) -> tuple[Participant | None, SignInSession | None]:
+    """The session, locked, and whose phone it is of: her row first, as everywhere."""
+    found = find(tx, session_id) if session_id else None
+    if found is None:
+        return None, None
+    participant = (
+        tx.get(Participant, found.study_id, found.subject_id, lock=True) if found.subject_id else None
+    )
+    return participant, tx.get(SignInSession, found.id, lock=True)
+
+
+def _end_family(tx: Tx, participant: Participant | None, session: SignInSession) -> None:
+    session.ended_at, session.ended_reason = tx.now, "refresh_token_reused"
+    whose = ("staff", session.staff_id) if participant is None else ("device", session.device_id)
+    head = participant or trail.study_chain(tx)
+    watch.record(tx, head, f"{whose[0]}.session_ended", *whose, reason=session.ended_reason)
 
 
 def _is_lost_reply(tx: Tx, session: SignInSession, installation_id: str | None) -> bool:
     if tx.now - session.rotated_at <= LOST_REPLY:
         return True
-    return installation_id is not None and installation_id == session.installation_id
+    if session.successor_used or installation_id is None:
+        return False
+    return installation_id == session.installation_id
 
 
 def _ours(session: SignInSession, token: str) -> bool:
@@ -108,9 +144,8 @@ def _ours(session: SignInSession, token: str) -> bool:
 
 
 def _pair(session_id: UUID, generation: int, audience: str, now: datetime) -> Pair:
-    access = create_access_token(
-        identity=str(session_id), expires_delta=False, additional_claims=tokens.claims(audience, now)
-    )
+    claims = {**tokens.claims(audience, now), "generation": generation}
+    access = create_access_token(identity=str(session_id), expires_delta=False, additional_claims=claims)
     refresh_token = tokens.refresh_token(_refresh_key(), session_id, generation)
     return Pair(access, refresh_token, int(tokens.ACCESS_FOR.total_seconds()))
 

@@ -15,14 +15,13 @@ import sqlalchemy as sa
 from epro import db, keys, trail
 from epro.contacts import sealing, store
 from epro.errors import Conflict, EproError, Invalid, NotFound
-from epro.signin import passwords, sessions
+from epro.signin import passwords, sessions, tries, watch
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
 
 DOOR = system("door")
-FREE_TRIES = 5
-LONGEST_WAIT = timedelta(minutes=15)
+NOBODY = UUID(int=0)
 
 
 class SignInRefused(EproError):
@@ -59,7 +58,6 @@ def add(
             password_hash=passwords.hashed(password),
             created_at=tx.now,
             totp_step=0,
-            failures=0,
         )
     )
     staff.totp_sealed = _seal(staff.id, seed) if seed else None
@@ -69,7 +67,7 @@ def add(
     trail.record(tx, trail.study_chain(tx), "staff.added", "staff", staff.id, contact=contact)
     for one in grants:
         give(tx, staff.id, one)
-    return staff, pyotp.TOTP(seed).provisioning_uri(name=email, issuer_name="epro") if seed else None
+    return staff, _address(seed, email) if seed else None
 
 
 def give(tx: Tx, staff_id: UUID, grant: Grant) -> None:
@@ -120,36 +118,60 @@ def close(tx: Tx, staff_id: UUID, reason: str) -> None:
     trail.record(tx, trail.study_chain(tx), "staff.closed", "staff", staff_id, reason=reason)
 
 
-def sign_in(email: str, password: str, otp: str | None) -> tuple[UUID, sessions.Pair] | None:
-    """A new session, or None when refused. The slow hash is compared outside any transaction."""
+def sign_in(email: str, password: str, otp: str | None, source: str) -> tuple[UUID, sessions.Pair] | None:
+    """A new session, or None when refused. The slow hash is compared outside any transaction.
+
+    `source` is the address it comes from. An account that does not exist costs the same hash and the same writing.
+    """
     with look(DOOR) as tx:
         staff = by_email(tx, email)
     fits = passwords.fits(staff.password_hash if staff else None, password)
-    if staff is None:
-        return None
     with begin(DOOR) as tx:
-        return _open(tx, staff.id, fits, otp)
+        return _open(tx, staff.id if staff else NOBODY, (_lookup(email), source), otp, fits)
 
 
-def _open(tx: Tx, staff_id: UUID, fits: bool, otp: str | None) -> tuple[UUID, sessions.Pair] | None:
+def _open(
+    tx: Tx, staff_id: UUID, where: tuple[str, str], otp: str | None, fits: bool
+) -> tuple[UUID, sessions.Pair] | None:
     staff = tx.get(Staff, staff_id, lock=True)
-    if staff is None or staff.closed_at or (staff.locked_until is not None and staff.locked_until > tx.now):
+    if tries.waits_until(tx, *where):
         return None
-    if not fits or not _otp_fits(tx, staff, otp):
-        _count_failure(tx, staff)
+    if staff is None or staff.closed_at or not fits or not _otp_fits(tx, staff, otp):
+        if tries.count_failure(tx, *where) and staff is not None:
+            watch.record(tx, trail.study_chain(tx), "staff.locked_out", "staff", staff.id)
         return None
-    staff.failures, staff.locked_until = 0, None
+    tries.forget(tx, *where)
     pair = sessions.open_session(tx, sessions.STAFF, staff_id=staff.id)
     trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff.id)
     return staff.id, pair
 
 
+def log_out(tx: Tx) -> None:
+    """End the session of the person who acts."""
+    sessions.end(tx, "logged_out", SignInSession.id == tx.actor.session_id)
+    watch.record(tx, trail.study_chain(tx), "staff.logged_out", "staff", tx.actor.id)
+
+
+def new_seed(tx: Tx, staff_id: UUID) -> str:
+    """Another one-time-code seed for an account, as an otpauth address; every session of it ends."""
+    staff = tx.get(Staff, staff_id, lock=True)
+    if staff is None or staff.closed_at is not None:
+        raise NotFound()
+    seed = pyotp.random_base32()
+    staff.totp_sealed, staff.totp_step = _seal(staff.id, seed), 0
+    sessions.end(tx, "new_seed", SignInSession.staff_id == staff_id)
+    trail.record(tx, trail.study_chain(tx), "staff.seed_made", "staff", staff_id)
+    return _address(seed, store.of(trail.INSTALLATION, f"staff/{staff_id}").get("email", str(staff_id)))
+
+
+def without_seed(tx: Tx) -> list[UUID]:
+    """Open accounts that a password alone opens."""
+    query = sa.select(Staff.id).where(Staff.closed_at.is_(None), Staff.totp_sealed.is_(None))
+    return tx.all(query.order_by(Staff.id))
+
+
 def by_email(tx: Tx, email: str) -> Staff | None:
-    try:
-        found = store.lookup("email", store.normal("email", email))
-    except Invalid:
-        return None
-    return tx.one(sa.select(Staff).where(Staff.email_lookup == found))
+    return tx.one(sa.select(Staff).where(Staff.email_lookup == _lookup(email)))
 
 
 def actor_of(tx: Tx, session: SignInSession) -> Actor | None:
@@ -240,11 +262,16 @@ def _check_grant(grant: Grant) -> None:
         raise Invalid(f"There is no role of this name; roles are {', '.join(ROLES)}.")
 
 
-def _count_failure(tx: Tx, staff: Staff) -> None:
-    staff.failures += 1
-    beyond = staff.failures - FREE_TRIES
-    if beyond >= 0:
-        staff.locked_until = tx.now + min(timedelta(seconds=2 ** min(beyond, 12)), LONGEST_WAIT)
+def _lookup(email: str) -> str:
+    """What an account is found and counted by; also of a text that is no address."""
+    try:
+        return store.lookup("email", store.normal("email", email))
+    except Invalid:
+        return store.lookup("email", email)
+
+
+def _address(seed: str, email: str) -> str:
+    return pyotp.TOTP(seed).provisioning_uri(name=email, issuer_name="epro")
 
 
 def _otp_fits(tx: Tx, staff: Staff, otp: str | None) -> bool:

@@ -211,7 +211,7 @@ class Phone(Caller):
             page = self.speak("GET", "/v1/phone/changes" + (f"?since={self.since}" if self.since else ""))
             self.known.update({o["id"]: o for o in page["occurrences"]})
             for wanted in page["instruments"]:
-                self._learn(wanted["code"], wanted["version"])
+                self._learn(wanted["code"], wanted["version"], wanted["wording"])
             self.since, more = page["next"], page["more"]
         return sorted(self.known.values(), key=lambda o: o["opens_at"])
 
@@ -266,7 +266,10 @@ class Phone(Caller):
         found: list[Json] = reply["receipts"]
         return found
 
-    def _learn(self, code: str, version: str) -> None:
-        if (code, version) not in self.definitions:
+    def _learn(self, code: str, version: str, wording: str | None) -> None:
+        """A definition is fetched once, and again when other words are in force."""
+        known = self.definitions.get((code, version))
+        if known is None or known["wording"].get("digest") != wording:
             path = f"/v1/phone/instruments/{code}/{version}?lang={self.language}"
+            path += f"&wording={wording}" if wording else ""
             self.definitions[(code, version)] = self.speak("GET", path)

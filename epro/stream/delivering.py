@@ -1,4 +1,7 @@
-"""Carrying the feed to its sinks. A sink that is away is tried again at the next strike; nobody else notices."""
+"""Carrying the feed to its sinks. A sink that is away is tried again at the next strike; nobody else notices.
+
+A study whose entries cannot be carried waits, and holds up no other study.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from collections.abc import Iterable
 from functools import cache
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 
+from epro.errors import places
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
 from epro.scheduling import protocols
@@ -39,6 +44,15 @@ def deliver(sink: Sink) -> int:
         except SinkUnavailable as fault:
             log.warning("sink away", extra={"action": "sink.away", "sink": sink.name, "fault": str(fault)})
             return carried
+        except (OperationalError, InterfaceError):
+            raise  # our own database is away
+        except Exception as fault:
+            log.error(
+                "study not carried: %s at %s",
+                type(fault).__name__,
+                places(fault),
+                extra={"action": "sink.study_waits", "sink": sink.name, "study": study_id},
+            )
     return carried
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -40,11 +41,23 @@ def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
     return [Entry(**row) for row in tx.session.execute(query).mappings()]
 
 
-def told(entry: Entry, *, blinded: bool, hidden: bool = False) -> dict[str, Any]:
-    """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number; one from whom
-    the study hides scores gets none at all.
+def told(
+    entry: Entry, *, blinded: bool, hidden: bool = False, blinded_items: Collection[str] = ()
+) -> dict[str, Any]:
+    """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number, nor the answers
+    to blinded items; one from whom the study hides scores gets no score and no answer at all.
     """
     content = entry.content
     if (blinded or hidden) and "scores" in content:
         content["scores"] = [] if hidden else [score for score in content["scores"] if not score["blinded"]]
+    if hidden or (blinded and blinded_items):
+        _withhold(content.get("response", {}), None if hidden else blinded_items)
     return {"position": entry.position, **content}
+
+
+def _withhold(response: dict[str, Any], items: Collection[str] | None) -> None:
+    """Take answers out, those of `items` or all; the digest too, for of few possible answers it tells the one."""
+    answers = response.pop("answers", {})
+    response.pop("digest", None)
+    if items is not None:
+        response["answers"] = {item: code for item, code in answers.items() if item not in items}

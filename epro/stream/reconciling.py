@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from epro.stream import feed
 from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks.trial_db import TABLES, TrialDatabase
-from epro.stream.sinks.trial_rows import Definitions, Row, rows_of
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
 from epro.tx import look
 
 BATCH = 1000
@@ -19,7 +19,7 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """One row that is not as the feed has it. `what` is missing, changed, extra or behind."""
+    """One row that is not as the feed has it. `what` is missing, changed, extra, behind or parked."""
 
     what: str
     table: str
@@ -43,18 +43,21 @@ def differences(
     applied = target.position(study_id)
     if applied < newest or applied > _newest(study_id):
         yield Difference("behind", "feed_state", f"{study_id} is at {applied} of {newest}")
+    parked = target.parked(study_id)
+    for position, reason in parked.items():
+        yield Difference("parked", "entries", f"{study_id}/{position}", (reason,))
     for first in range(0, newest, BATCH):
         with look(SEQUENCER) as tx:
             batch = [entry for entry in feed.after(tx, study_id, first, BATCH) if entry.position <= newest]
-        yield from _compare_batch(target, study_id, batch, known, first, min(first + BATCH, newest))
+        wanted = rows_of([entry for entry in batch if entry.position not in parked], known)
+        yield from _compare_batch(target, study_id, wanted, first, min(first + BATCH, newest))
         progress(len(batch))
     yield from _beyond(target, study_id, newest)
 
 
 def _compare_batch(
-    target: TrialDatabase, study_id: str, batch: list[feed.Entry], known: Definitions, after: int, until: int
+    target: TrialDatabase, study_id: str, wanted: Rows, after: int, until: int
 ) -> Iterator[Difference]:
-    wanted = rows_of(batch, known)
     with target.engine.connect() as connection:
         for name, table in TABLES.items():
             there = {_key(table, row): row for row in _rows(connection, table, study_id, after, until)}

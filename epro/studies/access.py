@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "response.read": frozenset({"nurse", "investigator", "data_manager"}),
     "feed.read": frozenset({"data_manager", "machine"}),
     "study.publish": frozenset({"study_builder", "administrator"}),
+    "wording.handle": frozenset({"study_builder", "data_manager", "administrator"}),
     "staff.manage": frozenset({"administrator"}),
 }
 

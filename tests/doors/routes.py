@@ -93,6 +93,12 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/site/participants/<subject_id>/timeline"): Route(
         "staff", "nurse investigator data_manager", names=SUBJECT
     ),
+    ("GET", "/v1/site/participants/<subject_id>/endpoints"): Route(
+        "staff", "nurse investigator data_manager", names=SUBJECT
+    ),
+    ("GET", "/v1/site/responses/<uuid:response_id>/scores"): Route(
+        "staff", "nurse investigator data_manager", names={"response_id": lambda stage: stage.ada.response}
+    ),
     ("GET", "/v1/site/alerts"): Route("staff", "nurse investigator"),
     ("POST", "/v1/site/alerts/<uuid:alert_id>/acknowledgement"): Route(
         "staff", "nurse investigator", body={}, names=ALERT

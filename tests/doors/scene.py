@@ -32,6 +32,7 @@ from epro.simulation.people import Phone, StaffMember
 from epro.stream import sequencer
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
+from tests.support.wordings import keep_a_wording
 
 OTHER = "other"
 TODAY = "2026-03-04T10:00"  # the hour at which the doors are tried
@@ -57,6 +58,10 @@ class Side:
     device: UUID
     set_aside: UUID
     stored: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def response(self) -> str:
+        return str(self.stored["id"])
 
     @property
     def subject_id(self) -> str:
@@ -179,6 +184,7 @@ def set_the_scene(cast: Cast) -> Stage:
     cast.tick(at("2026-03-04T06:30"))  # a missed diary each
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"):
+        keep_a_wording(cast.ids["bo"])
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
     return stage

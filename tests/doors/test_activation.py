@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from epro import clock
 from epro.signin import codes, passwords
 from epro.signin.models import ActivationCode, Device, SignInSession
+from epro.trail.models import Event
 from epro.tx import look, system
 from tests.cast import at
 from tests.doors.scene import TODAY, Stage
@@ -144,6 +145,30 @@ def test_five_wrong_tries_kill_a_code_for_good(stage, code):
         assert activate(stage, wrong(code)).status_code == 401
     assert activate(stage, code).status_code == 401
     assert activate(stage, code, later=timedelta(hours=12)).status_code == 401
+
+
+def test_a_code_that_dies_of_wrong_tries_is_on_record_once(stage, phone, code):
+    for _ in range(7):
+        activate(stage, wrong(code))
+    assert exhausted(phone) == 1
+
+
+def test_a_code_that_had_ended_before_dies_in_silence(stage, phone, code):
+    stage.code_for(phone)
+    for _ in range(7):
+        activate(stage, wrong(code))
+    assert exhausted(phone) == 0
+
+
+def exhausted(phone: Any) -> int:
+    """How often the trail says that a code of hers died of wrong tries."""
+    query = sa.select(Event.id).where(
+        Event.study_id == "diary",
+        Event.subject_id == phone.subject_id,
+        Event.action == "activation_code.exhausted",
+    )
+    with look(system("tests")) as tx:
+        return len(tx.all(query))
 
 
 def test_four_slips_of_the_finger_do_not(stage, code):

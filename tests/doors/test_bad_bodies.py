@@ -87,7 +87,8 @@ def test_what_cannot_be_read_without_doubt_is_refused_everywhere(stage, name):
         answer = stage.send(
             method, path, stage.token(who) if who else None, NOT_JSON[name], content_type="application/json"
         )
-        assert_problem(answer, 400, "bad_json", (method, path))
+        too_large = len(NOT_JSON[name]) > 16 * 1024 and not is_roomy(path)
+        assert_problem(answer, *((413, "too_large") if too_large else (400, "bad_json")), (method, path))
         assert "errors" not in answer.get_json()
     assert counts() == before
 
@@ -133,6 +134,30 @@ def test_what_is_larger_than_a_door_takes_is_turned_away(stage, size):
         )
         assert_problem(answer, 413, "too_large", path)
     assert counts() == before
+
+
+def test_a_door_for_people_takes_what_a_person_writes(stage):
+    """Sixteen KiB and no more, before anything is decoded; where answers come in there is room."""
+    body = b'{"x": "' + b"a" * (16 * 1024) + b'"}'
+    for who, method, path in TAKES_JSON:
+        answer = stage.send(
+            method, path, stage.token(who) if who else None, body, content_type="application/json"
+        )
+        assert (answer.status_code == 413) is not is_roomy(path), path
+
+
+def is_roomy(path: str) -> bool:
+    """Whether answers come in at this door."""
+    return path.startswith(("/v1/phone/responses", "/v1/phone/drafts"))
+
+
+def test_a_refusal_names_fifty_faults_and_is_no_larger_than_what_was_sent(stage):
+    body = {f"{number} {'x' * 130}": 1 for number in range(100)}
+    answer = stage.send("POST", "/v1/phone/activate", None, body)
+    assert_problem(answer, 422, "invalid", "activate")
+    errors = answer.get_json()["errors"]
+    assert len(errors) == 50 and max(len(error["pointer"]) for error in errors) <= 101
+    assert len(answer.data) < len(json.dumps(body))
 
 
 PHONE, DEVICE = "/v1/phone/", {"installation_id": "i", "platform": "test"}

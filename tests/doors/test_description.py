@@ -159,6 +159,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "alert_id": str(stage.ada.alert),
         "device_id": str(stage.ada.device),
         "occurrence_id": entry(phone)["occurrence_id"],
+        "response_id": stage.ada.response,
         "code": "fatigue_diary",
         "version": "1.0",
     }
@@ -268,6 +269,9 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         yield by("noor", "POST", subject + "/anchors", anchor, query, **hers)
     for side in (stage.ada.subject_id, phone.subject_id):
         yield by("noor", "GET", subject + "/timeline", subject_id=side)
+        yield by("noor", "GET", subject + "/endpoints", subject_id=side)
+    hers_too = {"response_id": stage.ada.response}
+    yield by("noor", "GET", "/v1/site/responses/{response_id}/scores", **hers_too)
     yield by("noor", "GET", "/v1/site/alerts")
     alert = {"alert_id": stage.ada.alert}
     yield by("noor", "POST", "/v1/site/alerts/{alert_id}/acknowledgement", {"note": "I call her"}, **alert)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from twilio.request_validator import RequestValidator
 
 from epro import db
+from epro.api import sponsor
 from epro.notifications import callbacks
 from epro.responses import receiving
 from epro.studies import access
@@ -211,3 +212,23 @@ def _says_nothing(*texts: str) -> None:
             "failing row",
         ):
             assert word not in text, (word, text[:300])
+
+
+def test_of_many_who_wait_for_the_feed_two_hold_a_thread(stage, monkeypatch):
+    """The third is answered at once; phones find the other threads free."""
+
+    def waited(seconds: float) -> None:
+        raise AssertionError("it waited")
+
+    monkeypatch.setattr(sponsor.time, "sleep", waited)
+    path = f"/v1/sponsor/feed?after={2**40}&wait=30"
+    with sponsor.WAITERS, sponsor.WAITERS:
+        answer = stage.ask("machine", "GET", path)
+    assert (answer.status_code, answer.get_json()["records"]) == (200, [])
+
+
+def test_who_waited_for_the_feed_leaves_the_place_free(stage):
+    for _ in range(3):
+        assert stage.ask("machine", "GET", f"/v1/sponsor/feed?after={2**40}&wait=0.01").status_code == 200
+    with sponsor.WAITERS, sponsor.WAITERS:
+        pass

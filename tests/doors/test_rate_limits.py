@@ -14,9 +14,10 @@ from flask import Flask
 from twilio.request_validator import RequestValidator
 
 from epro import create_app, db
+from epro.api import door
 from tests.cast import PASSWORD
 from tests.conftest import REHEARSAL
-from tests.doors.scene import Stage
+from tests.doors.scene import NOBODY, Stage
 from tests.doors.test_bad_bodies import assert_problem
 
 HERE, ELSEWHERE = "203.0.113.7", "198.51.100.9"
@@ -109,6 +110,45 @@ def test_one_door_shut_leaves_the_others_open(stage, two_servers):
         assert _send(stage, two_servers[0], path, address="192.0.2.77", **right).status_code == 200
     for path in ("/healthz", "/v1/keys", "/openapi.json"):
         assert two_servers[0].test_client().get(path).status_code == 200
+
+
+def test_of_one_network_all_addresses_are_one(stage, two_servers):
+    """A subscriber of IPv6 has 2**64 addresses; a mapped address of IPv4 is still one of IPv4."""
+    path, wrong = "/v1/phone/activate", TRIES[0].body
+    for number in range(10):
+        _send(stage, two_servers[0], path, wrong, f"2001:db8:0:7::{number}")
+        _send(stage, two_servers[0], path, wrong, f"::ffff:192.0.2.{number}")
+    assert _send(stage, two_servers[0], path, wrong, "2001:db8:0:7:ffff::1").status_code == 429
+    assert _send(stage, two_servers[0], path, wrong, "2001:db8:0:8::1").status_code == 401
+    assert _send(stage, two_servers[0], path, wrong, "::ffff:192.0.2.200").status_code == 401
+
+
+def test_a_phone_gone_wild_is_held_back_and_loses_nothing(stage, two_servers):
+    wild, calm = stage.newcomer(), stage.newcomer()
+    told = [_upload(stage, two_servers[0], wild) for _ in range(door.UPLOADS.amount)]
+    assert {answer.status_code for answer in told} == {200}
+    for method, path, body in (
+        ("POST", "/v1/phone/responses", {"responses": []}),
+        ("PUT", f"/v1/phone/drafts/{NOBODY}", {"answers": {}}),
+    ):
+        answer = _upload(stage, two_servers[0], wild, method, path, body)
+        assert_problem(answer, 429, "too_many", path)
+        assert answer.headers["Retry-After"] == "60"
+    assert _upload(stage, two_servers[0], calm).status_code == 200
+    assert _upload(stage, stage.cast.app, wild).status_code == 200  # limits are off there
+
+
+def _upload(
+    stage: Stage,
+    app: Flask,
+    phone: Any,
+    method: str = "POST",
+    path: str = "/v1/phone/responses",
+    body: Any = None,
+) -> Any:
+    with stage.today():
+        headers = {"Authorization": f"Bearer {phone.key}"}
+        return app.test_client().open(path, method=method, json=body or {"responses": []}, headers=headers)
 
 
 def _right_key(stage: Stage, path: str) -> dict[str, Any]:

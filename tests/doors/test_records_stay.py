@@ -20,6 +20,8 @@ FOR_EVER = (
     "published_protocols",
     "responses",
     "scores",
+    "wording_packs",
+    "wording_approvals",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

@@ -13,12 +13,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from epro import db, tx
+from epro import db, trail, tx
 from epro.errors import NotFound
 from epro.notifications import alerts
 from epro.signin import devices
 from epro.studies import access
 from epro.studies.models import Participant
+from epro.trail.models import Event
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import STUDY
 from tests.doors.routes import ROUTES, path_of
@@ -250,7 +251,7 @@ def test_every_table_of_participants_has_a_policy_that_holds_for_its_owner_too(o
     found = owner.execute(
         sa.text(
             "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, count(p.polname) FROM pg_class c"
-            " LEFT JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relkind = 'r' GROUP BY 1, 2"
+            " LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'reach' WHERE c.relkind = 'r' GROUP BY 1, 2"
         )
     ).all()
     secured = {name for name, secure, policies in found if secure and policies == 1}
@@ -262,10 +263,22 @@ def test_policies_cover_reading_and_writing_for_everybody(owner):
     found = owner.execute(
         sa.text(
             "SELECT tablename, permissive, roles::text, cmd, with_check IS NOT NULL FROM pg_policies"
-            " WHERE schemaname = 'public'"
+            " WHERE schemaname = 'public' AND policyname = 'reach'"
         )
     ).all()
     assert {row[1:] for row in found} == {("PERMISSIVE", "{public}", "ALL", True)}
+    others = owner.execute(
+        sa.text("SELECT tablename, policyname, cmd FROM pg_policies WHERE policyname <> 'reach'")
+    )
+    assert others.all() == [("events", "own_acts", "INSERT")]
+
+
+def test_what_somebody_did_herself_she_may_sign_and_read_nothing_of_it(stage):
+    with begin(OTTO) as act:
+        trail.record(act, trail.study_chain(act), "test.done", "staff", "otto")
+        assert act.all(sa.select(Event.id).where(Event.study_id == trail.INSTALLATION)) == []
+    with pytest.raises(DBAPIError, match="row-level security"), begin(OTTO) as act:
+        trail.record(act, trail.study_chain(act, OTHER), "test.done", "staff", "otto")
 
 
 def test_the_role_is_nobody_special(owner):

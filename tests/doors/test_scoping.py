@@ -5,6 +5,7 @@ Requirement G30; threats S1 (a phone with another's ids), S2 (a site with anothe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,18 +14,21 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
-from epro import clock
+from epro import clock, db
 from epro.contacts import store
+from epro.questionnaires import catalogue
 from epro.scheduling.models import Occurrence
+from epro.signin import staff
 from epro.simulation.people import Phone
 from epro.stream import sequencer
-from epro.tx import Grant, look, system
+from epro.tx import Grant, begin, look, system
 from tests.cast import STUDY, at
 from tests.doors.routes import ROUTES, path_of
 from tests.doors.scene import NOBODY, OTHER, Side, entry, hire, publish
 
 BY_SUBJECT = [(method, rule) for method, rule in ROUTES if "<subject_id>" in rule]
 BY_ALERT = [(method, rule) for method, rule in ROUTES if "<uuid:alert_id>" in rule]
+BY_RESPONSE = [(method, rule) for method, rule in ROUTES if "<uuid:response_id>" in rule]
 
 
 def same_answer(one: TestResponse, other: TestResponse) -> bool:
@@ -42,9 +46,10 @@ def same_answer(one: TestResponse, other: TestResponse) -> bool:
 def test_what_is_foreign_is_answered_like_what_is_not_there(stage, who, whose):
     side: Side = getattr(stage, whose)
     told_apart = []
-    for method, rule in BY_SUBJECT + BY_ALERT:
+    for method, rule in BY_SUBJECT + BY_ALERT + BY_RESPONSE:
         foreign = {"subject_id": side.subject_id, "device_id": side.device, "alert_id": side.alert}
         absent = {"subject_id": "99-999", "device_id": NOBODY, "alert_id": NOBODY}
+        foreign["response_id"], absent["response_id"] = side.response, NOBODY
         answers = [
             stage.ask(
                 who,
@@ -60,7 +65,7 @@ def test_what_is_foreign_is_answered_like_what_is_not_there(stage, who, whose):
 
 
 def test_a_nurse_of_another_site_gets_not_found_and_not_forbidden(stage):
-    for method, rule in BY_SUBJECT + BY_ALERT:
+    for method, rule in BY_SUBJECT + BY_ALERT + BY_RESPONSE:
         answer = stage.ask(
             "otto", method, path_of(rule, stage) + ROUTES[method, rule].query, ROUTES[method, rule].body
         )
@@ -234,16 +239,56 @@ def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(st
         hire("vera", Grant("veiled", "01", "nurse"))
         hire("vico", Grant("veiled", "02", "nurse"), Grant("veiled", "01", "data_manager"))
         hire("vida", Grant("veiled", "*", "data_manager"))
+        hire("vita", Grant("veiled", "*", "data_manager"), Grant("veiled", "01", "nurse"))
+        hire("vilma", Grant("veiled", "*", "administrator"), Grant("veiled", "01", "nurse"))
         _answer_in("veiled", stage)
     path = "/v1/site/participants/01-001/timeline?study=veiled"
     scores = {
         who: [r["scores"] for r in stage.ask(who, "GET", path).get_json()["responses"]]
-        for who in ("vera", "vico", "vida")
+        for who in ("vera", "vico", "vida", "vita", "vilma")
     }
-    assert [len(found) for found in scores["vera"]] == [1]
-    assert scores["vico"] == scores["vida"] == [[]]
-    told = stage.ask("vida", "GET", "/v1/sponsor/feed").get_json()["records"]
-    assert [record.get("scores") for record in told if record["kind"] == "response.stored"] in ([None], [[]])
+    assert [len(found) for found in scores["vera"]] == [len(found) for found in scores["vilma"]] == [1]
+    assert scores["vico"] == scores["vida"] == scores["vita"] == [[]]  # another role uncovers nothing
+    for who in ("vida", "vita"):
+        (record,) = _stored(stage, stage.token(who))
+        assert record["scores"] == [] and record["response"]["findings"] is not None
+        assert (
+            not {"answers", "digest"} & record["response"].keys()
+        )  # of eleven answers a digest tells the one
+    with begin(system("tests")) as tx:
+        key = staff.add_key(tx, "veiled", "lake", 366)[1]
+    (record,) = _stored(stage, key)
+    assert record["response"]["answers"] == {"worst_fatigue": 5} and len(record["scores"]) == 1
+
+
+def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
+    """Whatever the study says of roles: a flag on a scale or an item holds for everybody who reads."""
+    with look(system("tests")) as tx:
+        known = catalogue.find(tx, "fatigue_diary", "1.0")
+    items = tuple(replace(item, blinded=True) for item in known.items)
+    blinded = replace(
+        known,
+        digest="0" * 64,
+        items=items,
+        scales=tuple(replace(scale, blinded=True) for scale in known.scales),
+    )
+    monkeypatch.setitem(db.remembered(), ("instrument", "fatigue_diary", "1.0"), blinded)
+    with stage.today():
+        publish("masked")
+        hire("vera2", Grant("masked", "01", "nurse"))
+        hire("mia", Grant("masked", "*", "data_manager"))
+        with begin(system("tests")) as tx:
+            key = staff.add_key(tx, "masked", "lake", 366)[1]
+    _answer_in("masked", stage, "vera2")
+    (read,), (fed,) = _stored(stage, stage.token("mia")), _stored(stage, key)
+    assert (read["scores"], read["response"]["answers"], "digest" in read["response"]) == ([], {}, False)
+    assert (len(fed["scores"]), fed["response"]["answers"]) == (1, {"worst_fatigue": 5})
+    assert fed["response"]["digest"]
+
+
+def _stored(stage: Any, key: str) -> list[dict[str, Any]]:
+    told = stage.send("GET", "/v1/sponsor/feed", key).get_json()["records"]
+    return [record for record in told if record["kind"] == "response.stored"]
 
 
 def test_enrolling_at_a_foreign_site_is_answered_like_at_none(stage):
@@ -362,10 +407,10 @@ def _name_of(stage: Any, side: Side) -> str:
     return next(name for name in ("ada", "cara", "eve") if getattr(stage, name) is side)
 
 
-def _answer_in(study: str, stage: Any) -> None:
+def _answer_in(study: str, stage: Any, nurse: str = "vera") -> None:
     """One participant of a study who answers the diary of yesterday evening, late."""
     with clock.moved_to(at("2026-03-03T09:00")):
-        vera = stage.sign_in("vera")
+        vera = stage.sign_in(nurse)
         made = vera.enrol(
             study=study,
             site="01",

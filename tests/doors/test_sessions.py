@@ -5,14 +5,18 @@ Requirements G32, G34; threats S13, S21.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from epro import clock
+from epro import clock, db, trail
 from epro.simulation.people import Phone
-from tests.cast import PASSWORD, at
+from epro.trail.models import Event
+from epro.tx import Grant, look, system
+from tests.cast import PASSWORD, STUDY, at
 from tests.doors.scene import TODAY, Stage, hire
 from tests.doors.test_activation import at_once
 
@@ -85,6 +89,77 @@ def test_a_superseded_token_ends_the_family_at_once_for_access_tokens_too(stage,
     assert answer.status_code == 401
     assert not any(opens(stage, key) for key in keys)
     assert all(refresh(stage, token, phone.installation_id).status_code == 401 for token in tokens)
+
+
+def test_a_copied_phone_is_noticed_when_the_other_side_comes_back(stage, phone):
+    """A copy has the installation's name too: once a request has shown the successor, no reply was lost."""
+    copied = refresh(stage, phone.refresh_token, phone.installation_id).get_json()
+    assert opens(stage, copied["access_token"])
+    hour = timedelta(hours=1)
+    assert refresh(stage, phone.refresh_token, phone.installation_id, hour).status_code == 401
+    assert refresh(stage, copied["refresh_token"], phone.installation_id, hour).status_code == 401
+    assert acts(stage, phone.subject_id) == [("device.session_ended", "refresh_token_reused")]
+
+
+def test_a_reply_is_lost_as_long_as_its_token_was_not_shown(stage, phone):
+    """What the phone does meanwhile with its older token tells nothing."""
+    first = refresh(stage, phone.refresh_token, phone.installation_id).get_json()
+    assert opens(stage, phone.key)
+    again = refresh(stage, phone.refresh_token, phone.installation_id, timedelta(minutes=10))
+    assert again.get_json()["refresh_token"] == first["refresh_token"]
+
+
+def test_that_a_token_was_shown_is_written_once(stage, phone):
+    key = refresh(stage, phone.refresh_token, phone.installation_id).get_json()["access_token"]
+    shown: list[str] = []
+    sa.event.listen(db.engine(), "before_cursor_execute", listener := lambda *said: shown.append(said[2]))
+    for _ in range(3):
+        assert opens(stage, key) and opens(stage, phone.key)
+    sa.event.remove(db.engine(), "before_cursor_execute", listener)
+    assert len([statement for statement in shown if statement.startswith("UPDATE sessions")]) == 1
+
+
+def test_a_copied_session_of_the_staff_ends_too(stage):
+    with stage.today():
+        hire("copied")
+        told = stage.client.post(
+            "/v1/staff/login", json={"email": "copied@example.org", "password": PASSWORD}
+        ).get_json()
+    assert refresh(stage, told["refresh_token"], door="staff").status_code == 200
+    hour = timedelta(hours=1)
+    assert refresh(stage, told["refresh_token"], later=hour, door="staff").status_code == 401
+    assert acts(stage, None)[-1] == ("staff.session_ended", "refresh_token_reused")
+
+
+def test_logging_out_is_the_persons_own_act(stage):
+    with stage.today():
+        who = hire("leaver", Grant(STUDY, "01", "nurse"))
+        key = stage.sign_in("leaver").key
+    before = counted(stage, "staff.logged_out")
+    assert stage.send("POST", "/v1/staff/logout", key, {}).status_code == 204
+    assert stage.send("GET", "/v1/staff/me", key).status_code == 401
+    with look(system("tests")) as tx:
+        (done,) = tx.all(sa.select(Event).where(Event.action == "staff.logged_out", Event.object_id == who))
+    assert (done.actor, done.study_id) == (f"staff:{who}", trail.INSTALLATION)
+    assert counted(stage, "staff.logged_out") == before + 1
+
+
+def counted(stage: Stage, action: str) -> float:
+    """What the metrics say of this kind of act."""
+    told = stage.send("GET", "/metrics", "metrics token of the tests").text
+    return float(
+        next(line for line in told.splitlines() if f'"{action}"' in line and "_total" in line).split()[-1]
+    )
+
+
+def acts(stage: Stage, subject_id: str | None) -> list[tuple[str, str]]:
+    """What the trail says of sessions that ended, of a participant or of the staff, with the reason."""
+    study = STUDY if subject_id else trail.INSTALLATION
+    query = sa.select(Event).where(
+        Event.study_id == study, Event.subject_id == subject_id, Event.action.like("%.session_ended")
+    )
+    with look(system("tests")) as tx:
+        return [(row.action, json.loads(row.body)["reason"]) for row in tx.all(query.order_by(Event.seq))]
 
 
 def test_the_end_of_one_family_is_not_that_of_another(stage, phone):
@@ -165,14 +240,25 @@ def test_wrong_log_ins_make_an_account_wait_and_say_nothing(stage):
         hire("ward")
     asked = {"email": "ward@example.org", "password": PASSWORD}
     with stage.today():
-        wrong = [
-            stage.client.post("/v1/staff/login", json={**asked, "password": "a wrong password"})
-            for _ in range(6)
-        ]
-        locked = stage.client.post("/v1/staff/login", json=asked)
-        nobody = stage.client.post("/v1/staff/login", json={**asked, "email": "nobody@example.org"})
-        no_address = stage.client.post("/v1/staff/login", json={**asked, "email": "no address"})
+        wrong = [log_in(stage, {**asked, "password": "a wrong password"}) for _ in range(6)]
+        locked = log_in(stage, asked)
+        nobody = log_in(stage, {**asked, "email": "nobody@example.org"})
+        no_address = log_in(stage, {**asked, "email": "no address"})
     assert len({(answer.status_code, answer.data) for answer in (*wrong, locked, nobody, no_address)}) == 1
     assert locked.get_json()["code"] == "sign_in_refused"
     with stage.today(minutes=16):
-        assert stage.client.post("/v1/staff/login", json=asked).status_code == 200
+        assert log_in(stage, asked).status_code == 200
+
+
+def test_a_stranger_keeps_nobody_out_who_sits_elsewhere(stage):
+    with stage.today():
+        hire("sister")
+        asked = {"email": "sister@example.org", "password": PASSWORD}
+        for _ in range(20):
+            log_in(stage, {**asked, "password": "a guess of a stranger"}, "203.0.113.66")
+        assert log_in(stage, asked, "203.0.113.66").status_code == 401
+        assert log_in(stage, asked, "198.51.100.5").status_code == 200
+
+
+def log_in(stage: Stage, asked: dict[str, str], address: str = "127.0.0.1") -> Any:
+    return stage.client.post("/v1/staff/login", json=asked, environ_base={"REMOTE_ADDR": address})

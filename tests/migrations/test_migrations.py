@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -17,11 +18,13 @@ from alembic.runtime.migration import MigrationContext
 from epro import config, db, schema
 from epro.trail.models import FeedEntry
 from tests.support.owner import as_owner
+from tests.support.wordings import keep_a_wording
 
 schema.load_models()
 METADATA = {"main": db.Base.metadata, "contacts": db.ContactsBase.metadata}
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
+ONLY_ADDED_TO = {"heard_texts"}  # no record, but nothing of it is ever changed
 ROLE = "epro_app"
 
 
@@ -38,6 +41,7 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         diary = ada.open_at(now)[0]
         ada.answer(diary, {"worst_fatigue": 4}, now, now)
         ada.upload(now)
+        keep_a_wording(cast.ids["bo"])
     cast.relay()
     yield environ
 
@@ -91,9 +95,9 @@ def test_an_upgraded_database_is_current_and_an_empty_one_is_not(environ, tmp_pa
 
 
 def test_what_the_migration_lists_is_what_the_models_say():
-    listed = _migration("0002_what_the_database_refuses")
-    assert set(listed.APPEND_ONLY) == APPEND_ONLY
-    assert set(listed.CHANGEABLE) == set(MAIN) - APPEND_ONLY
+    listed, later = _migration("0002_what_the_database_refuses"), _migration("0004_wording_packs")
+    assert {*listed.APPEND_ONLY, *later.APPEND_ONLY} == APPEND_ONLY
+    assert set(listed.CHANGEABLE) == set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO
     scopes = {name: table.info.get("scope") for name, table in MAIN.items()}
     assert set(listed.OF_PARTICIPANT) == {name for name, scope in scopes.items() if scope == "subject"}
     assert [name for name, scope in scopes.items() if scope == "site"] == ["participants"]
@@ -132,8 +136,24 @@ def test_nothing_can_be_emptied_at_once(filled):
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_nothing_can_be_replaced_at_once(filled):
-    for name in sorted(APPEND_ONLY):
-        assert _refusal(filled, f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}"), name
+    for name in sorted({*APPEND_ONLY, "feed_entries"}):
+        assert "append-only" in _refusal(filled, f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}"), name
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_no_feed_entry_gives_way_to_another(filled):
+    """By its number, by its event, by its position; nor to one that is to take its position later."""
+    table, refused = MAIN["feed_entries"], pytest.raises(sa.exc.IntegrityError, match="append-only")
+    with as_owner(filled, keep=False) as connection:
+        row = dict(connection.execute(sa.select(table)).mappings().one())
+        other = {**row, "no": row["no"] + 9, "event_id": uuid4(), "position": row["position"] + 9}
+        for own in ("no", "event_id", "position"):
+            with refused:
+                connection.execute(table.insert().prefix_with("OR REPLACE"), {**other, own: row[own]})
+        connection.execute(table.insert(), {**other, "position": None, "positioned_at": None})
+        taking = table.update().prefix_with("OR REPLACE").where(table.c.no == other["no"])
+        with refused:
+            connection.execute(taking.values(position=row["position"]))
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
@@ -144,7 +164,7 @@ def test_the_applications_role_may_do_what_the_models_say_and_no_more(environ):
         assert not any(_may(connection, "schema_main", right) for right in RIGHTS[1:])
     assert held == {
         *((name, right) for name in MAIN for right in ("SELECT", "INSERT")),
-        *((name, "UPDATE") for name in set(MAIN) - APPEND_ONLY),
+        *((name, "UPDATE") for name in set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO),
         *((name, "DELETE") for name in removable),
     }
     with as_owner(environ, where="contacts") as connection:

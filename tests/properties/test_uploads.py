@@ -3,7 +3,8 @@
 UP-01  The same entries end as the same responses, scores, fulfilled occurrences and feed content.
 UP-02  Each entry has one receipt: whenever it is sent again, the same is given again.
 UP-03  Of several contents under one id the first stays, and each of the others is kept beside it.
-UP-04  Which of two answers to one window counts does not depend on which came first.
+UP-04  Which of two answers to one window counts does not depend on which came first; all but the first one say that
+       another is on file.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def check_same_data(sender: Sender, filled: list[Answered]) -> None:
 
 def check_feed(sender: Sender, filled: list[Answered]) -> None:
     """UP-01: one entry of the feed for each filling, telling just what she sent and what it was scored."""
-    told = sender.kept().told()
+    told, said_so = sender.kept().told(), dict.fromkeys((one.day for one in filled), 0)
     assert len(told) == len(filled)
     for one, body in zip(sorted(filled, key=lambda one: str(sender.id_of(one.number))), told, strict=True):
         entry, response, (score,) = sender.entry(one), body["response"], body["scores"]
@@ -211,8 +212,13 @@ def check_feed(sender: Sender, filled: list[Answered]) -> None:
         told_of = {**response, "instrument": {k: response["instrument"][k] for k in ("code", "version")}}
         assert {name: told_of[name] for name in same} == entry
         assert (response["digest"], response["clock_offset_ms"]) == (canonical.digest(entry), 0)
-        assert [finding["code"] for finding in response["findings"]] == (["late_sync"] if one.day < 5 else [])
+        findings = [finding["code"] for finding in response["findings"]]
+        assert [code for code in findings if code != "answered_before"] == (
+            ["late_sync"] if one.day < 5 else []
+        )
+        said_so[one.day] += "answered_before" in findings
         assert (score["value"], score["answered"]) == (one.code, int(one.code is not None))
+    assert said_so == {day: [one.day for one in filled].count(day) - 1 for day in said_so}  # UP-04
 
 
 def follow(scene: Scene, filled: list[Answered], sent: list) -> None:

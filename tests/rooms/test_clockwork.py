@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 from datetime import timedelta
 from threading import Barrier, Thread
 
@@ -9,14 +12,16 @@ import pytest
 import sqlalchemy as sa
 
 from epro import clock, worker
-from epro.notifications import attending
+from epro.notifications import attending, rules
 from epro.notifications.models import Alert, Message
 from epro.notifications.senders.recording import AskableRecordingSender, RecordingSender
 from epro.scheduling.models import Occurrence
+from epro.simulation.people import Refused
 from epro.tx import look, system
 from tests.cast import at
 
 AUDITOR = system("auditor")
+on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 ADA, NOOR, INES = "+8613900000001", "+8613800000001", "+8613800000002"
 
 
@@ -102,6 +107,62 @@ def test_her_own_hour_replaces_the_first_reminder(cast, ada):
     assert to(cast, ADA) == []
     cast.tick(at("2026-03-02T20:16"))
     assert len(to(cast, ADA)) == 1
+
+
+def test_her_own_hour_is_not_quiet_unless_she_says_so(cast, ada):
+    with cast.on("2026-03-02T12:00"):
+        ada.speak("PATCH", "/v1/phone/me", {"reminder_hour": "22:30"})
+    for hour in ("19:01", "21:01", "22:31", "23:31"):
+        cast.tick(at(f"2026-03-02T{hour}"))
+    assert len(to(cast, ADA)) == 1
+    (message,) = rows(Message)
+    assert (message.due_at, message.accepted_at) == (at("2026-03-02T22:30"), at("2026-03-02T22:31"))
+
+
+NIGHT, DAY = ["22:00", "08:00"], ["12:00", "14:00"]
+
+
+@pytest.mark.parametrize(
+    ("wished", "own", "local", "quiet"),
+    [
+        (None, None, "21:59", False),
+        (None, None, "22:00", True),
+        (None, None, "07:59", True),
+        (None, None, "08:00", False),
+        ("22:30", None, "22:29", True),
+        ("22:30", None, "22:30", False),
+        ("22:30", None, "23:29", False),
+        ("22:30", None, "23:30", True),
+        ("23:30", None, "00:15", False),
+        ("23:30", None, "00:30", True),
+        ("07:30", None, "07:29", True),
+        ("07:30", None, "07:30", False),
+        ("22:30", NIGHT, "22:30", True),  # named by herself
+        ("22:30", DAY, "22:30", False),
+        (None, DAY, "13:00", True),
+        (None, ["12:00", "12:00"], "12:00", False),
+    ],
+)
+def test_quiet_hours(wished, own, local, quiet):
+    preferences = {"reminder_hour": wished, "quiet_hours": own}
+    assert rules.is_quiet(preferences, "Asia/Shanghai", at(f"2026-03-02T{local}")) == quiet
+
+
+@on_sqlite
+@pytest.mark.parametrize("first", [{}, {"reminder_hour": "22:30"}, {"quiet_hours": NIGHT}])
+def test_hours_that_contradict_each_other_are_refused(cast, ada, first):
+    both = {"reminder_hour": "22:30", "quiet_hours": NIGHT}
+    second = {name: hours for name, hours in both.items() if name not in first}
+    with cast.on("2026-03-02T12:00"):
+        ada.speak("PATCH", "/v1/phone/me", first)
+        before = ada.speak("GET", "/v1/phone/me")
+        with pytest.raises(Refused) as refused:
+            ada.speak("PATCH", "/v1/phone/me", second)
+        assert ada.speak("GET", "/v1/phone/me") == before
+        ada.speak("PATCH", "/v1/phone/me", {"language": "zh-CN"})
+        ada.speak("PATCH", "/v1/phone/me", {"reminder_hour": "08:00", "quiet_hours": NIGHT})
+    assert refused.value.answer.status == 422
+    assert [one["pointer"] for one in refused.value.answer.body["errors"]] == ["/reminder_hour"]
 
 
 def test_missed_after_the_grace_and_not_before(cast, ada):
@@ -235,3 +296,25 @@ def test_an_alert_whose_worker_died_is_sent_again_over_the_next_channel(cast, ad
     cast.tick(at("2026-03-03T06:02"))
     cast.tick(at("2026-03-03T06:20"))
     assert (len(to(cast, NOOR)), [message.to for message in cast.email.taken]) == (0, ["noor@example.org"])
+
+
+def test_a_signal_asks_the_worker_to_stop():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stop = worker._stop_on_signals()
+        assert not stop.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_log_line_has_the_sentence_and_the_ids():
+    fields = {"name": "epro.worker", "levelname": "ERROR", "msg": "strike failed: %s", "args": ("KeyError",)}
+    record = logging.makeLogRecord({**fields, "action": "worker.strike_failed", "fault": "KeyError"})
+    line = worker.Line().format(record)
+    assert line.endswith(
+        " ERROR epro.worker strike failed: KeyError action=worker.strike_failed fault=KeyError"
+    )

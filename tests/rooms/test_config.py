@@ -25,6 +25,8 @@ UNSAFE = {
     "EPRO_RATE_LIMITS": ["off", "0"],
     "EPRO_PASSWORD_COST": ["cheap"],
     "EPRO_CLOCK_OFFSET_FILE": ["/anywhere"],
+    "EPRO_TRAIL_KEY": ["short", "k" * 31],
+    "EPRO_RECEIPT_KEY": ["short", "k" * 31],
     "EPRO_CONTACTS_KEYS": ["no-colon", "1:", ":" + "k" * 40, "1:short", f"2:{'k' * 40},1:short", f"1:{'k' * 40},"],
 }  # fmt: skip
 
@@ -36,6 +38,7 @@ def refusals(**changed: str) -> list[str]:
 def test_a_safe_installation_starts():
     assert refusals() == []
     assert refusals(EPRO_CONTACTS_KEYS=f"2:{'k' * 40},1:{'j' * 40}") == []
+    assert refusals(EPRO_TRAIL_KEY="k" * 32, EPRO_RECEIPT_KEY="j" * 32) == []
     config.refuse_unsafe(config.read(PRODUCTION))
 
 
@@ -66,6 +69,7 @@ def test_no_value_is_ever_told():
 
 
 @pytest.mark.parametrize("changed", [
+    {"EPRO_TRUSTED_PROXIES": "1.5"}, {"EPRO_TRUSTED_PROXIES": "one"}, {"EPRO_SMTP_PORT": "25.0"},
     {"EPRO_ENV": "prodution"}, {"EPRO_DATABASE_URL": "mysql://x/y"}, {"EPRO_DATABASE_URL": "epro.sqlite"},
 ])  # fmt: skip
 def test_what_makes_no_sense_starts_nowhere(changed):

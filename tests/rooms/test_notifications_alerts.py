@@ -7,7 +7,8 @@ AL-02  Told to who holds the role at her site, and to nobody else.
 AL-03  One person takes it in hand; what came of it is written once.
 AL-04  Escalation goes step by step, each at its hour, while nobody acts.
 AL-05  A late answer that was given in time clears it; the history stays.
-AL-06  What does not stand any more is not told any more.
+AL-06  It also clears the alerts of later misses that are too few in a row without it.
+AL-07  What does not stand any more is not told any more.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def test_after_an_outage_every_step_is_caught_up_with(cast, study):
     assert alert().escalations == 3
 
 
-# AL-05 and AL-06.
+# AL-05 to AL-07.
 
 
 def test_a_late_answer_given_in_time_clears_it(cast, ada):
@@ -236,6 +237,52 @@ def test_a_late_answer_given_in_time_clears_it(cast, ada):
     with look(TESTS) as tx:
         kinds = list(tx.session.scalars(sa.select(FeedEntry.kind).order_by(FeedEntry.no)))
     assert kinds == ["occurrence.missed", "alert.raised", "response.stored", "alert.cleared"]
+
+
+def days_of_standing() -> list[str]:
+    return sorted(one.why["local_day"] for one in rows() if one.cleared_at is None)
+
+
+def test_a_late_answer_clears_the_later_alert_that_counted_its_miss(cast, study):
+    study(**{"after: 1\n": "after: 2\n"})
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone(contact={})
+    cast.tick(at("2026-03-03T06:00"))
+    cast.tick(at("2026-03-04T06:00"))
+    assert days_of_standing() == ["2026-03-03"]  # the second miss in a row
+    answer(cast, ada, "2026-03-02", "2026-03-04T09:00")
+    assert (alert().cleared_why, alert().cleared_at) == (
+        "earlier_completed_offline_in_time",
+        at("2026-03-04T09:00"),
+    )
+    cast.tick(at("2026-03-04T10:00"))
+    assert INES not in numbers(cast)
+    cast.relay()
+    with look(TESTS) as tx:
+        kinds = list(tx.session.scalars(sa.select(FeedEntry.kind).order_by(FeedEntry.no)))
+    assert kinds[-2:] == ["response.stored", "alert.cleared"]
+
+
+@on_sqlite
+def test_an_alert_of_misses_that_are_still_enough_in_a_row_stands(cast, study):
+    study(**{"after: 1\n": "after: 2\n"})
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone(contact={})
+    for day in (3, 4, 5):
+        cast.tick(at(f"2026-03-0{day}T06:00"))
+    assert days_of_standing() == ["2026-03-03", "2026-03-04"]
+    answer(cast, ada, "2026-03-02", "2026-03-05T09:00")
+    assert days_of_standing() == ["2026-03-04"]
+    answer(cast, ada, "2026-03-03", "2026-03-05T09:30")
+    assert days_of_standing() == []
+
+
+@on_sqlite
+def test_a_late_answer_changes_no_alert_that_counts_one_miss(cast, ada):
+    cast.tick(at("2026-03-03T06:00"))
+    cast.tick(at("2026-03-04T06:00"))
+    answer(cast, ada, "2026-03-02", "2026-03-04T09:00")
+    assert days_of_standing() == ["2026-03-03"]
 
 
 @on_sqlite

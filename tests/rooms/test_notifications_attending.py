@@ -16,7 +16,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from epro import clock, worker
 from epro.notifications import alerts, attending, messages
@@ -133,6 +133,70 @@ def test_a_database_that_fails_is_no_fault_of_the_occurrence(cast, ada, monkeypa
     with pytest.raises(OperationalError):
         attend(MORNING)
     assert tonight().attention_at == due
+
+
+REFUSED = sa.text("INSERT INTO heartbeats (worker, beat_at) VALUES ('tests', NULL)")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "when"),
+    [
+        (occurrences, "replan", "2026-03-09T11:00"),
+        (attending, "attend", "2026-03-03T06:00"),
+        (alerts, "_escalate", "2026-03-03T10:00"),
+    ],
+    ids=["plan", "occurrence", "escalation"],
+)
+def test_a_row_that_the_database_refuses_stops_no_other(cast, ada, monkeypatch, module, name, when):
+    with cast.on("2026-03-02T11:00"):
+        cast.enrol(contact={})
+    if module is alerts:
+        attend(MORNING)
+    sound = getattr(module, name)
+
+    def refused_for_ada(tx, participant, *more):
+        if participant.subject_id == "01-001":
+            tx.session.execute(REFUSED)
+        return sound(tx, participant, *more)
+
+    monkeypatch.setattr(module, name, refused_for_ada)
+    attend(at(when))
+    with look(TESTS) as tx:
+        planned = {row.subject_id: row.plan_at for row in tx.all(sa.select(Participant))}
+    raised = {alert.subject_id: alert.escalations for alert in rows(Alert)}
+    if module is occurrences:
+        assert planned == {"01-001": at("2026-03-09T12:00"), "01-002": at("2026-03-16T11:00")}
+    elif module is attending:
+        assert raised == {"01-002": 0} and tonight().attention_at == MORNING + attending.PUT_OFF
+    else:
+        assert raised == {"01-001": 0, "01-002": 1}
+
+
+def test_a_connection_that_breaks_is_no_fault_of_the_occurrence(cast, ada, monkeypatch):
+    def breaks(tx, *_):
+        tx.session.connection().invalidate()
+        raise DBAPIError("statement", {}, Exception("gone"), connection_invalidated=True)
+
+    due = tonight().attention_at
+    monkeypatch.setattr(attending, "attend", breaks)
+    with pytest.raises(SQLAlchemyError):
+        attend(MORNING)
+    assert tonight().attention_at == due
+
+
+@on_sqlite
+@pytest.mark.parametrize("step", ["extend_due", "attend_due"])
+def test_a_step_that_fails_keeps_no_later_one_from_its_work(cast, ada, monkeypatch, step):
+    attend(MORNING)
+
+    def fails(*_):
+        raise ProgrammingError("statement", {}, Exception("no such column"))
+
+    module = occurrences if step == "extend_due" else attending
+    monkeypatch.setattr(module, step, fails)
+    with pytest.raises(ProgrammingError):
+        attend(at("2026-03-03T10:00"))
+    assert [alert.escalations for alert in rows(Alert)] == [1]
 
 
 @on_sqlite

@@ -4,6 +4,7 @@ CB-01  Each call-back adds a fact that is not there yet, and undoes none.
 CB-02  Only the provider's signature opens the door, and only the message's own key names a message.
 CB-03  What a call-back proves counts even when our own reply was lost.
 CB-04  STOP and START are obeyed in the languages of the study, for everybody who has this number.
+CB-05  An alert that was not delivered is not at its end while there is another channel.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import permutations
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from twilio.request_validator import RequestValidator
 
-from epro import clock, worker
-from epro.notifications.models import Message
+from epro import clock, trail, worker
+from epro.contacts import store
+from epro.notifications.models import HeardText, Message
+from epro.notifications.senders import SendUnknown
 from epro.notifications.senders.recording import TAKEN_UNKNOWN, RecordingSender
 from epro.studies.models import Participant
 from epro.trail.models import Event
@@ -116,6 +120,51 @@ def test_what_was_delivered_has_not_failed(provider, sent):
 def test_a_word_that_nobody_knows_says_no_more_than_that_it_was_taken(provider, sent, word):
     assert status(provider, sent, word) == 204
     assert (row().delivered_at, row().failed_at) == (None, None) and row().accepted_at
+
+
+def told_the_nurse(cast):
+    """The alert about Ada, as the provider of text messages saw it."""
+    return next(message for message in cast.sms.asked if message.to == NOOR)
+
+
+def test_an_alert_that_was_not_delivered_goes_out_by_e_mail_once(provider, cast, ada):
+    cast.tick(MORNING)
+    for minute in (1, 2, 3):
+        status(provider, told_the_nurse(cast), "undelivered", when=MORNING + MINUTE, ErrorCode="30003")
+        status(provider, told_the_nurse(cast), "sent", when=MORNING + MINUTE)
+        cast.tick(MORNING + minute * MINUTE)
+    found = row("alert")
+    assert [m.to for m in cast.email.taken] == ["noor@example.org"]
+    assert (found.channel, found.failure, found.failed_at) == ("email", "sms undelivered 30003", None)
+    assert found.accepted_at == MORNING + MINUTE and found.provider_id == f"recorded-{found.id}"
+    assert actions().count("undelivered") == 1
+
+
+@on_sqlite
+def test_an_alert_that_was_not_delivered_and_has_no_other_channel_has_failed(provider, cast, ada):
+    with clock.moved_to(MORNING):
+        worker.attend()
+        store.keep(trail.INSTALLATION, row("alert").recipient, {"email": None}, MORNING)
+    cast.tick(MORNING)
+    status(provider, told_the_nurse(cast), "undelivered", when=MORNING + MINUTE, ErrorCode="30003")
+    for minute in (1, 2, 3):
+        cast.tick(MORNING + minute * MINUTE)
+    assert (row("alert").failure, len(cast.sms.asked)) == ("sms undelivered 30003", 1)
+    assert row("alert").failed_at == MORNING + MINUTE
+
+
+@on_sqlite
+def test_the_fate_of_a_text_message_says_nothing_of_the_e_mail_after_it(provider, cast, ada):
+    cast.sms.script(TAKEN_UNKNOWN)
+    cast.email.script(SendUnknown("cut"))
+    cast.tick(MORNING)
+    cast.tick(MORNING + MINUTE)
+    for word in ("undelivered", "sent"):
+        status(provider, told_the_nurse(cast), word, when=MORNING + MINUTE)
+    assert (row("alert").accepted_at, row("alert").failure) == (None, "sms undelivered")
+    for minute in (2, 3, 4):
+        cast.tick(MORNING + minute * MINUTE)
+    assert (len(cast.sms.asked), len(cast.email.taken)) == (1, 1) and row("alert").accepted_at
 
 
 # CB-02.
@@ -229,8 +278,10 @@ def test_what_the_phone_has_shown_is_noted_once_and_only_hers(cast, ada, sent):
 # CB-04.
 
 
-def text(provider, word: str, number: str = ADA) -> int:
-    return provider(f"{HOST}/hooks/twilio/inbound", From=number, Body=word)
+def text(provider, word: str, number: str = ADA, sid: str | None = None) -> int:
+    """A text message from her, a new one unless `sid` names an old one."""
+    sid = f"SM{uuid4().hex}" if sid is None else sid
+    return provider(f"{HOST}/hooks/twilio/inbound", From=number, Body=word, MessageSid=sid)
 
 
 def wants_messages(subject_id: str = "01-001") -> bool:
@@ -268,6 +319,25 @@ def test_a_word_that_starts_again(provider, cast, ada, word):
             tx.session.scalars(sa.select(Event.action).where(Event.action.like("participant.opted%")))
         )
     assert sorted(done) == ["participant.opted_in", "participant.opted_out"]
+
+
+def test_an_old_message_sent_again_undoes_nothing(provider, ada):
+    """Its signature is as good as on its day: who has a copy could turn her messages on again."""
+    text(provider, "STOP")
+    text(provider, "START", sid="SM1")
+    assert wants_messages()
+    text(provider, "STOP")
+    assert text(provider, "START", sid="SM1") == 200
+    assert not wants_messages()
+    with look(TESTS) as tx:
+        assert "SM1" not in str(tx.all(sa.select(HeardText.digest)))
+
+
+@on_sqlite
+def test_a_message_that_cannot_be_told_from_an_old_one_only_stops(provider, ada):
+    for word in ("STOP", "START", "STOP"):
+        text(provider, word, sid="")
+    assert not wants_messages()
 
 
 @on_sqlite

@@ -2,26 +2,30 @@
 alert doubled rather than lost.
 
 SE-01  A definitive answer ends the matter: one call for each message.
-SE-02  A passing refusal is tried again a little later, a few times, and not when it is too late to be of use.
+SE-02  A passing refusal is tried again a little later, ever less often, and not when it is too late to be of use.
 SE-03  In doubt a reminder is asked about where the provider can be asked, and never sent again.
-SE-04  In doubt a message to staff is sent again, over the next channel, a few times.
+SE-04  In doubt a message to staff is sent again, over the next channel, for some hours.
 SE-05  Two workers never send the same message.
 SE-06  No transaction is open while a provider is called.
 SE-07  One message that cannot be made keeps no other from going out.
+SE-08  A message to staff that is refused goes to the next channel, and ends only when none is left.
+SE-09  An alert waits for no backlog of reminders.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import pairwise
 from threading import Barrier, Thread
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DataError
 
 from epro import clock, db, trail, worker
 from epro.contacts import store
-from epro.notifications import sending
+from epro.notifications import alerts, sending
 from epro.notifications.models import Message
 from epro.notifications.senders import SendFailed, SendUnknown
 from epro.notifications.senders.recording import TAKEN_UNKNOWN, AskableRecordingSender, RecordingSender
@@ -34,6 +38,8 @@ TESTS = system("tests")
 ADA, NOOR, INES = "+8613900000001", "+8613800000001", "+8613800000002"
 EVENING, MORNING = at("2026-03-02T19:01"), at("2026-03-03T06:01")
 PASSING = SendFailed("busy", permanent=False)
+BAD_NUMBER = SendFailed("bad_number", permanent=True)
+BAD_ADDRESS = SendFailed("bad_address", permanent=True)
 on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
 
@@ -103,11 +109,28 @@ def test_a_passing_refusal_is_tried_again_later_and_later(cast, ada):
     assert row.accepted_at == due[2] and row.failed_at is None
 
 
-def test_after_a_few_refusals_it_is_given_up(cast, ada):
-    cast.sms.script(*[PASSING] * 20)
-    every_minute(cast, EVENING, 30)
-    row = message()
-    assert (len(cast.sms.asked), row.failure) == (sending.MOST_ATTEMPTS, "busy") and row.failed_at
+def attempts_of(cast, start, find, most: int) -> list[timedelta]:
+    """Strike whenever this message is due again; the waits in between."""
+    times = [start]
+    for _ in range(most):
+        cast.tick(times[-1])
+        row = find()
+        again_at = row.lease_until or row.due_at
+        if row.withheld_at or row.failed_at or row.unknown_at or again_at <= times[-1]:
+            break
+        times.append(again_at)
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+def test_a_reminder_is_tried_ever_less_often_as_long_as_it_is_of_use(cast, ada):
+    def first() -> Message:
+        with look(TESTS) as tx:
+            return tx.one(sa.select(Message).where(Message.template == "reminder.due"))
+
+    cast.sms.script(*[PASSING] * 30)
+    waits = attempts_of(cast, EVENING, first, 30)
+    assert waits == [*(timedelta(seconds=30 * 2**n) for n in range(5)), *[timedelta(minutes=15)] * 7]
+    assert (first().attempts, first().withheld_reason, first().failed_at) == (12, "stale", None)
 
 
 @on_sqlite
@@ -189,13 +212,30 @@ def test_an_alert_in_doubt_is_sent_again_over_the_next_channel(cast, ada):
     assert (row.channel, row.attempts) == ("email", 2) and row.accepted_at
 
 
-def test_an_alert_is_not_sent_for_ever(cast, ada):
-    cast.sms.script(*[SendUnknown("cut")] * 20)
-    cast.email.script(*[SendUnknown("cut")] * 20)
-    every_minute(cast, MORNING, 20)
-    row = message("alert")
-    assert row.attempts == sending.MOST_ATTEMPTS == len(cast.sms.asked) + len(cast.email.asked)
-    assert row.unknown_at is not None and row.lease_until is None
+def alert() -> Message:
+    return message("alert")
+
+
+@on_sqlite
+def test_an_alert_in_doubt_is_not_sent_for_ever(cast, ada):
+    cast.sms.script(*[SendUnknown("cut")] * 40)
+    cast.email.script(*[SendUnknown("cut")] * 40)
+    waits = attempts_of(cast, MORNING, alert, 60)
+    assert waits[:4] == [timedelta(minutes=minutes) for minutes in (1, 1, 2, 4)]
+    assert (alert().attempts, max(waits)) == (len(waits), timedelta(minutes=15))
+    assert sending.IN_DOUBT_FOR <= alert().unknown_at - MORNING <= sending.IN_DOUBT_FOR + max(waits)
+    assert alert().lease_until is None
+
+
+@on_sqlite
+def test_earlier_refusals_do_not_count_when_an_alert_is_in_doubt(cast, ada):
+    for sender in (cast.sms, cast.email):
+        sender.script(*[PASSING] * 4)
+    cast.sms.script(SendUnknown("cut"))
+    attempts_of(cast, MORNING, alert, 9)
+    assert alert().begun_at and not alert().accepted_at and alert().attempts == 9
+    cast.tick(alert().lease_until)
+    assert alert().accepted_at and alert().channel == "email"
 
 
 @on_sqlite
@@ -302,7 +342,84 @@ def test_a_slow_worker_is_not_taken_for_the_one_that_came_after(cast, ada):
     assert row.accepted_at == MORNING + timedelta(minutes=2)
 
 
+# SE-08.
+
+
+def test_an_alert_outlives_an_outage_of_hours(cast, ada):
+    for sender in (cast.sms, cast.email):
+        sender.script(*[PASSING] * 40)
+    waits = attempts_of(cast, MORNING, alert, 25)
+    assert len(waits) == 25 and max(waits) == timedelta(minutes=15)
+    assert sum(waits, timedelta()) > timedelta(hours=4) and alert().failed_at is None
+    cast.sms, cast.email = RecordingSender("sms"), RecordingSender("email")
+    cast.tick(alert().due_at)
+    assert alert().accepted_at
+
+
+def test_a_number_that_cannot_be_reached_sends_the_alert_by_e_mail(cast, ada):
+    cast.sms.script(BAD_NUMBER)
+    every_minute(cast, MORNING, 5)
+    assert [m.to for m in cast.sms.asked] == [NOOR]
+    assert [m.to for m in cast.email.taken] == ["noor@example.org"]
+    assert (alert().channel, alert().failure, alert().failed_at) == ("email", "sms bad_number", None)
+    assert alert().accepted_at == MORNING + timedelta(minutes=1)
+
+
+def test_an_alert_that_no_channel_carries_has_failed(cast, ada):
+    cast.sms.script(BAD_NUMBER)
+    cast.email.script(BAD_ADDRESS)
+    every_minute(cast, MORNING, 5)
+    assert (len(cast.sms.asked), len(cast.email.asked)) == (1, 1)
+    assert alert().failure == "sms bad_number, email bad_address"
+    assert alert().failed_at == MORNING + timedelta(minutes=2) and alert().lease_until is None
+    assert told()[-1] == ("failed", "sms bad_number, email bad_address")
+
+
+def test_a_channel_that_was_only_busy_is_tried_again_when_the_other_is_out(cast, ada):
+    cast.sms.script(PASSING)
+    cast.email.script(BAD_ADDRESS)
+    every_minute(cast, MORNING, 5)
+    assert [m.to for m in cast.sms.taken] == [NOOR]
+    assert (alert().channel, alert().failure, alert().failed_at) == ("sms", "email bad_address", None)
+
+
+# SE-09.
+
+
+@on_sqlite
+def test_an_alert_that_comes_while_reminders_go_out_is_next(cast, ada, monkeypatch):
+    with cast.on("2026-03-02T11:00"):
+        for _ in range(sending.FEW + 2):
+            cast.enrol()
+    cast.tick(MORNING)
+    evening = at("2026-03-03T19:01")
+    with clock.moved_to(evening), monkeypatch.context() as later:
+        later.setattr(alerts, "escalate_due", lambda *_: 0)
+        worker.attend()
+    cast.sms = SlowSender("sms", worker.attend)  # while the first is sent, the investigator is to be told
+    with clock.moved_to(evening):
+        worker.send({"sms": cast.sms})
+    numbers = [message.to for message in cast.sms.taken]
+    assert numbers.index(INES) == sending.FEW and numbers.count(ADA) == sending.FEW + 3
+
+
 # SE-07 and what a message is made of.
+
+
+@on_sqlite
+def test_a_row_that_the_database_refuses_stops_nobody_else(cast, ada, monkeypatch):
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol(contact={"phone": "+8613900000002"})
+    sound = sending._outgoing
+
+    def refuses_hers(tx, participant, *more):
+        if participant.subject_id == "01-001":
+            raise DataError("statement", {}, Exception("too long"))
+        return sound(tx, participant, *more)
+
+    monkeypatch.setattr(sending, "_outgoing", refuses_hers)
+    cast.tick(EVENING)
+    assert [m.to for m in cast.sms.taken] == ["+8613900000002"]
 
 
 @on_sqlite

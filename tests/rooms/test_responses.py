@@ -9,6 +9,8 @@ RE-03  One bad entry of a batch costs no other its receipt.
 RE-04  The phone's own account of time is kept as it was; the corrected time stands beside it.
 RE-05  Everything of one entry is filed in one act, or nothing.
 RE-06  The instrument that she saw is the one that is scored with.
+RE-07  What was completed before a withdrawal, in a window that was open then, is filed.
+RE-08  Of two answers to one occurrence each is filed, the later one says so, and the timeline says which one counts.
 """
 
 from __future__ import annotations
@@ -223,7 +225,92 @@ def test_windows_are_judged_to_the_second(cast, ada, completed, uploaded, outcom
     assert (receipt["outcome"], [f["code"] for f in receipt["findings"]]) == (outcome, [code] if code else [])
 
 
+@on_sqlite
+def test_the_way_of_an_upload_is_no_fault_of_her_clock(cast, ada):
+    """Completed ten seconds before midnight, fifteen seconds on the way: in time, and told so to the millisecond."""
+    last = at("2026-03-02T23:59:50")
+    (receipt,) = upload(ada, entry(ada, completed_at=last), sent_at=last, when=last + timedelta(seconds=15))
+    (row,) = rows(Response)
+    assert (receipt["outcome"], receipt["findings"]) == ("stored", [])
+    assert (row.corrected_at, row.clock_offset_ms) == (last, 15_000)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("wrong_by", "corrected"),
+    [("5m", "2026-03-02T23:58:00"), ("5m1s", "2026-03-03T00:03:01"), ("-5m1s", "2026-03-02T23:52:59")],
+)
+def test_a_clock_is_corrected_only_beyond_what_a_slow_line_may_take(cast, ada, wrong_by, corrected):
+    slow = (-1 if wrong_by.startswith("-") else 1) * timedelta(minutes=5, seconds="1s" in wrong_by)
+    told = at("2026-03-02T23:58:00")
+    (receipt,) = upload(
+        ada, entry(ada, completed_at=told), sent_at=at("2026-03-03T02:00") - slow, when=at("2026-03-03T02:00")
+    )
+    kept = rows(Response) or rows(SetAside)
+    assert kept[0].clock_offset_ms == slow / timedelta(milliseconds=1)
+    inside = at(corrected) < at("2026-03-03T00:00")
+    assert receipt["outcome"] == ("stored" if inside else "held")
+    assert not inside or kept[0].corrected_at == at(corrected)
+
+
+@on_sqlite
+def test_the_turn_within_a_batch_is_no_fault_of_her_clock(cast, ada, monkeypatch):
+    """Every entry of a batch came in at one instant, however long the ones before it took."""
+    minutes = iter(range(1000))
+    monkeypatch.setattr(clock, "now", lambda: EVENING + next(minutes) * timedelta(minutes=1))
+    ada.refresh()
+    sent_at = clock.now() + timedelta(minutes=1)
+    body = {"responses": [entry(ada, score=n) for n in range(9)], "sent_at": sent_at.isoformat()}
+    ada.speak("POST", "/v1/phone/responses", body)
+    assert len({row.clock_offset_ms for row in rows(Response)}) == 1
+    assert len({row.received_at for row in rows(Response)}) == 9
+
+
+@pytest.mark.parametrize("written", [
+    "2026-03-03T04:00:00+16:00",
+    "2026-03-03T11:59:00+23:59",
+    "2026-03-02T20:00:30+08:00:30",
+    "2026-03-02T12:00:00.000000Z",
+])  # fmt: skip
+def test_an_hour_with_an_odd_offset_is_the_instant_that_it_is(cast, ada, written):
+    good = entry(ada)
+    upload(ada, good, entry(ada, started_at=written) | {"completed_at": written})
+    assert [row.completed_at for row in rows(Response)] == [EVENING] * 2
+    assert {row.started_at for row in rows(Response)} == {EVENING, EVENING - timedelta(minutes=1)}
+    assert written in {json.loads(row.body)["completed_at"] for row in rows(Response)}
+
+
+@pytest.mark.parametrize("name", ["completed_at", "started_at"])
+def test_an_instant_without_end_is_held(cast, ada, name):
+    long = f"2026-03-02T20:00:00.{'0' * 300}+08:00"
+    good, odd = entry(ada), entry(ada) | {name: long}
+    receipts = upload(ada, odd, good)
+    assert [receipt["outcome"] for receipt in receipts] == ["held", "stored"]
+    assert receipts[0]["findings"][0]["pointer"] == f"/{name}"
+    (aside,) = rows(SetAside)
+    assert json.loads(aside.body) == odd
+
+
 # RE-05.
+
+
+def test_what_the_database_does_not_take_is_held_and_the_others_go_on(cast, ada, monkeypatch):
+    """The net below the checks: for a value that none of them foresaw."""
+    good, odd, sound = entry(ada, score=1), entry(ada, score=2), receiving._file
+
+    def refuses(case, *given):
+        if case.named == odd["id"]:
+            raise sa.exc.DataError("planted", {}, Exception("planted"))
+        return sound(case, *given)
+
+    monkeypatch.setattr(receiving, "_file", refuses)
+    receipts = upload(ada, odd, good)
+    assert [(r["outcome"], [f["code"] for f in r["findings"]]) for r in receipts] == [
+        ("held", ["not_filed"]), ("stored", [])]  # fmt: skip
+    monkeypatch.undo()
+    assert upload(ada, odd)[0] == receipts[0]
+    (aside,) = rows(SetAside)
+    assert json.loads(aside.body) == odd
 
 
 def test_what_is_filed_is_filed_altogether(cast, ada):
@@ -309,6 +396,58 @@ def test_the_one_completed_first_counts_whichever_came_first(cast, ada):
     found = rows(Response)
     assert str(receiving.primary(found).id) == earlier["id"] and len(found) == 2
     assert receiving.primary(found) is receiving.primary(found[::-1])
+
+
+@on_sqlite
+def test_the_second_answer_says_so_and_the_timeline_says_which_one_counts(cast, ada):
+    later, earlier = entry(ada, score=1), entry(ada, score=2, completed_at=EVENING - timedelta(minutes=30))
+    (first,) = upload(ada, later)
+    (second,) = upload(ada, earlier, when=EVENING + timedelta(minutes=5))
+    assert (first["findings"], [f["code"] for f in second["findings"]]) == ([], ["answered_before"])
+    assert second["outcome"] == "stored"
+    with cast.on("2026-03-02T21:00"):
+        told = cast.staff("noor").timeline("01-001")["responses"]
+    assert {one["id"]: one["counts"] for one in told} == {earlier["id"]: True, later["id"]: False}
+    findings = {
+        body["response"]["id"]: [finding["code"] for finding in body["response"]["findings"]]
+        for body in (json.loads(row.body) for row in rows(FeedEntry))
+    }
+    assert findings == {later["id"]: [], earlier["id"]: ["answered_before"]}
+
+
+# RE-07.
+
+
+@pytest.mark.parametrize(("completed", "outcome", "codes"), [
+    ("2026-03-02T20:00:00", "stored", []),
+    ("2026-03-02T20:29:59", "stored", []),
+    ("2026-03-02T20:30:00", "held", ["occurrence_cancelled"]),
+    ("2026-03-02T20:31:00", "held", ["occurrence_cancelled", "after_withdrawal"]),
+])  # fmt: skip
+def test_what_was_completed_before_the_withdrawal_is_filed(cast, ada, completed, outcome, codes):
+    """At half past eight, in the middle of the window; her phone was offline all evening."""
+    sent = entry(ada, completed_at=at(completed))
+    with cast.on("2026-03-02T20:30"):
+        cast.staff("noor").withdraw("01-001")
+    (receipt,) = upload(ada, sent, when=at("2026-03-02T22:00"))
+    assert (receipt["outcome"], [f["code"] for f in receipt["findings"]]) == (outcome, codes)
+    if outcome == "stored":
+        with cast.on("2026-03-03T10:00"):
+            noor = cast.staff("noor")
+            (counted,) = noor.must("GET", "/v1/site/compliance")["compliance"]
+            (answered,) = [o for o in noor.timeline("01-001")["occurrences"] if o["state"] == "fulfilled"]
+        assert (counted["due"], counted["answered"], answered["id"]) == (1, 1, sent["occurrence_id"])
+
+
+@on_sqlite
+def test_what_had_not_opened_when_it_was_cancelled_stays_cancelled(cast, ada):
+    """The phone's clock ran a day ahead of a plan that was moved away; nobody asked for this."""
+    sent = entry(ada)
+    with cast.on("2026-03-02T11:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-06-01")
+    (receipt,) = upload(ada, {**sent, "completed_at": at("2026-03-02T10:30").isoformat()}, when=EVENING)
+    assert receipt["outcome"] == "held"
+    assert "occurrence_cancelled" in [finding["code"] for finding in receipt["findings"]]
 
 
 @on_sqlite

@@ -7,6 +7,7 @@ OC-02  Nothing is born missed.
 OC-03  What has opened does not move, nothing answered is orphaned.
 OC-04  The preview tells what will happen, and does nothing.
 OC-05  A withdrawal cancels what is open and ahead, recalls its reminders and ends the planning.
+OC-06  A moved anchor leaves no day without its diary; a visit that was missed is asked for again, an answered one not.
 """
 
 from __future__ import annotations
@@ -177,7 +178,86 @@ def test_nothing_answered_is_orphaned(cast):
         response = tx.one(sa.select(Response))
         occurrence = tx.get(Occurrence, "diary", response.occurrence_id)
     assert occurrence.fulfilled_at and occurrence.cancelled_at is None
-    assert days(rows())[:2] == ["2026-03-02", "2026-03-21"]  # d0 is answered; d1 is the first that lies ahead
+    assert days(rows())[:3] == ["2026-03-02", "2026-03-20", "2026-03-21"]  # d0 is answered, and asked again
+
+
+def test_a_postponed_start_leaves_no_evening_without_its_diary(cast):
+    """Six evenings have opened; then the start turns out to be three days later. Every evening has one diary."""
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone()
+    with cast.on("2026-03-03T20:00") as now:
+        ada.answer(ada.open_at(now)[0], {"worst_fatigue": 3}, now, now)
+        ada.upload(now)
+    cast.tick(at("2026-03-07T19:00"))
+    before = rows()
+    with cast.on("2026-03-07T20:00"):
+        told = cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-05")
+    after = rows()
+    every_evening = [(date(2026, 3, 2) + n * DAY).isoformat() for n in range(5 + HORIZON.days + 1)]
+    assert days(after) == every_evening
+    assert [row.id for row in after[:6]] == [row.id for row in before[:6]]
+    keys = {row.local_day.isoformat(): row.key for row in after}
+    assert [keys[f"2026-03-{day:02}"] for day in (7, 8, 9, 10, 11)] == [
+        "d5", "d3@2026-03-08", "d4@2026-03-09", "d5@2026-03-10", "d6"]  # fmt: skip
+    assert [row.study_day for row in after[6:10]] == [3, 4, 5, 6]
+    assert {one["opens_at"][:10] for one in told["new"]} >= {"2026-03-08", "2026-03-09", "2026-03-10"}
+    cast.tick(at("2026-03-14T10:00"))  # the horizon goes on: the same rows are found again
+    assert [row.id for row in rows()][: len(after)] == [row.id for row in after]
+
+
+@on_sqlite
+def test_moved_to_and_fro_an_evening_is_asked_for_once(cast):
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol()
+    with cast.on("2026-03-05T20:00"):
+        noor = cast.staff("noor")
+        for day in ("2026-03-04", "2026-03-06", "2026-03-02", "2026-03-04"):
+            noor.set_anchor("01-001", "enrolment", day)
+            assert len(days(rows())) == len(set(days(rows())))
+    assert days(rows())[:8] == [(date(2026, 3, 2) + n * DAY).isoformat() for n in range(8)]
+    with cast.on("2026-03-05T20:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-02")
+    assert not [row for row in rows() if "@" in row.key]
+
+
+def test_a_missed_visit_is_asked_for_at_its_new_date(cast):
+    """Week 1 was from the eighth to the tenth; nobody came. The true start makes it the fifteenth to seventeenth."""
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol()
+    cast.tick(at("2026-03-11T22:00"))
+    (missed,) = rows(assessment="quality")
+    assert missed.missed_at
+    with cast.on("2026-03-12T10:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-09")
+    first, second = rows(assessment="quality")
+    assert (first.id, first.missed_at, days([second])) == (missed.id, missed.missed_at, ["2026-03-15"])
+    assert (second.key, second.visit_id, second.study_day) == ("week1@2026-03-15", "week1", 7)
+    with cast.on("2026-03-13T10:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-10")
+    assert days(rows(assessment="quality")) == [
+        "2026-03-08",
+        "2026-03-16",
+    ]  # the fifteenth is asked for no more
+
+
+@pytest.mark.parametrize("answered_on", ["2026-03-09T10:00", "2026-03-16T10:00"])
+def test_an_answered_visit_stays_answered(cast, answered_on):
+    """At its first date or, after a miss, at its second: wherever the anchor moves then, it is not asked for again."""
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone()
+    if answered_on > "2026-03-11":
+        cast.tick(at("2026-03-11T22:00"))
+        with cast.on("2026-03-12T10:00"):
+            cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-09")
+    with cast.on(answered_on) as now:
+        ada.sync()
+        (visit,) = [one for one in ada.open_at(now) if one["assessment"] == "quality"]
+        ada.answer(visit, {}, now, now)
+        assert ada.upload(now)[0]["outcome"] == "stored"
+    before = rows(assessment="quality")
+    with cast.on("2026-03-18T10:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-03-16")
+    assert [row.id for row in rows(assessment="quality")] == [row.id for row in before]
 
 
 @on_sqlite
@@ -270,6 +350,22 @@ def test_misses_are_counted_back_to_the_last_answer(cast):
             for day in (2, 3, 4, 5)
         }
     assert runs == {2: 1, 3: 0, 4: 1, 5: 2}
+
+
+@on_sqlite
+def test_a_miss_that_the_clockwork_has_not_come_by_yet_counts(cast):
+    """After an outage the fourth may be attended to before the third; both are past their grace."""
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone()
+    with cast.on("2026-03-02T20:00") as now:
+        ada.answer(ada.open_at(now)[0], {"worst_fatigue": 3}, now, now)
+        ada.upload(now)
+    late, within_grace = at("2026-03-05T06:00"), at("2026-03-05T05:59")
+    with look(TESTS, late) as tx:
+        assert len(occurrences.misses_in_a_row(tx, on_day("2026-03-04", rows()))) == 2
+    with look(TESTS, within_grace) as tx:
+        assert occurrences.misses_in_a_row(tx, on_day("2026-03-04", rows())) == []
+        assert len(occurrences.misses_in_a_row(tx, on_day("2026-03-03", rows()))) == 1
 
 
 # OC-05: leaving.

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from epro import clock, db, worker
 from epro.contacts import store
 from epro.errors import Conflict, Invalid, NotFound
-from epro.signin import codes, passwords, staff, tokens
+from epro.signin import codes, passwords, staff, tokens, tries
 from epro.signin.models import MachineKey, RateCount, SignInSession, Staff
 from epro.signin.rates import DatabaseStorage
 from epro.trail.models import Event
@@ -144,10 +144,14 @@ def vera(app):
     seed = pyotp.parse_uri(address).secret
 
     def sign_in(
-        when: datetime, otp: str | None = None, password: str = PASSWORD, email: str = "vera@example.org"
+        when: datetime,
+        otp: str | None = None,
+        password: str = PASSWORD,
+        email: str = "vera@example.org",
+        source: str = "192.0.2.1",
     ):
         with clock.moved_to(when):
-            return staff.sign_in(email, password, otp)
+            return staff.sign_in(email, password, otp, source)
 
     sign_in.code = lambda when: pyotp.TOTP(seed).at(when)
     sign_in.seed, sign_in.id = seed, row.id
@@ -183,21 +187,98 @@ def test_an_older_code_does_not_open_after_a_newer_one(vera):
     assert vera(NOW + timedelta(seconds=31), earlier) is None
 
 
+WRONG = "a wrong password, long enough"
+
+
+def waits_until(
+    when: datetime, email: str = "vera@example.org", source: str = "192.0.2.1"
+) -> datetime | None:
+    with look(TESTS, when) as tx:
+        return tries.waits_until(tx, store.lookup("email", email), source)
+
+
 def test_wrong_passwords_make_it_wait_longer_and_longer(vera):
     now, waits = NOW, []
     for _ in range(20):
-        assert vera(now, vera.code(now), "a wrong password, long enough") is None
-        with look(TESTS) as tx:
-            until = tx.get(Staff, vera.id).locked_until
+        assert vera(now, vera.code(now), WRONG) is None
+        until = waits_until(now)
         if until is not None:
             waits.append(until - now)
             assert vera(until - timedelta(seconds=1), vera.code(until)) is None  # not even with the right one
             now = until
     assert len(waits) == 16 and waits == sorted(waits)
-    assert (waits[0], waits[-1]) == (timedelta(seconds=1), staff.LONGEST_WAIT)
+    assert (waits[0], waits[-1]) == (timedelta(seconds=1), tries.LONGEST_WAIT)
     assert vera(now, vera.code(now)) is not None
+    later = now + timedelta(minutes=1)
+    assert vera(later, vera.code(later), WRONG) is None
+    assert waits_until(later) is None  # what was before is forgotten
+
+
+def test_who_fails_waits_where_she_failed_and_nowhere_else(vera):
+    for _ in range(30):
+        vera(NOW, "000000", WRONG, source="203.0.113.66")
+    assert waits_until(NOW, source="203.0.113.66") and waits_until(NOW) is None
+    assert vera(NOW, vera.code(NOW)) is not None
     with look(TESTS) as tx:
-        assert (tx.get(Staff, vera.id).failures, tx.get(Staff, vera.id).locked_until) == (0, None)
+        begun = tx.all(sa.select(Event.object_id).where(Event.action == "staff.locked_out"))
+    assert begun == [str(vera.id)]
+
+
+def test_many_guesses_from_everywhere_slow_guessing_and_keep_nobody_out(vera):
+    for number in range(tries.MANY):
+        vera(NOW, "000000", WRONG, source=f"address {number}")
+    assert waits_until(NOW, source="address 1") is None
+    vera(NOW, "000000", WRONG, source="one more")
+    for source in ("one more", "address 1"):
+        assert waits_until(NOW, source=source) == NOW + tries.WAIT_AMONG_MANY
+    assert vera(NOW, vera.code(NOW)) is not None
+    later = NOW + timedelta(hours=1)
+    vera(later, "000000", WRONG, source="much later")
+    assert waits_until(later, source="much later") is None
+
+
+def test_failures_are_forgotten_after_a_day(vera):
+    for _ in range(tries.FREE_TRIES):
+        vera(NOW, "000000", WRONG)
+    assert waits_until(NOW)
+    tomorrow = NOW + tries.REMEMBERED
+    vera(tomorrow, "000000", WRONG)
+    assert waits_until(tomorrow) is None
+
+
+def test_nobody_is_counted_like_somebody(vera):
+    """Who measures how long an answer takes, or who waits, learns no account."""
+
+    def kept() -> set[tuple[int, float]]:
+        with look(TESTS) as tx:
+            return {(row.count, row.expires_at) for row in tx.all(sa.select(RateCount))}
+
+    vera(NOW, "000000", WRONG)
+    once = kept()
+    for email in ("nobody@example.org", "no address"):
+        vera(NOW, "000000", WRONG, email)
+        assert kept() == once
+        for _ in range(tries.FREE_TRIES):
+            vera(NOW, "000000", WRONG, email, "elsewhere")
+        assert waits_until(NOW, email, "elsewhere")
+        with begin(TESTS) as tx:
+            tx.session.execute(
+                sa.delete(RateCount).where(RateCount.key.like(f"%{store.lookup('email', email)}%"))
+            )
+
+
+@on_sqlite
+def test_another_seed_takes_the_place_of_the_one_before(vera):
+    session = vera(NOW, vera.code(NOW))
+    with clock.moved_to(NOW), begin(TESTS) as tx:
+        seed = pyotp.parse_uri(staff.new_seed(tx, vera.id)).secret
+    later = NOW + timedelta(minutes=5)
+    assert session and vera(later, vera.code(later)) is None
+    assert vera(later, pyotp.TOTP(seed).at(later)) is not None
+    with look(TESTS) as tx:
+        ended = tx.all(sa.select(SignInSession.ended_reason).where(SignInSession.staff_id == vera.id))
+        assert sorted(map(str, ended)) == ["None", "new_seed"]
+        assert vera.id not in staff.without_seed(tx) and len(staff.without_seed(tx)) == 6
 
 
 @on_sqlite
@@ -207,7 +288,7 @@ def test_nobody_takes_as_long_as_somebody(vera, monkeypatch):
     sound = passwords.fits
     monkeypatch.setattr(passwords, "fits", lambda kept, secret: compared.append(kept) or sound(kept, secret))
     for email in ("vera@example.org", "nobody@example.org", "no address"):
-        assert vera(NOW, "000000", "a wrong password, long enough", email) is None
+        assert vera(NOW, "000000", WRONG, email) is None
     assert [kept is not None for kept in compared] == [True, False, False]
     assert not sound(None, "nobody has this password") and not sound("no hash", "x")
 

@@ -6,6 +6,7 @@ FD-03  A trial database that is away, or comes back empty, is nobody else's trou
 FD-04  Carrying twice, by two workers at once, or in doubt, changes nothing.
 FD-05  Reconciling names every planted difference, and raises no alarm because work goes on.
 FD-06  A blinded reader gets neither blinded scores nor their number.
+FD-07  One entry that is refused is parked and holds up no other; one study that cannot be carried holds up no other.
 """
 
 from __future__ import annotations
@@ -421,6 +422,131 @@ def test_reconciling_while_work_goes_on_raises_no_alarm(cast, answered, monkeypa
     monkeypatch.setattr(reconciling, "last_position", meanwhile)
     assert found(cast) == []
     assert len(entries()) == 4
+
+
+# FD-07.
+
+NO_SECOND = {
+    "sqlite": (
+        "CREATE TRIGGER no_second BEFORE INSERT ON responses WHEN new.POSITION = 2"
+        " BEGIN SELECT RAISE(ABORT, 'planted'); END",
+        "DROP TRIGGER no_second",
+    ),
+    "postgresql": (
+        'ALTER TABLE responses ADD CONSTRAINT no_second CHECK ("POSITION" <> 2)',
+        "ALTER TABLE responses DROP CONSTRAINT no_second",
+    ),
+}
+
+
+@pytest.fixture
+def refusing(cast, environ, engine_name):
+    """The trial database refuses the second entry, until the function that it gives is called."""
+    assert cast.sinks[0].position(STUDY) == 0
+    refuse, mend = NO_SECOND[engine_name]
+    with as_owner(environ, where="trial") as connection:
+        connection.exec_driver_sql(refuse)
+
+    def mended() -> None:
+        with as_owner(environ, where="trial") as connection:
+            connection.exec_driver_sql(mend)
+
+    return mended
+
+
+def parked(cast) -> list:
+    with cast.sinks[0].engine.connect() as connection:
+        return connection.execute(sa.select(trial.parked)).all()
+
+
+def test_one_entry_that_is_refused_is_parked_and_the_others_are_applied(cast, answered, refusing, caplog):
+    assert cast.relay() == 3
+    second = entries()[1]
+    (row,) = parked(cast)
+    assert (row.POSITION, row.EVENTID, row.BODY) == (2, str(second.event_id), second.body)
+    assert row.REASON in ("IntegrityError", "CheckViolation")
+    for table, rows in everything(cast).items():
+        assert [there.POSITION for there in rows if there.POSITION != 2] and 2 not in [
+            r.POSITION for r in rows
+        ], table
+    assert cast.sinks[0].position(STUDY) == 3
+    (said,) = [record for record in caplog.records if getattr(record, "action", "") == "entry.parked"]
+    assert (said.study, said.position) == (STUDY, 2) and "worst_fatigue" not in caplog.text
+    assert cast.relay() == 0 and len(parked(cast)) == 1
+
+
+def test_reconciling_names_what_is_parked_until_it_is_applied(cast, answered, refusing, reconcile, environ):
+    cast.relay()
+    assert len(found(cast)) == 1
+    done = reconcile()
+    assert done.exit_code == 1 and "parked: entries diary/2 (" in done.stdout
+    refusing()
+    assert len(found(cast)) == 1  # nothing comes by itself
+    with as_owner(environ, where="trial") as connection:
+        connection.execute(sa.update(trial.feed_state).values(POSITION=0))
+    assert cast.relay() == 3 and found(cast) == []
+
+
+@on_sqlite
+def test_what_is_parked_in_a_forged_way_hides_nothing(cast, answered, environ):
+    cast.relay()
+    with as_owner(environ, where="trial") as connection:
+        forged = {column.name: "x" for column in trial.parked.columns} | {"STUDYID": STUDY, "POSITION": 2}
+        connection.execute(sa.insert(trial.parked).values(forged))
+        connection.execute(sa.delete(trial.scores).where(trial.scores.c.POSITION == 2))
+    assert [one.partition(" ")[2][:6] for one in found(cast)] == ["scores"]
+
+
+@on_postgresql
+def test_a_value_too_long_for_its_column_is_parked(cast, answered, environ):
+    cast.sinks[0].position(STUDY)
+    with as_owner(environ, where="trial") as connection:
+        connection.exec_driver_sql('ALTER TABLE responses ALTER COLUMN "QSDTC" TYPE varchar(9)')
+    assert cast.relay() == 3
+    assert {row.REASON for row in parked(cast)} == {"StringDataRightTruncation"} and len(parked(cast)) == 3
+
+
+def test_two_workers_park_an_entry_once(app, cast, environ, answered, refusing):
+    sequencer.sequence()
+    batch, start = entries(), Barrier(2)
+    sinks = [TrialDatabase(environ["EPRO_TRIAL_DATABASE_URL"], delivering.definitions()) for _ in range(2)]
+    app.config["OPENED_BY_TEST"].extend(sink.engine for sink in sinks)
+
+    def carry(sink: TrialDatabase) -> int:
+        with app.app_context():
+            start.wait(timeout=30)
+            return sink.apply(STUDY, batch)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [done.result(timeout=60) for done in [pool.submit(carry, sink) for sink in sinks]] == [3, 3]
+    assert len(parked(cast)) == 1 and len(everything(cast)["entries"]) == 2
+
+
+@pytest.mark.parametrize("fault", [FeedGap("planted"), LookupError("planted"), KeyError("planted")])
+@on_sqlite
+def test_a_study_that_cannot_be_carried_holds_up_no_other(cast, answered, monkeypatch, caplog, fault):
+    sink = cast.sinks[0]
+    sound = sink.apply
+
+    def broken(study_id: str, batch) -> int:
+        if study_id == "first":
+            raise fault
+        return sound(study_id, batch)
+
+    monkeypatch.setattr(delivering, "_studies", lambda: ["first", STUDY])
+    monkeypatch.setattr(sink, "apply", broken)
+    with begin(TESTS) as tx:
+        stranger = {
+            "study_id": "first",
+            "event_id": uuid4(),
+            "subject_id": "x",
+            "site_id": "1",
+            "kind": "test.done",
+        }
+        tx.insert(FeedEntry, [{**stranger, "at": tx.now, "body": "{}"}])
+    assert cast.relay() == 3 and found(cast) == []
+    (said,) = [record for record in caplog.records if getattr(record, "action", "") == "sink.study_waits"]
+    assert said.study == "first" and "planted" not in said.getMessage()
 
 
 # FD-06.

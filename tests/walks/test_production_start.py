@@ -33,6 +33,8 @@ WRONG = {
     "EPRO_RATE_LIMITS is off": {"EPRO_RATE_LIMITS": "off"},
     "EPRO_PASSWORD_COST is not full": {"EPRO_PASSWORD_COST": "cheap"},
     "EPRO_CLOCK_OFFSET_FILE moves the clock": {"EPRO_CLOCK_OFFSET_FILE": "a-file-with-seconds"},
+    "EPRO_TRAIL_KEY is shorter than 32 characters": {"EPRO_TRAIL_KEY": "too-short-a-trail-key"},
+    "EPRO_RECEIPT_KEY is shorter than 32 characters": {"EPRO_RECEIPT_KEY": "too-short-a-receipt-key"},
     "EPRO_CONTACTS_KEYS": {"EPRO_CONTACTS_KEYS": "1:too-short-a-key"},
 }  # fmt: skip
 ALL_WRONG = {name: value for changed in WRONG.values() for name, value in changed.items()}

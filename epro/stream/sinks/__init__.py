@@ -24,6 +24,7 @@ class Sink(Protocol):
     def apply(self, study_id: str, entries: Sequence[Entry]) -> int:
         """Apply entries that follow the position without a gap; entry and position stand or fall together.
 
-        Entries applied before change nothing. Returns the new position. Raises SinkUnavailable.
+        Entries applied before change nothing; one that the place refuses is parked there and holds up no other.
+        Returns the new position. Raises SinkUnavailable.
         """
         ...

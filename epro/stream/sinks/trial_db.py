@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -10,14 +11,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from epro import clock, db, statements
 from epro.stream.feed import Entry
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks import trial_tables as tables
-from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows, digest, rows_of
 from epro.trail.entries import instant
+
+log = logging.getLogger(__name__)
 
 TABLES = {
     "responses": tables.responses,
@@ -26,6 +36,9 @@ TABLES = {
     "amendments": tables.amendments,
     "entries": tables.entries,
 }
+
+
+REFUSED = (DataError, IntegrityError)  # what no repeating mends: this entry is not for these tables
 
 
 class FeedGap(Exception):
@@ -47,7 +60,40 @@ class TrialDatabase:
             return _position(connection, study_id)
 
     def apply(self, study_id: str, entries: Sequence[Entry]) -> int:
+        try:
+            return self._apply_whole(study_id, entries)
+        except REFUSED as fault:
+            if len(entries) == 1:
+                return self._park(study_id, entries[0], type(fault.orig).__name__)
+        return [self.apply(study_id, [entry]) for entry in entries][-1]
+
+    def parked(self, study_id: str) -> dict[int, str]:
+        """Positions of the entries that were refused and have not been applied since, with the reason."""
+        parked, entries = tables.parked.c, tables.entries.c
+        applied = sa.exists().where(entries.STUDYID == parked.STUDYID, entries.POSITION == parked.POSITION)
+        query = sa.select(parked.POSITION, parked.REASON).where(parked.STUDYID == study_id, ~applied)
+        with self._open() as connection:
+            return {row.POSITION: row.REASON for row in connection.execute(query.order_by(parked.POSITION))}
+
+    def _apply_whole(self, study_id: str, entries: Sequence[Entry]) -> int:
         rows = rows_of(list(entries), self._definitions)
+        return self._advance_by(study_id, entries, lambda connection, after: _write(connection, rows, after))
+
+    def _park(self, study_id: str, entry: Entry, reason: str) -> int:
+        row = _parked_row(entry, reason)
+        log.error(
+            "entry parked: %s",
+            reason,
+            extra={"action": "entry.parked", "study": study_id, "position": entry.position},
+        )
+        return self._advance_by(
+            study_id, [entry], lambda connection, after: _insert(connection, tables.parked, [row])
+        )
+
+    def _advance_by(
+        self, study_id: str, entries: Sequence[Entry], write: Callable[[sa.Connection, int], None]
+    ) -> int:
+        """Write what lies behind the position, and the new position, in one transaction. Raises FeedGap."""
         with self._open() as connection:
             last = _position(connection, study_id, lock=True)
             fresh = [entry for entry in entries if entry.position > last]
@@ -55,7 +101,7 @@ class TrialDatabase:
                 return last
             if fresh[0].position != last + 1:
                 raise FeedGap(f"{study_id}: position {fresh[0].position} does not follow {last}")
-            _write(connection, rows, after=last)
+            write(connection, last)
             _advance(connection, study_id, fresh[-1].position)
             return fresh[-1].position
 
@@ -132,10 +178,22 @@ def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -
     return connection.scalar(query) or 0
 
 
-def _write(connection: sa.Connection, rows: Rows, *, after: int) -> None:
+def _write(connection: sa.Connection, rows: Rows, after: int) -> None:
     for name, table in TABLES.items():
         fresh = [row for row in getattr(rows, name) if row["POSITION"] > after]
         _insert(connection, table, fresh)
+
+
+def _parked_row(entry: Entry, reason: str) -> Row:
+    return {
+        "STUDYID": entry.study_id,
+        "POSITION": entry.position,
+        "EVENTID": str(entry.event_id),
+        "DIGEST": digest(entry.body),
+        "REASON": reason,
+        "BODY": entry.body,
+        "PARKEDDTC": instant(clock.now()),
+    }
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from epro.questionnaires.conditions import NOT_ASKED
 from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED, settled
 from epro.scheduling.protocol import Protocol
 from epro.stream.feed import Entry
 
 Row = dict[str, Any]
-NOT_APPLICABLE = "NA"
+NOT_DONE = {NOT_APPLICABLE: "NOT APPLICABLE", REFUSED: "REFUSED", NOT_ASKED: "NOT ASKED"}
 
 
 @dataclass
@@ -40,10 +42,12 @@ def rows_of(batch: list[Entry], known: Definitions) -> Rows:
     rows = Rows()
     for entry in batch:
         content = entry.content
-        has_table = "response" in content
+        has_table = "response" in content or "rescored" in content
         rows.entries.append(_entry(entry, content, keep_body=not has_table))
-        if has_table:
+        if "response" in content:
             _response(rows, entry, content, known)
+        if "rescored" in content:
+            _rescored(rows, entry, content, known)
     return rows
 
 
@@ -81,7 +85,21 @@ def _response(rows: Rows, entry: Entry, content: Row, known: Definitions) -> Non
         "POSITION": entry.position,
     }
     rows.responses.append(key | _about(entry, content, response, known))
-    rows.answers += [key | _answer(item, response["answers"]) for item in instrument.items]
+    given = settled(instrument, response["answers"])
+    rows.answers += [key | _answer(item, given) for item in instrument.items]
+    rows.scores += [key | _score(instrument, score) for score in content["scores"]]
+
+
+def _rescored(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
+    told = content["rescored"]
+    instrument = known.instrument(told["instrument"]["code"], told["instrument"]["version"])
+    key = {
+        "STUDYID": entry.study_id,
+        "RESPONSEID": told["response_id"],
+        "USUBJID": usubjid(content),
+        "QSCAT": category(instrument),
+        "POSITION": entry.position,
+    }
     rows.scores += [key | _score(instrument, score) for score in content["scores"]]
 
 
@@ -129,8 +147,8 @@ def _answer(item: Any, given: Row) -> Row:
     }
     if answer is None:
         return row | {"QSSTAT": "NOT DONE", "QSREASND": "SKIPPED"}
-    if answer == NOT_APPLICABLE:
-        return row | {"QSORRES": NOT_APPLICABLE, "QSSTAT": "NOT DONE", "QSREASND": "NOT APPLICABLE"}
+    if answer in NOT_DONE:
+        return row | {"QSORRES": answer, "QSSTAT": "NOT DONE", "QSREASND": NOT_DONE[answer]}
     return row | {"QSORRES": str(int(answer)), "QSSTRESN": float(answer)}
 
 

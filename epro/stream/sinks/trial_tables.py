@@ -123,4 +123,16 @@ entries = sa.Table(
     sa.Column("BODY", LONG),  # kept for the kinds that have no table of their own
 )
 
+parked = sa.Table(
+    "parked",
+    metadata,  # entries that the tables above refused, whole, for a person; the position has gone on
+    sa.Column("STUDYID", NAME, primary_key=True),
+    sa.Column("POSITION", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("DIGEST", NAME, nullable=False),
+    sa.Column("REASON", NAME, nullable=False),  # the name of the database's refusal, none of its words
+    sa.Column("BODY", LONG, nullable=False),
+    sa.Column("PARKEDDTC", NAME, nullable=False),
+)
+
 VERSION = 1

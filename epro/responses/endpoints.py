@@ -1,0 +1,172 @@
+"""What a study reads off its scores: change from baseline, who responded, the diary by the week. Told, not stored."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro.questionnaires import library, scoring
+from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.scoring import Score as Scored
+from epro.responses.models import Response, Score
+from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import Baseline, Endpoint, Protocol
+from epro.studies import participants
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+
+@dataclass(frozen=True)
+class Point:
+    """One score of one answer that counts, with the day and visit it belongs to."""
+
+    response_id: UUID
+    occurrence_id: UUID
+    visit: str | None
+    local_day: date
+    study_day: int
+    value: float | None
+    reason: str | None
+    blinded: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """A point with its change from baseline; `responder` is None where it cannot be told or is not asked."""
+
+    point: Point
+    baseline: Point | None
+    change: float | None
+    responder: bool | None
+
+
+@dataclass(frozen=True)
+class Week:
+    """Seven days of a diary, from `first` on (a study day), with the scores that they come to."""
+
+    first: int
+    scores: list[Scored]
+
+
+def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]:
+    """The scores of one scale in the order of their days: of several runs the latest, of rivals the one that counts."""
+    query = (
+        sa.select(
+            Response.id,
+            Response.occurrence_id,
+            Response.corrected_at,
+            Occurrence.visit_id,
+            Occurrence.local_day,
+            Occurrence.study_day,
+            Score.value,
+            Score.reason,
+            Score.blinded,
+        )
+        .join(Score, sa.and_(Score.study_id == Response.study_id, Score.response_id == Response.id))
+        .join(
+            Occurrence,
+            sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id),
+        )
+        .where(
+            Response.study_id == participant.study_id,
+            Response.subject_id == participant.subject_id,
+            Response.assessment_id == assessment,
+            Score.scale == scale,
+        )
+        .order_by(Response.corrected_at, Response.id, Score.run)
+    )
+    latest = {row.id: row for row in tx.session.execute(query)}  # a later run takes the place of an earlier
+    counting: dict[UUID, Any] = {}
+    for row in latest.values():
+        counting.setdefault(row.occurrence_id, row)  # the earliest completed counts (see receiving.primary)
+    found = [
+        Point(
+            row.id,
+            row.occurrence_id,
+            row.visit_id,
+            row.local_day,
+            row.study_day,
+            row.value,
+            row.reason,
+            row.blinded,
+        )
+        for row in counting.values()
+    ]
+    return sorted(found, key=lambda point: (point.local_day, str(point.response_id)))
+
+
+def baseline_of(tx: Tx, participant: Any, baseline: Baseline, found: Sequence[Point]) -> Point | None:
+    """Of these points the one that changes count from, or None where there is none (yet)."""
+    if baseline.visit is not None:
+        return next((point for point in found if point.visit == baseline.visit), None)
+    day = participants.anchors(tx, participant).get(baseline.last_before or "")
+    before = [point for point in found if day and point.local_day <= day and point.value is not None]
+    return before[-1] if before else None
+
+
+def changes(tx: Tx, participant: Any, endpoint: Endpoint) -> list[Change]:
+    """Each point of an endpoint with its change from baseline; the baseline itself first, with a change of none."""
+    found = points(tx, participant, endpoint.assessment, endpoint.scale)
+    baseline = baseline_of(tx, participant, endpoint.baseline, found)
+    return [_change(endpoint, point, baseline) for point in found]
+
+
+def weeks(tx: Tx, participant: Participant, protocol: Protocol) -> dict[str, list[Week]]:
+    """For each diary that has scores by the week: assessment id -> its weeks, counted from its first day."""
+    told = {}
+    for assessment in protocol.assessments:
+        weekly = library.derived_from(assessment.instrument.code)
+        if assessment.every is not None and weekly is not None:
+            told[assessment.id] = list(_weeks(tx, participant, assessment.id, assessment.every.first, weekly))
+    return told
+
+
+def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
+    if baseline is None or point.response_id == baseline.response_id:
+        return Change(point, baseline, None, None)
+    if point.value is None or baseline.value is None:
+        return Change(point, baseline, None, None)
+    responder = endpoint.responder.reached(point.value, baseline.value) if endpoint.responder else None
+    return Change(point, baseline, point.value - baseline.value, responder)
+
+
+def _weeks(
+    tx: Tx, participant: Participant, assessment: str, first: int, weekly: Instrument
+) -> Iterator[Week]:
+    assert weekly.derived_from is not None
+    days, item = weekly.derived_from["days"], weekly.derived_from["item"]
+    by_week: dict[int, dict[str, Any]] = defaultdict(dict)
+    for study_day, answer in _answers(tx, participant, assessment, item):
+        week, day = divmod(study_day - first, days)
+        by_week[week][weekly.items[day].id] = answer
+    for week in sorted(by_week):
+        yield Week(first + week * days, scoring.score(weekly, by_week[week]))
+
+
+def _answers(tx: Tx, participant: Participant, assessment: str, item: str) -> Iterator[tuple[int, Any]]:
+    """Study day and answer, of the answers that count."""
+    query = (
+        sa.select(Response.occurrence_id, Response.body, Occurrence.study_day)
+        .join(
+            Occurrence,
+            sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id),
+        )
+        .where(
+            Response.study_id == participant.study_id,
+            Response.subject_id == participant.subject_id,
+            Response.assessment_id == assessment,
+        )
+        .order_by(Response.corrected_at, Response.id)
+    )
+    seen = set()
+    for row in tx.session.execute(query):
+        if row.occurrence_id not in seen:
+            seen.add(row.occurrence_id)
+            yield row.study_day, json.loads(row.body)["answers"].get(item)

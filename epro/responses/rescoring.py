@@ -1,0 +1,234 @@
+"""Scoring again what is on file: by the present methods, or by a later version of the definition.
+
+Differences are found on whole columns. A changed score is appended as the next run, in the trail and in the feed; no
+score is overwritten, and one that comes out the same by the same definition and method is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.errors import Conflict
+from epro.questionnaires import catalogue
+from epro.questionnaires.bulk import encode, outcomes, score_codes
+from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.scoring import INVALID_ANSWERS, InvalidAnswers, score
+from epro.responses.models import Response, Score
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+Later = Mapping[str, Instrument]
+"""Instrument code -> the definition to score by, in place of the one each response was given to."""
+
+
+class NotRescored(Conflict):
+    """The study has changed meanwhile; run it again."""
+
+    code = "not_rescored"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One scale of one response that is to get another run. `why` says what is not as it was."""
+
+    subject_id: str
+    response_id: UUID
+    scale: str
+    run: int
+    old: float | None
+    old_reason: str | None
+    new: float | None
+    new_reason: str | None
+    why: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the number (or the reason for there being none) is another one."""
+        return (self.old, self.old_reason) != (self.new, self.new_reason)
+
+    @property
+    def refused(self) -> bool:
+        """The answers do not fit the definition: the score stays as it is, and a person must look."""
+        return self.new_reason == INVALID_ANSWERS
+
+
+@dataclass(frozen=True)
+class _Filed:
+    """One response with its latest scores, by scale."""
+
+    row: Any
+    answers: dict[str, Any]
+    scores: dict[str, Score]
+
+
+def subjects(tx: Tx, study_id: str) -> list[str]:
+    """The participants of a study that have answered, in order."""
+    query = sa.select(Response.subject_id).where(Response.study_id == study_id).distinct()
+    return tx.all(query.order_by(Response.subject_id))
+
+
+def find_changes(tx: Tx, study_id: str, subject_ids: Sequence[str], later: Later) -> tuple[list[Change], int]:
+    """What would change for these participants, and how many responses were looked at."""
+    filed = _filed(tx, study_id, subject_ids)
+    by_version: dict[tuple[str, str], list[_Filed]] = defaultdict(list)
+    for one in filed:
+        by_version[one.row.instrument_code, one.row.instrument_version].append(one)
+    changes: list[Change] = []
+    for (code, version), group in by_version.items():
+        definition = later.get(code) or catalogue.find(tx, code, version)
+        assert definition is not None, f"{code} {version} was published, and is gone"
+        changes += _of_group(group, definition)
+    return changes, len(filed)
+
+
+def append(tx: Tx, study_id: str, subject_id: str, changes: Iterable[Change], later: Later) -> int:
+    """Append the next run of these scores of one participant; returns how many rows. Raises NotRescored."""
+    participant = tx.get(Participant, study_id, subject_id, lock=True)
+    by_response: dict[UUID, list[Change]] = defaultdict(list)
+    for change in changes:
+        if not change.refused:
+            by_response[change.response_id].append(change)
+    if participant is None or not by_response:
+        return 0
+    now = {one.row.id: one for one in _filed(tx, study_id, [subject_id])}
+    return sum(_append(tx, participant, now[id], found, later) for id, found in by_response.items())
+
+
+def _append(tx: Tx, participant: Participant, filed: _Filed, changes: list[Change], later: Later) -> int:
+    latest = {scale: one.run for scale, one in filed.scores.items()}
+    if any(latest.get(change.scale, 0) != change.run - 1 for change in changes):
+        raise NotRescored()
+    response = filed.row
+    definition = later.get(response.instrument_code) or catalogue.find(
+        tx, response.instrument_code, response.instrument_version
+    )
+    assert definition is not None
+    runs = {change.scale: change.run for change in changes}
+    rows = [
+        _row(tx, response, one, runs[one.scale])
+        for one in score(definition, filed.answers)
+        if one.scale in runs
+    ]
+    tx.insert(Score, rows)
+    event = trail.record(
+        tx,
+        participant,
+        "response.rescored",
+        "response",
+        response.id,
+        scales=sorted(runs),
+        definition={"version": definition.version, "digest": definition.digest},
+    )
+    trail.stream(tx, event, participant, "response.rescored", _told(response, definition, rows))
+    return len(rows)
+
+
+def _row(tx: Tx, response: Any, one: Any, run: int) -> dict[str, Any]:
+    return {
+        "study_id": response.study_id,
+        "response_id": response.id,
+        "run": run,
+        "subject_id": response.subject_id,
+        "scale": one.scale,
+        "value": one.value,
+        "reason": one.reason,
+        "answered": one.answered,
+        "expected": one.expected,
+        "rule": one.rule,
+        "method": one.method,
+        "method_version": str(one.method_version),
+        "items_used": list(one.items_used),
+        "items_missing": list(one.items_missing),
+        "blinded": one.blinded,
+        "scored_at": tx.now,
+        "definition_version": one.instrument_version,
+        "definition_digest": one.instrument_digest,
+    }
+
+
+def _told(response: Any, definition: Instrument, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The new scores as the feed tells them."""
+    left_out = {"study_id", "subject_id", "response_id", "scored_at"}
+    told = [{name: value for name, value in row.items() if name not in left_out} for row in rows]
+    instrument = {"code": definition.code, "version": definition.version, "digest": definition.digest}
+    return {"rescored": {"response_id": str(response.id), "instrument": instrument}, "scores": told}
+
+
+def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
+    columns = (Response.study_id, Response.id, Response.subject_id, Response.instrument_code)
+    query = sa.select(*columns, Response.instrument_version, Response.instrument_digest, Response.body).where(
+        Response.study_id == study_id, Response.subject_id.in_(subject_ids)
+    )
+    rows = tx.session.execute(query.order_by(Response.subject_id, Response.received_at, Response.id)).all()
+    latest: dict[UUID, dict[str, Any]] = defaultdict(dict)
+    of_them = sa.select(
+        Score.response_id,
+        Score.scale,
+        Score.run,
+        Score.value,
+        Score.reason,
+        Score.method,
+        Score.method_version,
+        Score.definition_digest,
+    ).where(Score.study_id == study_id, Score.subject_id.in_(subject_ids))
+    for one in tx.session.execute(of_them.order_by(Score.run)):
+        latest[one.response_id][one.scale] = one
+    return [_Filed(row, json.loads(row.body)["answers"], latest[row.id]) for row in rows]
+
+
+def _of_group(group: list[_Filed], definition: Instrument) -> Iterator[Change]:
+    """Changes among responses that are scored by one definition."""
+    fitting, refused = _fitting(group, definition)
+    columns = score_codes(definition, encode(definition, [one.answers for one in fitting]))
+    for column in columns:
+        scale = definition.scale(column.scale)
+        how = (scale.method, str(scale.method_version), definition.digest)
+        for one, (value, reason) in zip(fitting, outcomes(definition, column), strict=True):
+            yield from _compared(one, column.scale, value, reason, how)
+    for one in refused:
+        for name, old in one.scores.items():
+            fits = (f"the answers do not fit {definition.code} {definition.version}",)
+            known = (one.row.subject_id, one.row.id, name, old.run + 1)
+            yield Change(*known, old.value, old.reason, None, INVALID_ANSWERS, fits)
+
+
+def _fitting(group: list[_Filed], definition: Instrument) -> tuple[list[_Filed], list[_Filed]]:
+    try:
+        encode(definition, [one.answers for one in group])
+    except InvalidAnswers as fault:
+        odd = {error["response"] for error in fault.errors}
+        return (
+            [one for at, one in enumerate(group) if at not in odd],
+            [one for at, one in enumerate(group) if at in odd],
+        )
+    return group, []
+
+
+def _compared(
+    filed: _Filed, scale: str, value: float | None, reason: str | None, how: tuple[str, str, str]
+) -> Iterator[Change]:
+    old = filed.scores.get(scale)
+    if old is None:
+        yield Change(
+            filed.row.subject_id, filed.row.id, scale, 1, None, None, value, reason, ("a scale that is new",)
+        )
+        return
+    was = (old.method, old.method_version, old.definition_digest or filed.row.instrument_digest)
+    why = [
+        f"{word} {before[:12]} -> {after[:12]}"
+        for word, before, after in zip(("method", "method version", "definition"), was, how, strict=True)
+        if before != after
+    ]
+    if (old.value, old.reason) != (value, reason) and not why:
+        why.append("the same definition and method give another number")
+    if why:
+        known = (filed.row.subject_id, filed.row.id, scale, old.run + 1)
+        yield Change(*known, old.value, old.reason, value, reason, tuple(why))

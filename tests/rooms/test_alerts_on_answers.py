@@ -1,0 +1,272 @@
+"""Answers and scores that raise an alert in the act that stores them; change from baseline; who sees what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from epro.cli.study import known_instruments
+from epro.notifications.models import Alert, Message
+from epro.scheduling import protocols
+from epro.scheduling.protocol import Threshold
+from epro.scheduling.reading import read
+from epro.signin import staff
+from epro.simulation.people import Phone
+from epro.stream import feed
+from epro.tx import Grant, begin, look, system
+from tests.cast import PASSWORD, at
+
+TESTS = system("tests")
+FILE = Path(__file__).resolve().parents[1] / "studies" / "signals.yaml"
+PHQ9, FACIT = [f"phq{n:02}" for n in range(1, 11)], [f"ff{n:02}" for n in range(1, 14)]
+
+
+@pytest.fixture
+def ada(cast):
+    """Ada in the study of alerts, where Nia is a nurse and Ivo the investigator."""
+    text = FILE.read_text(encoding="utf-8")
+    protocol, faults = read(text, known_instruments())
+    assert protocol is not None, faults
+    with cast.on("2026-03-01T09:00"), begin(TESTS) as tx:
+        protocols.publish(tx, protocol, text)
+        for name, role, phone in (
+            ("nia", "nurse", "+8613800000011"),
+            ("ivo", "investigator", "+8613800000012"),
+        ):
+            staff.add(
+                tx,
+                email=f"{name}@example.org",
+                name=name.title(),
+                password=PASSWORD,
+                language="en",
+                phone=phone,
+                grants=[Grant("signals", "01", role)],
+            )
+    with cast.on("2026-03-02T10:00"):
+        nia = cast.staff("nia")
+        made = nia.enrol(
+            study="signals",
+            site="01",
+            language="en",
+            time_zone="Asia/Shanghai",
+            anchors={"enrolment": "2026-03-02"},
+        )
+        phone = Phone(cast.line, subject_id=made["subject_id"]).activate(nia.code_for(made["subject_id"]))
+        phone.sync()
+    return phone
+
+
+def answer(cast, phone, day: str, assessment: str, answers, uploaded: str | None = None):
+    """She answers at noon (the diary at eight) and the phone uploads then, or later."""
+    hour = "20:00" if assessment == "evening" else "12:00"
+    with cast.on(f"{day}T{hour}") as now:
+        phone.sync()
+        (due,) = [o for o in phone.open_at(now) if o["assessment"] == assessment]
+        phone.answer(due, answers, now, now)
+        if uploaded is None:
+            return phone.upload(now)
+    with cast.on(uploaded) as then:
+        return phone.upload(then)
+
+
+def mood(code=0, **others):
+    return {**dict.fromkeys(PHQ9, code), **others}
+
+
+def tired(code):
+    """All codes alike but the positive ones, so that the total falls by 13 with each step."""
+    return {name: 4 - code if name in ("ff07", "ff08") else code for name in FACIT}
+
+
+def alerts():
+    with look(TESTS) as tx:
+        return tx.all(sa.select(Alert).order_by(Alert.raised_at, Alert.id))
+
+
+def seen(cast, who, day="2026-03-02T13:00"):
+    with cast.on(day):
+        return cast.staff(who).worklist()
+
+
+def test_item_nine_of_one_raises_an_urgent_alert_whatever_the_total(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    (alert,) = alerts()
+    assert (alert.kind, alert.urgency, alert.why["rule"]) == ("answer", "urgent", "item-nine")
+    cast.tick(at("2026-03-02T12:01"))
+    assert sorted(message.to for message in cast.sms.taken) == ["+8613800000011", "+8613800000012"]
+
+
+def test_item_nine_of_nought_or_skipped_raises_none(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(1, phq09=0))
+    assert alerts() == []
+    answer(cast, ada, "2026-03-09", "mood", mood(1, phq09=None))
+    assert alerts() == []
+
+
+def test_two_rules_on_one_answer_raise_two(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(2))
+    assert sorted(alert.why["rule"] for alert in alerts()) == ["item-nine", "low-mood"]
+
+
+def test_the_same_upload_again_raises_no_second(cast, ada):
+    with cast.on("2026-03-02T12:00") as now:
+        ada.sync()
+        (due,) = [o for o in ada.open_at(now) if o["assessment"] == "mood"]
+        entry = ada.answer(due, mood(0, phq09=2), now, now)
+        assert [receipt["outcome"] for receipt in ada.upload(now)] == ["stored"]
+        ada.unsent = [entry]
+        assert [receipt["outcome"] for receipt in ada.upload(now)] == ["already_stored"]
+    assert len(alerts()) == 1
+
+
+def test_the_text_says_that_a_look_is_needed_and_nothing_else(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=3))
+    cast.tick(at("2026-03-02T12:01"))
+    for message in cast.sms.taken:
+        assert "look" in message.text or "seen" in message.text or "log in" in message.text
+        for word in ("phq", "mood", "nine", "3", ada.subject_id):
+            assert word not in message.text.lower().replace("site one", "")
+
+
+def test_nobody_acting_escalates_to_the_next(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    cast.tick(at("2026-03-02T12:01"))
+    cast.tick(at("2026-03-02T13:01"))
+    with look(TESTS) as tx:
+        purposes = tx.all(sa.select(Message.purpose).order_by(Message.planned_at, Message.purpose))
+    assert purposes == ["alert", "alert", "escalation"]
+
+
+def test_a_fall_from_baseline_is_told_only_where_there_is_a_baseline(cast, ada):
+    answer(cast, ada, "2026-03-09", "tired", tired(3))
+    assert alerts() == []  # no baseline was answered
+
+
+def test_a_fall_from_baseline_reaches_the_investigator(cast, ada):
+    answer(cast, ada, "2026-03-02", "tired", tired(1))
+    answer(cast, ada, "2026-03-09", "tired", tired(1))
+    assert alerts() == []
+    answer(cast, ada, "2026-03-16", "tired", tired(2))
+    (alert,) = alerts()
+    assert (alert.why["rule"], alert.urgency) == ("much-worse", "routine")
+    cast.tick(at("2026-03-16T12:01"))
+    assert [message.to for message in cast.sms.taken] == ["+8613800000012"]
+
+
+def test_a_baseline_that_arrives_late_raises_none_for_itself(cast, ada):
+    answer(cast, ada, "2026-03-02", "tired", tired(4), uploaded="2026-03-04T09:00")
+    assert alerts() == []
+
+
+def test_a_role_from_which_scores_are_hidden_sees_that_a_call_is_needed(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    (nurse,) = seen(cast, "nia")
+    assert nurse["why"] == {"call_needed": True} and nurse["urgency"] == "urgent"
+    (investigator,) = seen(cast, "ivo")
+    assert investigator["why"]["rule"] == "item-nine"
+
+
+def test_no_answer_and_no_score_stands_in_alert_trail_or_feed_of_it(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=3))
+    cast.relay()
+    with look(TESTS) as tx:
+        (entry,) = [e for e in feed.after(tx, "signals", 0, 100) if e.kind == "alert.raised"]
+    assert set(entry.content["alert"]["why"]) == {"rule", "assessment", "local_day", "response"}
+    assert '"value"' not in json.dumps(entry.content)
+
+
+def test_it_stands_until_somebody_resolves_it(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1), uploaded="2026-03-04T09:00")  # late, in time
+    (alert,) = alerts()
+    assert alert.cleared_at is None
+    with cast.on("2026-03-04T10:00"):
+        ivo = cast.staff("ivo")
+        ivo.resolve(str(alert.id), "reached", "spoke with her")
+        assert ivo.worklist() == []
+
+
+def test_endpoints_tell_change_and_response(cast, ada):
+    answer(cast, ada, "2026-03-02", "tired", tired(2))
+    answer(cast, ada, "2026-03-09", "tired", {**tired(2), "ff01": 0, "ff02": 0})
+    answer(cast, ada, "2026-03-16", "tired", {**tired(2), "ff01": 1, "ff02": 1})
+    with cast.on("2026-03-16T13:00"):
+        told = cast.staff("ivo").must("GET", f"/v1/site/participants/{ada.subject_id}/endpoints?lang=zh-CN")
+        hidden = cast.staff("nia").must("GET", f"/v1/site/participants/{ada.subject_id}/endpoints")
+    change = next(one for one in told["endpoints"] if one["id"] == "facit-change")
+    assert change["label"] == "FACIT变化"
+    assert [(p["visit"], p["value"], p["change"], p["responder"]) for p in change["points"]] == [
+        ("baseline", 26, None, None),
+        ("week1", 30, 4, True),
+        ("week2", 28, 2, False),
+    ]
+    assert change["baseline"]["value"] == 26 and change["responder_if"] == {"rises_by": 4}
+    assert hidden == {"endpoints": [], "weeks": []}
+
+
+def test_a_baseline_up_to_an_anchor_is_the_last_answer_before_it(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(1, phq09=0))
+    answer(cast, ada, "2026-03-09", "mood", mood(0))
+    with cast.on("2026-03-09T13:00"):
+        told = cast.staff("ivo").must("GET", f"/v1/site/participants/{ada.subject_id}/endpoints")
+    change = next(one for one in told["endpoints"] if one["id"] == "mood-change")
+    assert [(p["value"], p["change"], p["responder"]) for p in change["points"]] == [
+        (8, None, None),
+        (0, -8, None),
+    ]
+
+
+def test_the_diary_by_the_week_needs_four_days(cast, ada):
+    for day, code in ((2, 4), (3, 6), (4, 8), (9, 1), (10, 2), (12, 3), (15, 10)):
+        answer(cast, ada, f"2026-03-{day:02}", "evening", {"worst_fatigue": code})
+    with cast.on("2026-03-16T09:00"):
+        told = cast.staff("ivo").must("GET", f"/v1/site/participants/{ada.subject_id}/endpoints")
+    (diary,) = told["weeks"]
+    first, second = diary["weeks"]
+    assert (first["from_study_day"], second["from_study_day"]) == (0, 7)
+    assert first["scores"]["weekly_mean"] == {
+        "value": None,
+        "answered": 3,
+        "expected": 7,
+        "reason": "too_few_answers",
+    }
+    assert second["scores"]["weekly_mean"]["value"] == 4
+    assert second["scores"]["weekly_worst"]["value"] == 10
+    assert second["scores"]["n_days"]["value"] == 4
+
+
+def test_a_score_explains_itself_at_the_door(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(1, phq03=None))
+    with cast.on("2026-03-02T13:00"):
+        ivo = cast.staff("ivo")
+        (response,) = ivo.timeline(ada.subject_id)["responses"]
+        told = ivo.must("GET", f"/v1/site/responses/{response['id']}/scores?lang=en")
+        hidden = cast.staff("nia").must("GET", f"/v1/site/responses/{response['id']}/scores")
+    total = next(one for one in told["scores"] if one["scale"] == "total")
+    assert (total["value"], total["reason"], total["missing"]) == (None, "too_few_answers", ["phq03"])
+    assert [item["kind"] for item in total["items"]][:4] == ["answered", "answered", "skipped", "answered"]
+    assert hidden["scores"] == []
+
+
+@pytest.mark.parametrize(
+    ("comparison", "limit", "value", "baseline", "wanted"),
+    [
+        ("at_least", 1, 1, None, True),
+        ("at_least", 1, 0, None, False),
+        ("at_most", 2, 2, None, True),
+        ("at_most", 2, 3, None, False),
+        ("rises_by", 4, 30, 26, True),
+        ("rises_by", 4, 29.9, 26, False),
+        ("rises_by", 4, 22, 26, False),
+        ("falls_by", 4, 22, 26, True),
+        ("falls_by", 4, 22.1, 26, False),
+        ("falls_by", 4, 30, 26, False),
+        ("at_least", 1, None, None, None),
+        ("falls_by", 4, 22, None, None),
+        ("falls_by", 4, None, 26, None),
+    ],
+)
+def test_thresholds(comparison, limit, value, baseline, wanted):
+    assert Threshold(comparison, limit).reached(value, baseline) is wanted

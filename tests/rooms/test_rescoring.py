@@ -1,0 +1,162 @@
+"""Scoring again: differences are found and reported, new runs are appended, nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from epro.questionnaires import catalogue
+from epro.questionnaires.instrument import parse
+from epro.questionnaires.library import bundled_instrument
+from epro.responses import rescoring
+from epro.responses.models import Response, Score
+from epro.stream import feed
+from epro.tx import begin, look, system
+
+RESCORER = system("rescoring")
+
+
+def changed(**of_item):
+    """The diary's definition, version 1.1: its only item is another."""
+    data = bundled_instrument("fatigue_diary").document()
+    data["version"] = "1.1"
+    data["items"][0] |= of_item
+    return parse(data)
+
+
+@pytest.fixture
+def answered(cast):
+    """Three evenings of Ada and Ben; returns the phones."""
+    with cast.on("2026-03-02T10:00"):
+        phones = [cast.phone(), cast.phone()]
+    for day, codes in enumerate([(4, 7), (10, 0), (5, 5)], start=2):
+        with cast.on(f"2026-03-{day:02}T20:00") as now:
+            for phone, code in zip(phones, codes, strict=True):
+                phone.answer(phone.open_at(now)[0], {"worst_fatigue": code}, now, now)
+                phone.upload(now)
+    cast.relay()
+    return phones
+
+
+@pytest.fixture
+def reversed_diary(monkeypatch):
+    later = changed(reversed=True)
+    monkeypatch.setattr(catalogue, "bundled_instrument", lambda code, version: later)
+    with begin(RESCORER) as tx:
+        catalogue.publish(tx, "fatigue_diary", "1.1")
+    return {"fatigue_diary": later}
+
+
+def look_for(later):
+    with look(RESCORER) as tx:
+        return rescoring.find_changes(tx, "diary", rescoring.subjects(tx, "diary"), later)
+
+
+def append(changes, later):
+    done = 0
+    for subject_id in sorted({change.subject_id for change in changes}):
+        with begin(RESCORER) as tx:
+            own = [change for change in changes if change.subject_id == subject_id]
+            done += rescoring.append(tx, "diary", subject_id, own, later)
+    return done
+
+
+def rows():
+    with look(RESCORER) as tx:
+        query = sa.select(Score.response_id, Score.run, Score.value, Score.definition_version)
+        return tx.session.execute(query.order_by(Score.response_id, Score.run)).all()
+
+
+def test_the_same_definition_and_method_change_nothing(answered):
+    assert look_for({}) == ([], 6)
+
+
+def test_another_definition_is_told_score_by_score_before_anything_is_written(answered, reversed_diary):
+    before = rows()
+    changes, responses = look_for(reversed_diary)
+    assert responses == 6
+    assert sorted((change.old, change.new) for change in changes) == [
+        (0, 10),
+        (4, 6),
+        (5, 5),
+        (5, 5),
+        (7, 3),
+        (10, 0),
+    ]
+    assert [change.differs for change in changes].count(True) == 4
+    assert {change.run for change in changes} == {2}
+    assert all(change.why[0].startswith("definition ") for change in changes)
+    assert rows() == before
+
+
+def test_new_runs_stand_beside_the_old_ones(answered, reversed_diary):
+    before = {row.response_id: row.value for row in rows()}
+    assert append(look_for(reversed_diary)[0], reversed_diary) == 6
+    after = rows()
+    assert [(row.run, row.definition_version) for row in after] == [(1, None), (2, "1.1")] * 6
+    assert all(row.value == before[row.response_id] for row in after if row.run == 1)
+    assert all(row.value == 10 - before[row.response_id] for row in after if row.run == 2)
+    assert look_for(reversed_diary) == ([], 6)  # and doing it again changes nothing
+
+
+def test_the_feed_and_the_trial_database_carry_them(cast, answered, reversed_diary):
+    append(look_for(reversed_diary)[0], reversed_diary)
+    cast.relay()
+    with look(RESCORER) as tx:
+        told = [e.content for e in feed.after(tx, "diary", 0, 1000) if e.kind == "response.rescored"]
+    assert len(told) == 6
+    assert told[0]["rescored"]["instrument"]["version"] == "1.1"
+    assert [score["run"] for score in told[0]["scores"]] == [2]
+    with cast.sinks[0].engine.connect() as connection:
+        found = connection.execute(sa.text('SELECT "RUN", count(*) FROM scores GROUP BY "RUN" ORDER BY 1'))
+        assert [tuple(row) for row in found] == [(1, 6), (2, 6)]
+
+
+def test_answers_that_a_definition_does_not_take_keep_their_score(answered):
+    data = bundled_instrument("fatigue_diary").document()
+    data["version"] = "1.1"
+    data["choice_sets"]["rating"] = data["choice_sets"]["rating"][:10]  # 10 is no choice any more
+    data["scales"][0]["range"] = [0, 9]
+    later = {"fatigue_diary": parse(data)}
+    changes, _ = look_for(later)
+    refused = [change for change in changes if change.refused]
+    assert [(change.old, change.new, change.new_reason) for change in refused] == [
+        (10, None, "invalid_answers")
+    ]
+    append(refused, later)
+    assert {row.run for row in rows()} == {1}
+
+
+def test_a_number_that_nothing_explains_is_told(answered):
+    """Somebody has changed a stored score behind our back."""
+    with look(RESCORER) as tx:
+        changes, _ = rescoring.find_changes(tx, "diary", rescoring.subjects(tx, "diary"), {})
+        filed = rescoring._filed(tx, "diary", rescoring.subjects(tx, "diary"))
+    assert changes == []
+    one = filed[0]
+    wrong = type("Old", (), {**one.scores["worst_fatigue"]._mapping, "value": 99.0})()
+    tampered = rescoring._Filed(one.row, one.answers, {"worst_fatigue": wrong})
+    definition = bundled_instrument("fatigue_diary")
+    (found,) = rescoring._of_group([tampered], definition)
+    assert (found.old, found.new) == (99, one.answers["worst_fatigue"])
+    assert found.why == ("the same definition and method give another number",)
+
+
+def test_a_study_that_moved_on_meanwhile_is_left_alone(answered, reversed_diary):
+    changes, _ = look_for(reversed_diary)
+    append(changes, reversed_diary)
+    with pytest.raises(rescoring.NotRescored):
+        append(changes, reversed_diary)
+
+
+def test_every_run_is_in_the_trail(answered, reversed_diary):
+    from epro.trail.models import Event
+
+    append(look_for(reversed_diary)[0], reversed_diary)
+    with look(RESCORER) as tx:
+        events = tx.all(sa.select(Event).where(Event.action == "response.rescored"))
+        ids = {str(id) for id in tx.all(sa.select(Response.id))}
+    assert {event.object_id for event in events} == ids
+    assert json.loads(events[0].body)["details"]["scales"] == ["worst_fatigue"]
