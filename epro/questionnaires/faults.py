@@ -255,7 +255,7 @@ def _in_numbers(
         return
     try:
         span = span_of(scale, data, scored)
-    except (KeyError, TypeError, IndexError, ValueError):
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError):
         return  # an unknown table or grid, which is a fault of its own
     faults = list(_lookups(at, scale, span, scored, data)) + list(_size(at, method, scored))
     yield from faults
