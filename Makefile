@@ -67,7 +67,7 @@ $(READY):
 	echo "Making the environment in .venv/ with $$($$python --version); again only when the lock changes."; \
 	$$python -m venv .venv || { \
 	  echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.ready-*
 	@touch $@
