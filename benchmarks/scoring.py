@@ -5,6 +5,7 @@ python benchmarks/scoring.py [RESPONSES]
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import orjson
 from click.testing import CliRunner
 
@@ -34,8 +36,12 @@ def main(number: int = 100_000) -> None:
     codes = encode(lupusqol, answers)
     report("vectorised, from codes", number, lambda: score_codes(lupusqol, codes))
     report("vectorised, from answers (check, encode, score)", number, lambda: from_answers(lupusqol, answers))
+    many = np.tile(codes, (-(-1_000_000 // number), 1))[:1_000_000]
+    report("a million, vectorised, from codes", len(many), lambda: score_codes(lupusqol, many))
     with tempfile.TemporaryDirectory() as folder:
         from_file(Path(folder), answers)
+        for times in (1, 10):
+            memory(Path(folder), answers, times)
 
 
 def made_up(instrument: Instrument, number: int) -> list[dict[str, Any]]:
@@ -61,6 +67,29 @@ def from_file(folder: Path, answers: list[dict[str, Any]]) -> None:
     call = ["score", "lupusqol", str(source), str(sink)]
     report("epro instrument score, file to file", len(answers), lambda: run(call))
     print(f"  in {source.stat().st_size / 1e6:.1f} MB, out {sink.stat().st_size / 1e6:.1f} MB")
+
+
+def memory(folder: Path, answers: list[dict[str, Any]], times: int) -> None:
+    """The most memory that the command ever has, in a process of its own: the same however long the file is."""
+    source = folder / "long.ndjson"
+    with open(source, "wb") as writing:
+        for at in range(times):
+            writing.writelines(
+                orjson.dumps({"id": f"r{at}-{n}", "answers": one}) + b"\n" for n, one in enumerate(answers)
+            )
+    call = ["instrument", "score", "lupusqol", str(source), str(folder / "long-scores.ndjson")]
+    done = subprocess.run([sys.executable, "-c", CHILD, *call], capture_output=True, text=True, check=True)
+    print(f"file of {times * len(answers):>9,} responses: {int(done.stdout) / 1024:.0f} MiB at most")
+
+
+CHILD = """
+import re, sys
+from epro.cli import epro
+try:
+    epro.main(sys.argv[1:], standalone_mode=False)
+finally:
+    print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
 
 
 def run(call: list[str]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BufferedIOBase
 from itertools import count
+from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -43,8 +44,10 @@ SLICE = 1 << 14  # responses worked on at once, so that they stay in the process
 Codes = NDArray[np.uint8]
 Places = NDArray[np.int64]
 WORDS = {None: UNANSWERED, NOT_APPLICABLE: NA, REFUSED: REFUSAL, NOT_ASKED: LEFT_OUT}
-_CODE: dict[Any, int] = WORDS | {code: code for code in range(251)}
+HIGHEST = 250  # the highest code an instrument may have
+_CODE: dict[Any, int] = WORDS | {code: code for code in range(HIGHEST + 1)}
 _TYPES = frozenset((int, float, str, type(None)))
+_CODES_ONLY = {int}
 
 
 class ScaleColumn(NamedTuple):
@@ -99,7 +102,7 @@ class _Laid:
         size = base if self.by_pattern else (len(self.columns) + 1) * self.stride
         self.values = np.full(size, np.nan)
         self.seen = np.zeros(size, dtype=bool)
-        self.fragments: dict[int, bytes] = {}
+        self.fragments = _Fragments(self)
 
     @property
     def by_pattern(self) -> bool:
@@ -152,13 +155,18 @@ class _Laid:
             pattern.append(digits[digit - 1] if digit else None)
         return self.plan.of_pattern(tuple(pattern))
 
-    def fragment(self, place: int) -> bytes:
-        """`"scale":{...}` as a line of the output has it."""
-        found = self.fragments.get(place)
-        if found is None:
-            answered = int(self.answered(np.array([place]))[0])
-            found = self.fragments[place] = _fragment(self.plan, *self.outcome(place), answered)
-        return found
+
+class _Fragments(dict[int, bytes]):
+    """Place -> `"scale":{...}` as a line of the output has it; made when first asked for, found at C's speed then."""
+
+    def __init__(self, laid: _Laid):
+        super().__init__()
+        self.laid = laid
+
+    def __missing__(self, place: int) -> bytes:
+        answered = int(self.laid.answered(np.array([place]))[0])
+        self[place] = _fragment(self.laid.plan, *self.laid.outcome(place), answered)
+        return self[place]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +179,7 @@ class _Grid:
     names: tuple[str, ...]
     known: frozenset[str]
     items: tuple[Item, ...]
+    in_order: Callable[[Mapping[str, Any]], tuple[int, ...]]
     branches: bool
     allowed: NDArray[np.bool_]
     scales: tuple[_Laid, ...]
@@ -315,8 +324,14 @@ def _encoded(
 def _row(grid: _Grid, answers: Mapping[str, Any]) -> bytes | None:
     """One response as bytes; None where an item is unknown or an answer is no code at all.
 
-    Types are looked at first, because true would pass for 1 as a key.
+    Types are looked at first, because true would pass for 1 as a key. Most responses are whole and all codes.
     """
+    if len(answers) == len(grid.names) and set(map(type, answers.values())) == _CODES_ONLY:
+        try:
+            row = bytes(grid.in_order(answers))
+            return row if max(row) <= HIGHEST else None
+        except (KeyError, ValueError, OverflowError):
+            return None
     if not (answers.keys() <= grid.known and _TYPES.issuperset(map(type, answers.values()))):
         return None
     try:
@@ -340,7 +355,14 @@ def _grid(instrument: Instrument) -> _Grid:
         )
     columns = {name: at for at, name in enumerate(names)}
     scales = tuple(_Laid(plan, columns) for plan in plan_of(instrument))
-    return _Grid(names, frozenset(names), items, branches(instrument), allowed, scales)
+    return _Grid(names, frozenset(names), items, _in_order(names), branches(instrument), allowed, scales)
+
+
+def _in_order(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:
+    """Answers in the order of the columns. Raises KeyError."""
+    if len(names) == 1:
+        return lambda answers: (answers[names[0]],)
+    return itemgetter(*names)
 
 
 # Files
@@ -404,7 +426,7 @@ def _refuse_doubles(line: bytes, number: int) -> None:
 
 def _written(grid: _Grid, names: list[str | int], codes: Codes) -> list[bytes]:
     columns = [
-        map(scale.fragment, places.tolist())
+        map(scale.fragments.__getitem__, places.tolist())
         for scale, places in zip(grid.scales, _places(grid, codes), strict=True)
     ]
     return [_opening(name) + b",".join(parts) + b"}}\n" for name, *parts in zip(names, *columns, strict=True)]
