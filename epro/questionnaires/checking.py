@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from epro.questionnaires.conditions import NOT_ASKED, holds
 from epro.questionnaires.instrument import Instrument, Item
-from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED, settled
+from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED, settled_and_counted
 
 LONGEST_NAME = 64  # of an unknown item id that a finding repeats
 
@@ -52,21 +52,23 @@ def remarks(instrument: Instrument, answers: Mapping[str, Any]) -> list[Finding]
     """
     if not _has_rules(instrument):
         return []
-    found = settled(instrument, answers)
+    found, counted = settled_and_counted(instrument, answers)
     said = [
         Finding(code, item.id, REMARKS[code])
         for item in instrument.items
-        for code in _remarkable(item, answers.get(item.id), found)
+        for code in _remarkable(item, answers.get(item.id), found, counted)
     ]
     return said + [
         Finding("edit_check", str(one["id"]), f"The {one['level']} edit check {one['id']} fails.")
         for one in instrument.checks
-        if holds(one["fails_if"], found)
+        if holds(one["fails_if"], counted)
     ]
 
 
-def _remarkable(item: Item, answer: Any, found: Mapping[str, Any]) -> Iterator[str]:
-    left_out = item.asked_if is not None and holds(item.asked_if, found) is False
+def _remarkable(
+    item: Item, answer: Any, found: Mapping[str, Any], counted: Mapping[str, Any]
+) -> Iterator[str]:
+    left_out = item.asked_if is not None and holds(item.asked_if, counted) is False
     if left_out and answer is not None and answer != NOT_ASKED:
         yield "answered_though_not_asked"
     if answer == NOT_ASKED and found[item.id] is None:

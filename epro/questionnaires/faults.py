@@ -147,6 +147,7 @@ def _tables(data: dict[str, Any]) -> Iterator[Fault]:
             _list(table, "columns"),
             [row for row in _list(table, "rows") if isinstance(row, list)],
         )
+        yield from _twice(f"/tables/{name}/columns", "duplicate_column", columns)
         if any(len(row) != len(columns) for row in rows):
             yield Fault(f"/tables/{name}/rows", "uneven_rows", "Each row needs one number for each column.")
         sums = [_version(row[0]) for row in rows if row]
@@ -257,7 +258,11 @@ def _in_numbers(
         span = span_of(scale, data, scored)
     except (KeyError, TypeError, IndexError, ValueError, AttributeError):
         return  # an unknown table or grid, which is a fault of its own
-    faults = list(_lookups(at, scale, span, scored, data)) + list(_size(at, method, scored))
+    faults = [
+        *_lookups(at, scale, span, scored, data),
+        *_size(at, method, scored),
+        *_domain(at, scale, span, scored),
+    ]
     yield from faults
     if not faults and list(method.limits(span)) != scale.get("range"):
         found = list(method.limits(span))
@@ -277,6 +282,26 @@ def _lookups(
         yield Fault(
             f"{at}/grid", "grid_of_other_shape", "It needs one level for each item, a value for each code."
         )
+
+
+def _domain(at: str, scale: dict[str, Any], span: Span, scored: list[list[int]]) -> Iterator[Fault]:
+    """Numbers on which a method would give what it does not mean."""
+    method = _text(scale.get("method"))
+    if method == "mean_to_0_100" and span.lowest == span.highest:
+        yield Fault(f"{at}/items", "no_spread", "All codes are scored alike: there is nothing to stretch.")
+    if method == "digits" and span.highest > 8:
+        yield Fault(
+            f"{at}/items", "digits_above_8", "A digit is a code from 0 to 8; 9 says that one is missing."
+        )
+    if method == "grade" and any(_leaves(span.grid[0])):
+        yield Fault(f"{at}/grid", "grid_not_0_at_0", "Where the first attribute is 0 the grade is 0.")
+    effect = {"wpai_presenteeism": 2, "wpai_overall": 3}.get(method)
+    if effect is not None and (min(scored[effect]), max(scored[effect])) != (0, 10):
+        yield Fault(f"{at}/items", "effect_not_0_to_10", "Its last item is the effect at work, from 0 to 10.")
+
+
+def _leaves(grid: Any) -> list[Any]:
+    return [leaf for part in grid for leaf in _leaves(part)] if isinstance(grid, tuple) else [grid]
 
 
 def _size(at: str, method: Method, scored: list[list[int]]) -> Iterator[Fault]:

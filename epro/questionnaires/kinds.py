@@ -38,8 +38,15 @@ def settled(instrument: Instrument, answers: Mapping[str, Any]) -> dict[str, Any
     An item that was answered stays answered, whatever branching says. One that is missing is NOT_ASKED where its
     condition is false, and skipped where the phone says NOT_ASKED and the condition is not false.
     """
+    return settled_and_counted(instrument, answers)[0]
+
+
+def settled_and_counted(
+    instrument: Instrument, answers: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same, and beside it what conditions see: an item that was not asked may count as a code."""
     found: dict[str, Any] = {}
-    counted: dict[str, Any] = {}  # what later conditions see: an item not asked may count as a code
+    counted: dict[str, Any] = {}
     for item in instrument.items:
         answer = answers.get(item.id)
         if answer is None or answer == NOT_ASKED:
@@ -50,4 +57,4 @@ def settled(instrument: Instrument, answers: Mapping[str, Any]) -> dict[str, Any
         found[item.id] = answer
         as_code = answer == NOT_ASKED and item.not_asked_as is not None
         counted[item.id] = item.not_asked_as if as_code else answer
-    return found
+    return found, counted

@@ -23,6 +23,7 @@ from epro.questionnaires.library import bundled_instrument
 from epro.questionnaires.scoring import InvalidAnswers
 
 LUPUSQOL, FSS = bundled_instrument("lupusqol"), bundled_instrument("fss")
+PRO_CTCAE = bundled_instrument("pro_ctcae_sle")
 
 
 def scored(text: bytes, instrument=FSS):
@@ -41,6 +42,15 @@ def test_codes_stand_in_the_order_of_the_items():
 def test_no_responses_give_empty_columns():
     columns = score_codes(LUPUSQOL, encode(LUPUSQOL, []))
     assert [(column.value.shape, column.answered.shape) for column in columns] == [((0,), (0,))] * 8
+
+
+@pytest.mark.parametrize("responses", [1, 2])
+def test_columns_are_read_and_never_written(responses):
+    """Branching works on a copy, even where a single response could be turned without one."""
+    codes = encode(PRO_CTCAE, [{"s48a": 0}] * responses)
+    codes.flags.writeable = False
+    assert score_codes(PRO_CTCAE, codes)[6].value.tolist() == [0.0] * responses
+    assert (codes == UNANSWERED).sum() == 39 * responses
 
 
 def test_the_response_with_bad_answers_is_named():

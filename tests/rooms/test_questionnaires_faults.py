@@ -58,7 +58,7 @@ def good() -> Definition:
             "t": {"source": "ours", "rights": "ours", "certainty": "?", "columns": ["raw", "t", "se"],
                   "rows": [[raw, 30 + 5.5 * raw, 2.5] for raw in range(7)]},
         },
-        "grids": {"g": {"source": "ours", "values": [[0, 0, 1, 1], [0, 1, 1, 2], [1, 1, 2, 2], [1, 2, 2, 3]]}},
+        "grids": {"g": {"source": "ours", "values": [[0, 0, 0, 0], [0, 1, 1, 2], [1, 1, 2, 2], [1, 2, 2, 3]]}},
         "screens": [
             {"layout": "grid", "items": ["m1", "m2"]}, {"layout": "single", "items": ["m3"]},
             {"layout": "single", "items": ["m4"]}, {"layout": "single", "items": ["m5"]},
@@ -314,7 +314,7 @@ def test_one_fault_does_not_drag_others_along(definition, change, code):
 
 
 def test_every_code_that_can_be_given_stands_in_the_table():
-    told = {code for _, _, code in FAULTS}
+    told = {code for _, _, code in FAULTS} | set(UNSCORABLE)
     for pattern in codes_given(ast.parse(inspect.getsource(faults_file))):
         assert any(re.fullmatch(pattern, code) for code in told), pattern
     assert {"duplicate_id", "duplicate_name"} <= told
@@ -393,7 +393,7 @@ damage = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(damage)
 def test_random_damage_is_either_harmless_or_named(damages):
     definition = good()
@@ -445,3 +445,36 @@ AWKWARD = [
 def test_parts_of_another_kind_are_named_like_any_fault(definition, change):
     change(definition)
     assert faults(definition)
+
+
+# Accepted, and then scored wrongly or not at all
+
+UNSCORABLE = {
+    "no_spread": [  # divided by nothing
+        put("/recodes/twice", {"0": 5, "1": 5, "2": 5, "3": 5}),
+        put("/scales/5/method", "mean_to_0_100"),
+        put("/scales/5/range", [0, 100]),
+    ],
+    "digits_above_8": [  # they run into each other, and into 9 for missing
+        add("/scales", scale("p", "digits", ["m4"], [0, 9], blinded=True)),
+    ],
+    "grid_not_0_at_0": [  # which scoring does not heed
+        put("/grids/g/values", [[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 2], [1, 2, 2, 3]]),
+        put("/scales/3/range", [1, 3]),
+    ],
+    "effect_not_0_to_10": [  # impaired beyond 100 per cent
+        add("/scales", scale("p", "wpai_presenteeism", ["m1", "m2", "m5"], [0, 100])),
+    ],
+    "duplicate_column": [  # it may mean the sums
+        put("/tables/t/columns", ["raw", "raw", "se"]),
+        put("/scales/1/table/column", "raw"),
+        put("/scales/1/range", [0, 6]),
+    ],
+}
+
+
+@pytest.mark.parametrize(("code", "changes"), UNSCORABLE.items(), ids=UNSCORABLE)
+def test_what_cannot_be_scored_is_not_accepted(definition, code, changes):
+    for change in changes:
+        change(definition)
+    assert code in {found for _, found in faults(definition)}
