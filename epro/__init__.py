@@ -54,9 +54,24 @@ def _flask_settings(settings: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
-    from epro.api import description, docs, door, errors, health, hooks, phone, site, sponsor, staff
+    from epro.api import (
+        description,
+        docs,
+        door,
+        errors,
+        health,
+        hooks,
+        phone,
+        site,
+        site_alerts,
+        site_plans,
+        sponsor,
+        staff,
+    )
     from epro.signin import rates, sessions
 
+    assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
+    assert site_plans.anchors  # and so here
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
     with app.app_context():
         app.config["JWT_SECRET_KEY"] = sessions.jwt_key()

@@ -25,7 +25,7 @@ from flask import Flask
 from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
-from epro.notifications import alerts, attending, sending
+from epro.notifications import alerts, attending, digests, sending
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
@@ -75,12 +75,12 @@ def tick(senders: Senders, now: datetime | None = None) -> int:
 
 
 def attend(now: datetime | None = None) -> int:
-    """Extend plans, attend to occurrences, escalate alerts; returns how much there was. Asks nobody outside.
+    """Extend plans, attend to occurrences, escalate alerts, plan the staff's digests; returns how much there was.
 
-    If one of the three fails, the others do their work all the same; the fault is raised at the end.
+    Asks nobody outside. If one of them fails, the others do their work all the same; the fault is raised at the end.
     """
     done, faults = 0, list[Exception]()
-    for step in (occurrences.extend_due, attending.attend_due, alerts.escalate_due):
+    for step in (occurrences.extend_due, attending.attend_due, alerts.escalate_due, digests.plan_due):
         try:
             done += _until_nothing(partial(_act, step, now))
         except Exception as fault:

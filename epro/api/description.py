@@ -106,6 +106,15 @@ EXPLANATIONS = {
         ),
     },
 }
+WHY = {
+    "type": "object",
+    "required": ["question", "sentences"],
+    "additionalProperties": False,
+    "properties": {
+        "question": {"type": "string"},
+        "sentences": rows(code="string", text="string", at="string", facts="object"),
+    },
+}
 TIMELINE = {
     "type": "object",
     "required": [
@@ -128,6 +137,7 @@ TIMELINE = {
             language="string",
             time_zone="string",
             protocol_version="string",
+            arm="string?",
             anchors="object",
             enrolled_at="string",
             withdrawn_at="string?",
@@ -218,6 +228,10 @@ TIMELINE = {
             cleared_at="string?",
             cleared_why="string?",
             standing="boolean",
+            owner="string?",
+            due_at="string?",
+            misses="integer",
+            reopenings="integer",
         ),
         "anchors": rows(anchor="string", date="string", set_at="string", set_by="string", reason="string?"),
         "time_zones": rows(time_zone="string", since="string"),

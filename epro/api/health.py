@@ -20,6 +20,7 @@ from epro import clock, db, schema
 from epro.api.door import DOOR, Door, metrics_lock
 from epro.api.errors import problem
 from epro.api.schemas import AliveOut, KeysOut, ReadyOut
+from epro.notifications import following
 from epro.notifications.models import Alert, Heartbeat, Message
 from epro.responses import receipts
 from epro.responses.models import SetAside
@@ -97,13 +98,22 @@ def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:
     def count(model: Any, *conditions: Any) -> sa.Select[Any]:
         return sa.select(sa.func.count()).select_from(model).where(*conditions)
 
+    standing = Alert.standing_since.is_not(None)
     return {
         "occurrences_due": count(Occurrence, Occurrence.attention_at <= tx.now),
         "messages_due": count(
             Message, Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= tx.now
         ),
         "messages_unknown": count(Message, Message.unknown_at.is_not(None)),
-        "alerts_standing": count(Alert, Alert.resolved_at.is_(None), Alert.cleared_at.is_(None)),
+        "alerts_raised": count(Alert),
+        "alerts_standing": count(Alert, standing),
+        "alerts_without_owner": count(Alert, standing, Alert.owner.is_(None)),
+        "alerts_past_due": count(Alert, standing, Alert.due_at <= tx.now),
+        "alerts_resolved": count(Alert, Alert.resolved_at.is_not(None)),
+        "alerts_cleared": count(Alert, Alert.cleared_at.is_not(None)),
+        "occurrences_at_risk": count(
+            Occurrence, Occurrence.at_risk_at.is_not(None), *following.nothing_yet(tx)
+        ),
         "set_aside": count(SetAside, SetAside.settled_at.is_(None)),
         "feed_without_position": count(FeedEntry, FeedEntry.position.is_(None)),
     }

@@ -28,6 +28,8 @@ from epro.api.schemas import (
     InstrumentIn,
     MeIn,
     MeOut,
+    OccurrenceOut,
+    OnDemandIn,
     PairOut,
     ReceiptsOut,
     RefreshIn,
@@ -40,8 +42,9 @@ from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, receiving
 from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, sent_at
-from epro.scheduling import attention, occurrences, protocols
+from epro.scheduling import anchors, attention, occurrences, on_demand, protocols
 from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import ASK
 from epro.scheduling.state import state_of
 from epro.signin import devices, passwords, sessions
 from epro.signin.models import SignInSession
@@ -144,6 +147,19 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
             "more": more,
             "server_time": tx.now,
         }
+
+
+@phone.post("/occurrences")
+@phone.arguments(OnDemandIn)
+@phone.response(201, OccurrenceOut)
+def occurrence_on_demand(asked: dict[str, Any]) -> dict[str, Any]:
+    """Open one of what the study file calls unscheduled. While one is open and not answered, it is given again."""
+    hold_back()
+    with begin(actor()) as tx:
+        participant = must_be_here(tx, actor())
+        row = on_demand.open_one(tx, participant, asked["assessment"])
+        protocol = protocols.find(tx, row.study_id, row.protocol_version)
+        return _occurrence(row, participant, protocol, tx)
 
 
 @phone.get("/instruments/<code>/<version>")
@@ -295,12 +311,19 @@ def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
         "languages": list(protocol.languages),
         "time_zone": participant.time_zone,
         "zone_policy": protocol.zone_policy,
+        "asked_time_zone": _asked_zone(participant),
         "reminder_hour": preferences.get("reminder_hour"),
         "quiet_hours": preferences.get("quiet_hours"),
         "channels": preferences.get("channels"),
         "messages": participant.opted_out_at is None,
         "site": {"id": site.id, "name": site.names.get(participant.language), "phone": site.phone},
     }
+
+
+def _asked_zone(participant: Participant) -> str | None:
+    """The zone that her phone has told and nobody has confirmed."""
+    zone = (participant.preferences or {}).get("asked_time_zone")
+    return zone if zone != participant.time_zone else None
 
 
 def _check_hours(participant: Participant, asked: dict[str, Any]) -> None:
@@ -322,14 +345,19 @@ def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
     wishes: dict[str, Any] = {
         name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked
     }
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    zone = asked.get("time_zone")
+    if zone and protocol.zone_policy == ASK:
+        wishes["asked_time_zone"] = zone
+        zone = zone if asked.get("time_zone_confirmed") else None
     moved = participants.change_settings(
-        tx, participant, language=asked.get("language"), time_zone=asked.get("time_zone"), preferences=wishes
+        tx, participant, language=asked.get("language"), time_zone=zone, preferences=wishes
     )
     if "messages" in asked:
         (participants.opt_in if asked["messages"] else participants.opt_out)(tx, participant, "phone")
     tx.session.flush()
-    if moved:
-        occurrences.replan(tx, participant, "time_zone")
+    if moved or ("language" in asked and protocol.by_language):
+        occurrences.replan(tx, participant, "time_zone" if moved else "language")
     if "reminder_hour" in wishes:
         occurrences.look_again_at_all(tx, participant)
 
@@ -382,6 +410,7 @@ def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx
         "study_day": row.study_day,
         "opens_at": row.opens_at,
         "closes_at": row.closes_at,
+        "finish_by": row.closes_at + assessment.while_answering,
         "local_day": row.local_day,
         "time_zone": row.time_zone,
         "state": state_of(row, tx.now).value,
@@ -422,4 +451,9 @@ def _act_on(entry: Any, batch_sent_at: Any, arrived_at: datetime, doubt: Finding
             changed += len(alerts.alert_on_answer(tx, participant, taken.filed))
         if changed:
             participants.put_back(tx, participant)
+        if taken.filed is not None:
+            filed = taken.filed
+            anchors.follow_answer(
+                tx, participant, filed.occurrence, filed.completed_at, filed.answers, filed.values
+            )
     return taken.receipt

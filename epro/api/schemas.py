@@ -8,6 +8,8 @@ from zoneinfo import available_timezones
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from epro.notifications import following
+
 ZONES = frozenset(available_timezones())
 
 
@@ -123,6 +125,10 @@ class MeOut(Schema):
     languages = fields.List(fields.String())
     time_zone = fields.String()
     zone_policy = fields.String()
+    asked_time_zone = fields.String(
+        allow_none=True,
+        metadata={"description": "where the phone says that she is, while that waits to be confirmed"},
+    )
     reminder_hour = fields.String(allow_none=True)
     quiet_hours = fields.List(fields.String(), allow_none=True)
     channels = fields.List(fields.String(), allow_none=True)
@@ -133,6 +139,11 @@ class MeOut(Schema):
 class MeIn(Strict):
     language = Text(20)
     time_zone = zone()
+    time_zone_confirmed = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={"description": "she has said so herself; asked for where the study's zone_policy is ask"},
+    )
     reminder_hour = clock(allow_none=True)
     quiet_hours = fields.List(clock(), validate=validate.Length(equal=2), allow_none=True)
     channels = fields.List(fields.String(validate=validate.OneOf(["sms", "email"])), allow_none=True)
@@ -166,10 +177,17 @@ class OccurrenceOut(Schema):
     study_day = fields.Integer()
     opens_at = fields.AwareDateTime()
     closes_at = fields.AwareDateTime()
+    finish_by = fields.AwareDateTime(
+        metadata={"description": "until when an answering that had begun before the closing still counts"}
+    )
     local_day = fields.Date()
     time_zone = fields.String()
     state = fields.String()
     reminders = fields.List(fields.Nested(ReminderOut))
+
+
+class OnDemandIn(Strict):
+    assessment = Text(32, required=True)
 
 
 class WordedInstrument(InstrumentRef):
@@ -269,6 +287,7 @@ class EnrolIn(Strict):
     language = Text(20, required=True)
     time_zone = zone(required=True)
     anchors = Days(required=True)
+    arm = Text(40)
     contact = fields.Nested(ContactIn)
 
 
@@ -279,6 +298,7 @@ class ParticipantOut(Schema):
     language = fields.String()
     time_zone = fields.String()
     protocol_version = fields.String()
+    arm = fields.String(allow_none=True)
     anchors = fields.Dict(keys=fields.String(), values=fields.Date())
     enrolled_at = fields.AwareDateTime()
     withdrawn_at = fields.AwareDateTime(allow_none=True)
@@ -307,6 +327,13 @@ class SpokenIn(Schema):
 
 class StudySpokenIn(StudyIn):
     lang = fields.String()
+
+
+class WhyIn(StudySpokenIn):
+    occurrence = fields.UUID()
+    reminder = fields.UUID()
+    alert = fields.UUID()
+    response = fields.UUID()
 
 
 class SetAsideOut(Schema):
@@ -356,6 +383,21 @@ class AnchorIn(Strict):
     reason = Text(500, required=True)
 
 
+class ArmIn(Strict):
+    arm = Text(40, required=True)
+    reason = Text(500, required=True)
+
+
+class LanguageIn(Strict):
+    language = Text(20, required=True)
+    reason = Text(500, required=True)
+
+
+class TimeZoneIn(Strict):
+    time_zone = zone(required=True)
+    reason = Text(500, required=True)
+
+
 class PlannedOut(Schema):
     id = fields.UUID()
     assessment = fields.String()
@@ -370,7 +412,14 @@ class DifferencesOut(Schema):
     moved = fields.List(fields.Nested(PlannedOut))
     cancelled = fields.List(fields.Nested(PlannedOut))
     new = fields.List(fields.Nested(PlannedOut))
+    opened_late = fields.List(
+        fields.Nested(PlannedOut),
+        metadata={"description": "of the new and the moved: what opens at once because its window is over"},
+    )
     skipped_as_over = fields.List(fields.Nested(PlannedOut))
+    skipped_as_doubled = fields.List(
+        fields.Nested(PlannedOut), metadata={"description": "this day has its own already"}
+    )
     reminders_recalled = fields.Integer()
 
 
@@ -403,6 +452,97 @@ class AlertOut(Schema):
     resolved_note = fields.String(allow_none=True)
     cleared_at = fields.AwareDateTime(allow_none=True)
     cleared_why = fields.String(allow_none=True)
+    owner = fields.String(
+        allow_none=True, metadata={"description": "who has it in hand now: `staff:` and the id"}
+    )
+    due_at = fields.AwareDateTime(allow_none=True)
+    misses = fields.Integer(metadata={"description": "entries of a streak that are not yet received"})
+    reopenings = fields.Integer()
+
+
+class StepOut(Schema):
+    seq = fields.Integer()
+    kind = fields.String()
+    at = fields.AwareDateTime()
+    by = fields.String()
+    channel = fields.String(allow_none=True)
+    outcome = fields.String(allow_none=True)
+    note = fields.String(allow_none=True)
+    to_staff = fields.UUID(allow_none=True)
+    occurrence_id = fields.UUID(allow_none=True)
+
+
+class AlertStoryOut(AlertOut):
+    steps = fields.List(fields.Nested(StepOut))
+    colleagues = fields.List(fields.UUID())
+
+
+class ContactAttemptIn(Strict):
+    channel = fields.String(required=True, validate=validate.OneOf(following.CHANNELS))
+    outcome = fields.String(required=True, validate=validate.OneOf(following.CAME_OF_IT))
+    note = Text(2000, allow_none=True)
+
+
+class HandOverIn(Strict):
+    to = fields.UUID(required=True)
+    note = Text(2000, allow_none=True)
+
+
+class RemarkIn(Strict):
+    note = Text(2000, required=True)
+
+
+class OneAtRiskOut(Schema):
+    study = fields.String()
+    site = fields.String()
+    subject_id = fields.String()
+    occurrence_id = fields.UUID()
+    assessment = fields.String()
+    local_day = fields.Date()
+    time_zone = fields.String()
+    opens_at = fields.AwareDateTime()
+    closes_at = fields.AwareDateTime()
+    at_risk_at = fields.AwareDateTime(allow_none=True)
+    reminders_done = fields.Integer()
+    told = fields.String()
+
+
+class AtRiskOut(Schema):
+    at_risk = fields.List(fields.Nested(OneAtRiskOut))
+    more = fields.Boolean()
+
+
+class AlertMetricsIn(StudyIn):
+    site = fields.String()
+    days = fields.Integer(load_default=90, validate=validate.Range(1, 3660))
+
+
+class SpreadOut(Schema):
+    count = fields.Integer()
+    median = fields.Float(allow_none=True, metadata={"description": "seconds"})
+    p95 = fields.Float(allow_none=True, metadata={"description": "seconds"})
+    worst = fields.Float(allow_none=True, metadata={"description": "seconds"})
+
+
+class SiteMetricsOut(Schema):
+    study = fields.String()
+    site = fields.String()
+    raised = fields.Integer()
+    standing = fields.Integer()
+    acknowledged = fields.Integer()
+    resolved = fields.Integer()
+    cleared = fields.Integer()
+    to_alert = fields.Nested(SpreadOut)
+    to_acknowledgement = fields.Nested(SpreadOut)
+    to_resolution = fields.Nested(SpreadOut)
+    at_risk = fields.Integer()
+    recovered_before_closing = fields.Integer()
+    received_later = fields.Integer()
+
+
+class AlertMetricsOut(Schema):
+    since = fields.AwareDateTime()
+    sites = fields.List(fields.Nested(SiteMetricsOut))
 
 
 class AlertsOut(Schema):

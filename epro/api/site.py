@@ -12,17 +12,14 @@ from flask.views import MethodView
 
 from epro import clock
 from epro.api import telling, telling_scores
-from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE
+from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE, WHY
 from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
     AlertOut,
     AlertsIn,
     AlertsOut,
-    AnchorIn,
-    AnchorQuery,
     CodeOut,
     ComplianceOut,
-    DifferencesOut,
     EnrolIn,
     ListIn,
     NoteIn,
@@ -34,17 +31,19 @@ from epro.api.schemas import (
     SpokenIn,
     StudyIn,
     StudySpokenIn,
+    WhyIn,
 )
 from epro.contacts import store
 from epro.errors import Invalid, NotFound
 from epro.notifications import alerts
-from epro.notifications.models import Message
-from epro.scheduling import occurrences, protocols
+from epro.scheduling import occurrences, protocols, replanning
 from epro.scheduling.protocol import Protocol
+from epro.scheduling.replanning import Wish
 from epro.signin import devices
 from epro.studies import access, participants
 from epro.studies.models import Participant, Site
 from epro.tx import Tx, begin, look
+from epro.why import asking
 
 site = Door("site", "/v1/site", "The study site: participants and alerts", staff_lock)
 
@@ -101,27 +100,6 @@ def activation_code(asked: dict[str, Any], subject_id: str) -> dict[str, Any]:
         return {"activation_code": text, "expires_at": row.expires_at, "qr_svg": devices.qr_svg(text)}
 
 
-@site.post("/participants/<subject_id>/anchors")
-@site.arguments(AnchorQuery, location="query")
-@site.arguments(AnchorIn)
-@site.response(200, DifferencesOut)
-def anchors(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
-    """Set or move an anchor. With `?preview=true` nothing is done: the answer tells what would change."""
-    with begin(actor()) as tx:
-        participant = _find(tx, subject_id, "participant.anchor", asked, lock=True)
-        if participant.withdrawn_at is not None:
-            raise participants.AlreadyWithdrawn()
-        protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
-        _known_anchors(protocol, [wanted["anchor"]], "/anchor")
-        found = {**participants.anchors(tx, participant), wanted["anchor"]: wanted["date"]}
-        differences = occurrences.differences(tx, participant, found)
-        told = telling.differences(differences, preview=asked["preview"], recalled=_recalled(tx, differences))
-        if not asked["preview"]:
-            participants.set_anchor(tx, participant, wanted["anchor"], wanted["date"], wanted["reason"])
-            occurrences.replan(tx, participant, f"anchor {wanted['anchor']}")
-        return told
-
-
 @site.post("/participants/<subject_id>/withdrawal")
 @site.arguments(StudyIn, location="query")
 @site.arguments(ReasonIn)
@@ -155,6 +133,19 @@ def timeline(asked: dict[str, Any], subject_id: str) -> Response:
     with look(actor()) as tx:
         participant = _find(tx, subject_id, "participant.read", asked)
         return make_response(telling.timeline(tx, participant))
+
+
+@site.get("/participants/<subject_id>/why")
+@site.arguments(WhyIn, location="query")
+@site.response(200, WHY)
+def why(asked: dict[str, Any], subject_id: str) -> Response:
+    """Why something is due, was moved, sent, withheld, missed or alerted, or a score is missing, in sentences.
+
+    Name one thing by its id; without one the answer is a page of what is open, missed, due next and standing.
+    """
+    with look(actor()) as tx:
+        participant = _find(tx, subject_id, "participant.read", asked)
+        return make_response(asking.why(tx, participant, asked, asked.get("lang")))
 
 
 @site.get("/participants/<subject_id>/endpoints")
@@ -251,7 +242,10 @@ def _find(
 
 
 def _where(tx: Tx, asked: dict[str, Any]) -> tuple[Site, Protocol]:
-    found, protocol = tx.get(Site, asked["study"], asked["site"]), protocols.current(tx, asked["study"])
+    found, protocol = (
+        tx.get(Site, asked["study"], asked["site"]),
+        protocols.at_site(tx, asked["study"], asked["site"]),
+    )
     if found is None or protocol is None:
         raise NotFound()
     return found, protocol
@@ -269,6 +263,7 @@ def _check_enrolment(protocol: Protocol, asked: dict[str, Any]) -> None:
             ]
         )
     _known_anchors(protocol, asked["anchors"], "/anchors")
+    replanning.refuse_unknown(protocol, Wish(arm=asked.get("arm")))
     missing = [name for name in protocol.required_anchors if name not in asked["anchors"]]
     if missing:
         raise Invalid(
@@ -295,7 +290,7 @@ def _check_enrolment(protocol: Protocol, asked: dict[str, Any]) -> None:
 
 
 def _known_anchors(protocol: Protocol, names: Iterable[str], pointer: str) -> None:
-    known = {anchor.id for anchor in protocol.anchors}
+    known = {anchor.id for anchor in protocol.anchors if anchor.base is None}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise Invalid(
@@ -326,6 +321,7 @@ def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Pa
             protocol_version=protocol.version,
             anchors=asked["anchors"],
             contact=commitments,
+            arm=asked.get("arm"),
         )
     except Exception:
         store.erase(where.study_id, owner)  # nobody was enrolled under this name
@@ -343,14 +339,3 @@ def _free_subject_id(where: Site, asked: str | None) -> str:
 
 def _participant(tx: Tx, row: Participant) -> dict[str, Any]:
     return telling.participant(row, participants.anchors(tx, row))
-
-
-def _recalled(tx: Tx, found: occurrences.Differences) -> int:
-    """How many reminders wait to be sent for windows that will not be as they were."""
-    gone = [row.id for row in found.cancelled] + [row.id for row, _ in found.moved]
-    query = (
-        sa.select(sa.func.count())
-        .select_from(Message)
-        .where(Message.occurrence_id.in_(gone), Message.begun_at.is_(None), Message.withheld_at.is_(None))
-    )
-    return (tx.session.scalar(query) or 0) if gone else 0

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 from flask import Response, request, stream_with_context
 
-from epro.api import telling
 from epro.api.door import Door, actor, sponsor_lock
 from epro.api.schemas import FeedIn, FeedOut
 from epro.questionnaires import catalogue
+from epro.responses.sight import hides_scores
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.stream import feed
@@ -78,9 +78,7 @@ def _records(who: Actor, study_id: str, after: int, limit: int) -> list[dict[str
 
 def _told_to_a_person(tx: Tx, protocol: Protocol | None, entry: feed.Entry) -> dict[str, Any]:
     """What is blinded is withheld from everybody, what the study hides from those it names."""
-    hidden = protocol is not None and telling.hides_scores(
-        tx.actor, protocol, entry.study_id, entry.content["site"]
-    )
+    hidden = protocol is not None and hides_scores(tx.actor, protocol, entry.study_id, entry.content["site"])
     return feed.told(entry, blinded=True, hidden=hidden, blinded_items=_blinded_items(tx, entry))
 
 

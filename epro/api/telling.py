@@ -9,20 +9,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from epro.notifications import alerts
+from epro.notifications import alerts, following
 from epro.notifications.models import Alert, Message
-from epro.questionnaires import catalogue
 from epro.responses import receiving
 from epro.responses.models import Response, Score, SetAside
+from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import Protocol
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
 from epro.studies import access, participants
 from epro.studies.models import Participant
 from epro.trail.entries import instant
-from epro.tx import Actor, Tx
+from epro.tx import Tx
 
 
 def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
@@ -33,6 +32,7 @@ def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
         "language": row.language,
         "time_zone": row.time_zone,
         "protocol_version": row.protocol_version,
+        "arm": row.arm,
         "anchors": anchors,
         "enrolled_at": row.enrolled_at,
         "withdrawn_at": row.withdrawn_at,
@@ -42,23 +42,13 @@ def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
 
 def alert(tx: Tx, row: Alert) -> dict[str, Any]:
     """An alert as staff see it. Who must not see scores learns of one on an answer that a call is needed, no more."""
-    told = {name: getattr(row, name) for name in ALERT} | {"standing": alerts.stands(row)}
-    if row.kind == alerts.ANSWER and _hides_answers(tx, row):
+    told = {name: getattr(row, name) for name in ALERT}
+    told |= {"standing": alerts.stands(row), "urgency": alerts.urgency(row)}
+    if row.reopenings:
+        told |= following.in_force(tx, row)
+    if row.kind == alerts.ANSWER and hides_answers(tx, row):
         told["why"] = {"call_needed": True}
     return told
-
-
-def _hides_answers(tx: Tx, row: Alert) -> bool:
-    occurrence = tx.get(Occurrence, row.study_id, row.occurrence_id)
-    assert occurrence is not None
-    protocol = protocols.find(tx, row.study_id, occurrence.protocol_version)
-    if hides_scores(tx.actor, protocol, row.study_id, row.site_id):
-        return True
-    instrument = catalogue.find(tx, occurrence.instrument_code, occurrence.instrument_version)
-    rule = protocol.alert_rule(row.why["rule"])
-    assert instrument is not None
-    part = instrument.item(rule.item) if rule.item else instrument.scale(rule.scale or "")
-    return part.blinded
 
 
 ALERT = (
@@ -81,6 +71,10 @@ ALERT = (
     "resolved_note",
     "cleared_at",
     "cleared_why",
+    "owner",
+    "due_at",
+    "misses",
+    "reopenings",
 )
 
 
@@ -93,7 +87,9 @@ def differences(found: occurrences.Differences, *, preview: bool, recalled: int)
         "moved": [{**_row(want), "before_opens_at": row.opens_at} for row, want in found.moved],
         "cancelled": [_row(row) for row in found.cancelled],
         "new": [_row(want) for want in found.new],
+        "opened_late": [_row(want) for want in found.late],
         "skipped_as_over": [_row(want) for want in found.over],
+        "skipped_as_doubled": [_row(want) for want in found.doubled],
     }
 
 
@@ -106,7 +102,11 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
         "occurrences": [_occurrence(tx, found) for found in occurrences.of(tx, row)],
         "responses": [_response(found, scores, found.id in counting) for found in responses],
         "set_aside": [_set_aside(found) for found in receiving.set_aside(tx, row)],
-        "messages": [_message(found) for found in _of(tx, Message, row, Message.planned_at)],
+        "messages": [
+            _message(found)
+            for found in _of(tx, Message, row, Message.planned_at)
+            if found.purpose != "digest"  # about a site; it only stands with her
+        ],
         "alerts": [_json(alert(tx, found)) for found in _of(tx, Alert, row, Alert.raised_at)],
         "anchors": [
             {
@@ -197,18 +197,6 @@ def _scores(tx: Tx, row: Participant, responses: list[Response]) -> dict[Any, li
         if not hidden and not score.blinded:
             found[score.response_id].append(_score(score))
     return found
-
-
-def hides_scores(actor: Actor, protocol: Protocol, study_id: str, site_id: str) -> bool:
-    """Whether the study hides scores from one of the roles by which somebody reads responses here: another role
-    uncovers nothing.
-    """
-    here = {
-        grant.role
-        for grant in access.grants_for(actor, "response.read")
-        if grant.study_id == study_id and grant.site_id in (site_id, "*")
-    }
-    return not here.isdisjoint(protocol.hide_scores_from)
 
 
 def _score(score: Score) -> dict[str, Any]:

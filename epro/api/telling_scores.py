@@ -7,13 +7,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro.api.telling import hides_scores
 from epro.errors import NotFound
 from epro.questionnaires import catalogue
 from epro.questionnaires.explaining import explain, in_words
 from epro.responses import endpoints, receiving
 from epro.responses.endpoints import Change, Point, Week
 from epro.responses.models import Response
+from epro.responses.sight import hides_scores
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Endpoint
 from epro.studies import access

@@ -11,6 +11,7 @@ import click
 
 from epro import __version__
 from epro.cli import (
+    amending,
     database,
     demo,
     instrument,
@@ -18,9 +19,11 @@ from epro.cli import (
     people,
     rescoring,
     running,
+    simulate,
     study,
     trail,
     trialdb,
+    why,
     wording,
 )
 from epro.config import ConfigurationError
@@ -43,12 +46,16 @@ for command in (
     instrument.instrument,
     wording.wording,
     rescoring.rescore,
+    why.why,
     people.staff,
     people.key,
     trail.trail,
     trialdb.trialdb,
 ):
     epro.add_command(command)
+study.study.add_command(simulate.simulate)
+study.study.add_command(amending.amend)
+study.study.add_command(amending.approve)
 for command in instrument_files.COMMANDS:
     instrument.instrument.add_command(command)
 

@@ -32,7 +32,7 @@ def study() -> None:
 @FILE
 def check(file: Path) -> None:
     """Name every fault of a study file at once, with its place and the mend. Needs no database."""
-    protocol = _read(file, known_instruments())
+    protocol = read_or_exit(file, known_instruments())
     click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
 
 
@@ -41,14 +41,15 @@ def check(file: Path) -> None:
 def publish(file: Path) -> None:
     """Check a study file and publish it. The same version with other content is refused."""
     with opened(), begin(BUILDER) as tx:
-        protocol = _read(file, known_instruments(wording.languages(tx)))
+        protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
         production.refuse_placeholders(tx, protocol)
         new = protocols.publish(tx, protocol, file.read_text(encoding="utf-8"))
     word = "published" if new else "was published before, exactly so"
     click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")
 
 
-def _read(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:
+def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:
+    """The protocol of a study file. Names every fault on stderr and exits with 1 if there is any."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

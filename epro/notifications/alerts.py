@@ -1,10 +1,12 @@
-"""Alerts: raised by a miss, taken in hand by one person, resolved, escalated while nobody acts, cleared by a
-late answer that was given in time. Every step is a fact; which alerts stand is asked, never stored.
+"""Alerts: raised by a miss or an answer, joined by the further misses of a streak, taken in hand by one person,
+resolved, escalated while nobody acts, cleared by late answers that were given in time. What people do with one
+besides is in `following`. Every step is a fact and stays.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,21 +16,22 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
 from epro.errors import Conflict, NotFound, places
-from epro.notifications import messages, rules
+from epro.notifications import messages, rules, steps
 from epro.notifications.models import Alert
 from epro.responses import endpoints
 from epro.responses.receiving import Filed
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import AlertRule, OnMiss, Protocol
+from epro.scheduling.protocol import AlertRule, OnMiss
 from epro.signin import staff
+from epro.signin.models import Staff
 from epro.studies import access
 from epro.studies.models import Participant
 from epro.tx import Tx
 
 log = logging.getLogger(__name__)
 
-MISSED, ANSWER = "missed", "answer"
+MISSED, ANSWER, URGENT = "missed", "answer", "urgent"
 TEMPLATES = {MISSED: "alert.nurse", ANSWER: "alert.attention"}
 PUT_OFF = timedelta(minutes=5)
 OUTCOMES = ("reached", "not_reached", "no_action_needed", "visit_arranged", "withdrew", "other")
@@ -47,17 +50,26 @@ class AlreadyResolved(Conflict):
 
 
 def alert_on_miss(tx: Tx, participant: Participant, occurrence: Occurrence, on_miss: OnMiss) -> Alert | None:
-    """Raise an alert for a miss (participant locked) if the study asks for one, and tell who is to know."""
+    """Raise an alert for a miss (participant locked) if the study asks for one, or let the miss join the one that
+    stands for its streak. Who is to know is told. None where there is nothing to do.
+    """
     run = occurrences.misses_in_a_row(tx, occurrence)
+    misses = steps.in_no_alert(tx, occurrence.study_id, run)
+    if not on_miss.alert or occurrence.id not in misses:
+        return None
+    standing = _of_the_streak(tx, occurrence, run)
+    if standing is not None:
+        return _join(tx, participant, standing, occurrence, on_miss)
     if not rules.worth_an_alert(on_miss, len(run)):
         return None
     why = {
         "assessment": occurrence.assessment_id,
         "local_day": occurrence.local_day.isoformat(),
         "misses_in_a_row": len(run),
+        "misses": len(misses),
         "rule": {"after": on_miss.after},
     }
-    return _raise(tx, participant, occurrence, MISSED, (occurrence.id,), on_miss, why)
+    return _raise(tx, participant, occurrence, MISSED, (occurrence.id,), on_miss, why, misses)
 
 
 def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
@@ -81,46 +93,51 @@ def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
 
 def acknowledge(tx: Tx, alert_id: UUID, note: str | None) -> Alert:
     """Take an alert in hand. The first to do so is the one on record; doing it again oneself changes nothing."""
-    participant, alert = _locked(tx, alert_id)
-    if alert.acknowledged_at is not None:
-        if alert.acknowledged_by != str(tx.actor):
+    participant, alert = locked(tx, alert_id)
+    if alert.owner is not None:
+        if alert.owner != str(tx.actor):
             raise AlreadyTaken()
         return alert
-    if alert.resolved_at is not None:
+    if is_resolved(alert):
         raise AlreadyResolved()
-    alert.acknowledged_at, alert.acknowledged_by, alert.acknowledged_note = tx.now, str(tx.actor), note
-    alert.escalate_at = None
-    trail.record(tx, participant, "alert.acknowledged", "alert", alert.id, reason=note)
+    take(tx, participant, alert, note)
     return alert
+
+
+def take(tx: Tx, participant: Participant, alert: Alert, note: str | None = None) -> None:
+    """Who acts owns the alert from now on (participant locked, nobody owns it); the escalation stops."""
+    alert.owner, alert.escalate_at = str(tx.actor), None
+    if alert.acknowledged_at is None:
+        alert.acknowledged_at, alert.acknowledged_by, alert.acknowledged_note = tx.now, str(tx.actor), note
+    steps.write(tx, alert, "taken", note=note)
+    trail.record(tx, participant, "alert.acknowledged", "alert", alert.id, reason=note)
 
 
 def resolve(tx: Tx, alert_id: UUID, outcome: str, note: str | None) -> Alert:
     """Record what came of an alert. Who resolves it without having taken it in hand takes it at this moment."""
-    participant, alert = _locked(tx, alert_id)
-    if alert.resolved_at is not None:
+    participant, alert = locked(tx, alert_id)
+    if is_resolved(alert):
         raise AlreadyResolved()
-    if alert.acknowledged_at is None:
-        alert.acknowledged_at, alert.acknowledged_by = tx.now, str(tx.actor)
-    alert.resolved_at, alert.resolved_by = tx.now, str(tx.actor)
-    alert.outcome, alert.resolved_note, alert.escalate_at = outcome, note, None
+    if alert.owner is None:
+        take(tx, participant, alert)
+    alert.standing_since = alert.escalate_at = None
+    if alert.resolved_at is None:
+        alert.resolved_at, alert.resolved_by = tx.now, str(tx.actor)
+        alert.outcome, alert.resolved_note = outcome, note
+    steps.write(tx, alert, "resolved", outcome=outcome, note=note)
     trail.record(tx, participant, "alert.resolved", "alert", alert.id, reason=note, outcome=outcome)
     return alert
 
 
-def clear(tx: Tx, participant: Participant, occurrence: Occurrence) -> int:
-    """An answer given in time has come late: its alerts stand no more, nor do those of later misses that were worth
-    none without this one. The history stays as it was. Returns how many were cleared.
+def clear(tx: Tx, participant: Any, occurrence: Occurrence) -> int:
+    """An answer given in time has come late: this miss is taken out of its alert, which stands no more when none is
+    left or when those left are too few in a row; nor do those of later misses that were worth none without this
+    one. The history stays as it was. Returns how many alerts changed.
     """
-    query = sa.select(Alert).where(
-        Alert.study_id == occurrence.study_id,
-        Alert.occurrence_id == occurrence.id,
-        Alert.kind == MISSED,
-        Alert.cleared_at.is_(None),
-    )
-    own = tx.all(query)
-    later = [alert for alert, miss in _later_misses(tx, occurrence) if not _still_worth(tx, miss)]
+    own = steps.holding(tx, occurrence)
     for alert in own:
-        _clear(tx, participant, alert, "completed_offline_in_time")
+        _take_out(tx, participant, alert, occurrence)
+    later = [alert for alert in _later(tx, occurrence) if not _still_worth(tx, steps.misses_of(tx, alert))]
     for alert in later:
         _clear(tx, participant, alert, "earlier_completed_offline_in_time")
     return len(own) + len(later)
@@ -176,20 +193,33 @@ def listed(
     study_id: str | None = None,
     site_id: str | None = None,
 ) -> list[Alert]:
-    """The alerts of the actor's sites: the most urgent first, then the oldest."""
+    """The alerts of the actor's sites: the urgent first, then what is due first, then the oldest."""
     query = sa.select(Alert).where(access.visible(tx.actor, "alert.read", Alert))
     if study_id:
         query = query.where(Alert.study_id == study_id)
     if site_id:
         query = query.where(Alert.site_id == site_id)
     if standing:
-        query = query.where(Alert.resolved_at.is_(None), Alert.cleared_at.is_(None))
-    urgent_first = sa.case((Alert.urgency == "urgent", 0), else_=1)
-    return tx.all(query.order_by(urgent_first, Alert.raised_at, Alert.id).limit(limit).offset(offset))
+        query = query.where(Alert.standing_since.is_not(None))
+    urgent_first = sa.case((sa.or_(Alert.urgency == URGENT, Alert.urgent_at.is_not(None)), 0), else_=1)
+    due_first = sa.nulls_last(Alert.due_at.asc())
+    return tx.all(
+        query.order_by(urgent_first, due_first, Alert.raised_at, Alert.id).limit(limit).offset(offset)
+    )
 
 
 def stands(alert: Alert) -> bool:
-    return alert.resolved_at is None and alert.cleared_at is None
+    return alert.standing_since is not None
+
+
+def is_resolved(alert: Alert) -> bool:
+    """Whether somebody has said what came of it and nobody has opened it again."""
+    return alert.resolved_at is not None and alert.standing_since is None
+
+
+def urgency(alert: Alert) -> str:
+    """How urgent it is now; a routine one may have become urgent."""
+    return URGENT if alert.urgent_at else alert.urgency
 
 
 def told(alert: Alert) -> dict[str, Any]:
@@ -198,30 +228,78 @@ def told(alert: Alert) -> dict[str, Any]:
         "id": str(alert.id),
         "kind": alert.kind,
         "occurrence_id": str(alert.occurrence_id),
-        "urgency": alert.urgency,
+        "urgency": urgency(alert),
         "why": alert.why,
+        "misses": alert.misses,
         "raised_at": trail.instant(alert.raised_at),
         "cleared_at": trail.instant(alert.cleared_at) if alert.cleared_at else None,
     }
 
 
-def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
+def rule_of(tx: Tx, alert: Alert) -> OnMiss | AlertRule:
+    """What the study says of this alert, in the version its occurrence was planned by."""
     occurrence = tx.get(Occurrence, alert.study_id, alert.occurrence_id)
     assert occurrence is not None
     protocol = protocols.find(tx, alert.study_id, occurrence.protocol_version)
-    rule = _rule_of(protocol, occurrence, alert)
-    step = rule.escalation[alert.escalations]
-    alert.escalations += 1
-    alert.escalate_at = rules.next_escalation(rule, alert.raised_at, alert.escalations)
-    trail.record(tx, participant, "alert.escalated", "alert", alert.id, to=step.role, step=alert.escalations)
-    _tell(tx, participant, alert, step.role, "escalation", "alert.escalation")
-
-
-def _rule_of(protocol: Protocol, occurrence: Occurrence, alert: Alert) -> OnMiss | AlertRule:
-    """What the study says of this alert, in the version its occurrence was planned by."""
     if alert.kind == ANSWER:
         return protocol.alert_rule(alert.why["rule"])
     return protocol.assessment(occurrence.assessment_id).on_miss
+
+
+def tell_step(
+    tx: Tx, participant: Any, alert: Alert, action: str, note: str | None = None, **details: Any
+) -> None:
+    """One step in the trail and in the feed; the note of a person stays in the trail."""
+    event = trail.record(tx, participant, action, "alert", alert.id, reason=note, **details)
+    trail.stream(tx, event, participant, action, {"alert": told(alert), **details})
+
+
+def tell(
+    tx: Tx,
+    participant: Participant,
+    alert: Alert,
+    people: Sequence[Staff],
+    why: dict[str, Any],
+    *,
+    turn: object,
+    purpose: str = "alert",
+    template: str | None = None,
+) -> None:
+    """Plan a message about an alert to each of these people (participant locked), once for each `turn`."""
+    for person in people:
+        messages.plan(
+            tx,
+            participant,
+            key=(purpose, alert.id, turn, person.id),
+            purpose=purpose,
+            recipient=f"staff/{person.id}",
+            template=template or TEMPLATES[alert.kind],
+            language=person.language,
+            due_at=tx.now,
+            expires_at=tx.now + rules.ALERT_USEFUL_FOR,
+            why=why,
+            alert_id=alert.id,
+        )
+
+
+def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
+    rule = rule_of(tx, alert)
+    step = rule.escalation[alert.ladder]
+    alert.escalations += 1
+    alert.ladder += 1
+    alert.escalate_at = rules.next_escalation(rule, alert.standing_since or alert.raised_at, alert.ladder)
+    trail.record(tx, participant, "alert.escalated", "alert", alert.id, to=step.role, step=alert.escalations)
+    people = _people(tx, alert, (step.role,))
+    tell(
+        tx,
+        participant,
+        alert,
+        people,
+        {"role": step.role},
+        turn=alert.escalations,
+        purpose="escalation",
+        template="alert.escalation",
+    )
 
 
 def _raise(
@@ -232,32 +310,90 @@ def _raise(
     key: tuple[Any, ...],
     rule: OnMiss | AlertRule,
     why: dict[str, Any],
+    misses: Sequence[UUID] = (),
 ) -> Alert | None:
     """Raise an alert once for its key, in the trail and in the feed, and tell the roles of its rule."""
     alert_id = messages.message_id(participant.study_id, "alert", kind, *key)
     if tx.get(Alert, participant.study_id, alert_id):
         return None
-    alert = tx.add(
-        Alert(
-            study_id=participant.study_id,
-            id=alert_id,
-            subject_id=participant.subject_id,
-            kind=kind,
-            site_id=participant.site_id,
-            occurrence_id=occurrence.id,
-            urgency=rule.urgency,
-            why=why,
-            raised_at=tx.now,
-            escalate_at=rules.next_escalation(rule, tx.now, 0),
-            escalations=0,
-        )
+    alert = Alert(
+        study_id=participant.study_id,
+        id=alert_id,
+        subject_id=participant.subject_id,
+        kind=kind,
+        site_id=participant.site_id,
+        occurrence_id=occurrence.id,
+        urgency=rule.urgency,
+        why=why,
+        misses=len(misses),
+        **_from_now(tx, rule),
     )
+    tx.add(alert)
     tx.session.flush()
+    for miss in misses:
+        steps.write(tx, alert, "joined", occurrence_id=miss)
     event = trail.record(tx, participant, "alert.raised", "alert", alert.id, kind=alert.kind, why=why)
     trail.stream(tx, event, participant, "alert.raised", {"alert": told(alert)})
-    for role in rule.roles:
-        _tell(tx, participant, alert, role, "alert", TEMPLATES[kind])
+    _tell_roles(tx, participant, alert, rule.roles, turn=0)
     return alert
+
+
+def _from_now(tx: Tx, rule: OnMiss | AlertRule) -> dict[str, Any]:
+    return {
+        "raised_at": tx.now,
+        "standing_since": tx.now,
+        "due_at": rules.due_at(rule, tx.now),
+        "escalate_at": rules.next_escalation(rule, tx.now, 0),
+        "escalations": 0,
+        "ladder": 0,
+        "reopenings": 0,
+    }
+
+
+def _join(tx: Tx, participant: Participant, alert: Alert, occurrence: Occurrence, on_miss: OnMiss) -> Alert:
+    """One more miss of the streak: the alert grows, and may become urgent or be told again, as the study says."""
+    steps.write(tx, alert, "joined", occurrence_id=occurrence.id)
+    alert.misses += 1
+    if rules.is_urgent_now(on_miss, alert.misses) and urgency(alert) != URGENT:
+        alert.urgent_at = tx.now
+    further = _joined(tx, alert) - alert.why.get("misses", 1)
+    tell_step(tx, participant, alert, "alert.joined", occurrence_id=str(occurrence.id))
+    if rules.told_again(on_miss, further):
+        _tell_roles(tx, participant, alert, on_miss.roles, turn=f"further-{further}")
+    return alert
+
+
+def _joined(tx: Tx, alert: Alert) -> int:
+    return sum(step.kind == "joined" for step in steps.of(tx, alert))
+
+
+def _of_the_streak(tx: Tx, occurrence: Occurrence, run: list[UUID]) -> Alert | None:
+    """The standing alert whose misses lie next to this one, with no answer in between."""
+    standing: list[Alert] = tx.all(_standing_of(occurrence).order_by(Alert.raised_at.desc()))
+    for alert in standing:
+        misses = steps.misses_of(tx, alert)
+        after = [miss for miss in misses if miss.opens_at > occurrence.opens_at]
+        if after and occurrence.id in occurrences.misses_in_a_row(tx, after[0]):
+            return alert
+        if not after and misses and misses[-1].id in run:
+            return alert
+    return None
+
+
+def _standing_of(occurrence: Occurrence) -> sa.Select[Any]:
+    """The alerts that stand for misses of the same assessment."""
+    same = sa.and_(Occurrence.study_id == Alert.study_id, Occurrence.id == Alert.occurrence_id)
+    return (
+        sa.select(Alert)
+        .join(Occurrence, same)
+        .where(
+            Alert.study_id == occurrence.study_id,
+            Alert.subject_id == occurrence.subject_id,
+            Alert.kind == MISSED,
+            Alert.standing_since.is_not(None),
+            Occurrence.assessment_id == occurrence.assessment_id,
+        )
+    )
 
 
 def _reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
@@ -275,55 +411,66 @@ def _reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
     return rule.threshold.reached(value, baseline) is True
 
 
-def _tell(tx: Tx, participant: Participant, alert: Alert, role: str, purpose: str, template: str) -> None:
-    for person in staff.holding(tx, participant.study_id, participant.site_id, role):
-        messages.plan(
-            tx,
-            participant,
-            key=(purpose, alert.id, alert.escalations, person.id),
-            purpose=purpose,
-            recipient=f"staff/{person.id}",
-            template=template,
-            language=person.language,
-            due_at=tx.now,
-            expires_at=tx.now + rules.ALERT_USEFUL_FOR,
-            why={"role": role},
-            alert_id=alert.id,
-        )
+def _people(tx: Tx, alert: Alert, roles: Sequence[str]) -> list[Staff]:
+    """Who holds one of these roles at the site, each once."""
+    found = [person for role in roles for person in staff.holding(tx, alert.study_id, alert.site_id, role)]
+    return list(dict.fromkeys(found))
 
 
-def _clear(tx: Tx, participant: Participant, alert: Alert, why: str) -> None:
-    alert.cleared_at, alert.cleared_why, alert.escalate_at = tx.now, why, None
+def _tell_roles(
+    tx: Tx, participant: Participant, alert: Alert, roles: Sequence[str], *, turn: object
+) -> None:
+    for role in roles:
+        why = {"role": role, "count": max(alert.misses, 1)}
+        tell(tx, participant, alert, _people(tx, alert, (role,)), why, turn=turn)
+
+
+def _take_out(tx: Tx, participant: Any, alert: Alert, occurrence: Occurrence) -> None:
+    steps.write(tx, alert, "cleared_one", occurrence_id=occurrence.id)
+    alert.misses -= 1
+    left = steps.misses_of(tx, alert)
+    if not left:
+        _clear(tx, participant, alert, "completed_offline_in_time")
+    elif stands(alert) and not _still_worth(tx, left):
+        _clear(tx, participant, alert, "earlier_completed_offline_in_time")
+    else:
+        tell_step(tx, participant, alert, "alert.reduced", occurrence_id=str(occurrence.id))
+
+
+def _clear(tx: Tx, participant: Any, alert: Alert, why: str) -> None:
+    alert.cleared_at, alert.cleared_why = tx.now, why
+    alert.standing_since = alert.escalate_at = None
     event = trail.record(tx, participant, "alert.cleared", "alert", alert.id, why=why)
     trail.stream(tx, event, participant, "alert.cleared", {"alert": told(alert)})
 
 
-def _later_misses(tx: Tx, occurrence: Occurrence) -> list[tuple[Alert, Occurrence]]:
-    """The alerts that stand for later misses of the same assessment, with these."""
-    same = sa.and_(Occurrence.study_id == Alert.study_id, Occurrence.id == Alert.occurrence_id)
-    query = (
-        sa.select(Alert, Occurrence)
-        .join(Occurrence, same)
-        .where(
-            Alert.study_id == occurrence.study_id,
-            Alert.subject_id == occurrence.subject_id,
-            Alert.kind == MISSED,
-            Alert.resolved_at.is_(None),
-            Alert.cleared_at.is_(None),
-            Occurrence.assessment_id == occurrence.assessment_id,
-            Occurrence.opens_at > occurrence.opens_at,
-        )
-    )
-    return [(alert, miss) for alert, miss in tx.session.execute(query)]
+def _later(tx: Tx, occurrence: Occurrence) -> list[Alert]:
+    """The alerts that stand for later misses of the same assessment."""
+    return tx.all(_standing_of(occurrence).where(Occurrence.opens_at > occurrence.opens_at))
 
 
-def _still_worth(tx: Tx, miss: Occurrence) -> bool:
+def _still_worth(tx: Tx, misses: Sequence[Occurrence]) -> bool:
+    """Whether one of these misses is the last of as many in a row as the study asks for."""
+    return any(_is_worth(tx, miss) for miss in reversed(misses))
+
+
+def _is_worth(tx: Tx, miss: Occurrence) -> bool:
     protocol = protocols.find(tx, miss.study_id, miss.protocol_version)
     on_miss = protocol.assessment(miss.assessment_id).on_miss
     return rules.worth_an_alert(on_miss, len(occurrences.misses_in_a_row(tx, miss)))
 
 
-def _locked(tx: Tx, alert_id: UUID) -> tuple[Participant, Alert]:
+def find(tx: Tx, alert_id: UUID) -> Alert:
+    """The alert, at one of the actor's sites. Raises NotFound."""
+    access.allow(tx.actor, "alert.read")
+    query = sa.select(Alert).where(Alert.id == alert_id, access.visible(tx.actor, "alert.read", Alert))
+    found: Alert | None = tx.one(query)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def locked(tx: Tx, alert_id: UUID) -> tuple[Participant, Alert]:
     """The alert, at one of the actor's sites, with its participant locked. Raises NotFound."""
     access.allow(tx.actor, "alert.act")
     query = sa.select(Alert).where(Alert.id == alert_id, access.visible(tx.actor, "alert.act", Alert))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from epro import trail
 from epro.errors import places
 from epro.notifications import alerts, messages
-from epro.scheduling import attention, occurrences, protocols
+from epro.scheduling import anchors, attention, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Assessment
 from epro.studies import participants
@@ -112,6 +112,10 @@ def _do(
             trail.record(tx, participant, "occurrence.at_risk", "occurrence", occurrence.id)
         case attention.Miss():
             _miss(tx, participant, occurrence, assessment)
+            anchors.follow_miss(tx, participant, occurrence)
+        case attention.Lapse():
+            occurrences.call_off(tx, participant, occurrence, "not answered")
+            trail.record(tx, participant, "occurrence.lapsed", "occurrence", occurrence.id)
 
 
 def _remind(tx: Tx, participant: Participant, occurrence: Occurrence, step: attention.Remind) -> None:

@@ -38,9 +38,13 @@ def plan(
     occurrence_id: UUID | None = None,
     alert_id: UUID | None = None,
     rotation: int = 0,
+    wanted: UUID | None = None,
 ) -> bool:
-    """Put a message on the ledger (participant locked by the caller). False if it stands there already."""
-    wanted = message_id(participant.study_id, participant.subject_id, *key)
+    """Put a message on the ledger (participant locked by the caller). False if it stands there already.
+
+    Its id is `wanted`, or made from the participant and `key`.
+    """
+    wanted = wanted or message_id(participant.study_id, participant.subject_id, *key)
     if tx.get(Message, participant.study_id, wanted):
         return False
     tx.add(

@@ -14,13 +14,28 @@ from epro.studies.models import of_participant
 WAITING = "begun_at IS NULL AND withheld_at IS NULL"
 
 
+STANDING = "standing_since IS NOT NULL"
+
+
 class Alert(Base):
-    """Something a person must look at. Facts only: who took it when, what came of it, what cleared it."""
+    """Something a person must look at: that it was raised, who took it in hand first, what first came of it, and
+    what cleared it are facts, each written once. Everything that is done with it is a row of `alert_steps`.
+
+    `standing_since`, `owner`, `due_at`, `escalate_at`, `ladder` and `misses` say how it is now. They follow from
+    the steps and are kept for the worklist, which asks by them.
+    """
 
     __tablename__ = "alerts"
     __table_args__ = (
         of_participant(),
         sa.Index("ix_alerts_occurrence", "study_id", "occurrence_id"),
+        sa.Index(
+            "ix_alerts_standing",
+            "study_id",
+            "subject_id",
+            postgresql_where=sa.text(STANDING),
+            sqlite_where=sa.text(STANDING),
+        ),
         sa.Index(
             "ix_alerts_escalate_at",
             "escalate_at",
@@ -39,8 +54,15 @@ class Alert(Base):
     urgency: Mapped[str]
     why: Mapped[dict]
     raised_at: Mapped[datetime]
+    standing_since: Mapped[datetime | None]  # raised or opened again; blank when resolved or cleared
+    due_at: Mapped[datetime | None]
+    owner: Mapped[str | None]
+    urgent_at: Mapped[datetime | None]  # when a routine alert became urgent
+    misses: Mapped[int] = mapped_column(default=0)
+    reopenings: Mapped[int] = mapped_column(default=0)
     escalate_at: Mapped[datetime | None]
-    escalations: Mapped[int] = mapped_column(default=0)
+    escalations: Mapped[int] = mapped_column(default=0)  # all that there were
+    ladder: Mapped[int] = mapped_column(default=0)  # steps of the escalation taken since it stands
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
     acknowledged_note: Mapped[str | None]
@@ -50,6 +72,35 @@ class Alert(Base):
     resolved_note: Mapped[str | None]
     cleared_at: Mapped[datetime | None]
     cleared_why: Mapped[str | None]
+
+
+class AlertStep(Base):
+    """One thing that was done with an alert, or that happened to it; never changed.
+
+    kind: taken | contact_attempt | handed_over | reopened | resolved | note, by people; joined (this miss belongs
+    to the alert) | cleared_one (and no more: an answer given in time has come late).
+    """
+
+    __tablename__ = "alert_steps"
+    __table_args__ = (
+        of_participant(),
+        sa.ForeignKeyConstraint(["study_id", "alert_id"], ["alerts.study_id", "alerts.id"]),
+        sa.Index("ix_alert_steps_occurrence", "study_id", "occurrence_id"),
+        {"info": {"audited": True, "append_only": True, "scope": "subject"}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    channel: Mapped[str | None]  # phone | sms | visit | other
+    outcome: Mapped[str | None]
+    note: Mapped[str | None]
+    to_staff: Mapped[UUID | None]
+    occurrence_id: Mapped[UUID | None]
 
 
 class Message(Base):
@@ -79,7 +130,7 @@ class Message(Base):
     study_id: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)
     subject_id: Mapped[str]
-    purpose: Mapped[str]  # reminder | alert | escalation
+    purpose: Mapped[str]  # reminder | alert | escalation | digest
     occurrence_id: Mapped[UUID | None]
     alert_id: Mapped[UUID | None]
     recipient: Mapped[str]  # participant/<subject> | staff/<id>

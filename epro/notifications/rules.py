@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from epro.scheduling.protocol import AlertRule, OnMiss
 USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
 ALERT_USEFUL_FOR = timedelta(days=2)
 QUIET = ("22:00", "08:00")  # nobody is reminded at night unless she asked for it
+DAILY_CAP = 4  # reminders a participant gets on one local day, all her assessments together
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
 
 
@@ -25,6 +26,21 @@ def next_escalation(rule: OnMiss | AlertRule, raised_at: datetime, done: int) ->
     if done >= len(rule.escalation):
         return None
     return raised_at + rule.escalation[done].after
+
+
+def due_at(rule: OnMiss | AlertRule, since: datetime) -> datetime | None:
+    """By when an alert that stands since then is to be settled; None where the study names no time."""
+    return since + rule.due if rule.due else None
+
+
+def told_again(on_miss: OnMiss, further: int) -> bool:
+    """Whether a streak is told again when so many further misses have joined its alert."""
+    return bool(on_miss.again_every) and further > 0 and further % (on_miss.again_every or 1) == 0
+
+
+def is_urgent_now(on_miss: OnMiss, misses: int) -> bool:
+    """Whether a streak of so many misses makes its alert urgent."""
+    return on_miss.urgent_from is not None and misses >= on_miss.urgent_from
 
 
 def unwanted(message: Any, participant: Any, occurrence: Any, alert: Any, now: datetime) -> str | None:
@@ -43,6 +59,12 @@ def is_quiet(preferences: Mapping[str, Any], zone: str, now: datetime) -> bool:
     if wished and not own and _between((wished, _later(wished, USEFUL_FOR)), local.time()):
         return False
     return _between(own or QUIET, local.time())
+
+
+def day_began_at(zone: str, now: datetime) -> datetime:
+    """The first instant of her local day, in UTC."""
+    midnight = datetime.combine(now.astimezone(ZoneInfo(zone)).date(), time.min, ZoneInfo(zone))
+    return midnight.astimezone(UTC)
 
 
 def contradict(preferences: Mapping[str, Any]) -> bool:
@@ -88,10 +110,12 @@ def _reminder_unwanted(participant: Any, occurrence: Any, now: datetime) -> str 
 
 
 def _alert_message_unwanted(message: Any, alert: Any) -> str | None:
+    if message.purpose == "digest":
+        return None  # about a number, not about one alert
     if alert.cleared_at is not None:
         return "cleared"
-    if alert.resolved_at is not None:
+    if alert.standing_since is None:
         return "resolved"
-    if message.purpose == "escalation" and alert.acknowledged_at is not None:
+    if message.purpose == "escalation" and alert.owner is not None:
         return "acknowledged"
     return None

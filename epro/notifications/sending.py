@@ -145,6 +145,7 @@ def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders)
     if again and message.purpose == "reminder":
         return _ask_about(tx, participant, message, senders)
     reason = rules.unwanted(message, participant, occurrence, alert, tx.now)
+    reason = reason or _beyond_cap(tx, participant, message)
     if message.begun_at is not None and tx.now >= message.begun_at + IN_DOUBT_FOR:
         reason = reason or "in_doubt_too_long"
     left = [pair for pair in _reachable(participant, message, senders) if not refused_by(message, pair[0])]
@@ -153,6 +154,23 @@ def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders)
         return None
     turn = 0 if message.purpose == "reminder" else message.attempts % len(left)
     return _start(tx, participant, message, *left[turn], again)
+
+
+def _beyond_cap(tx: Tx, participant: Participant, message: Message) -> str | None:
+    """Whether she has had her reminders for this local day (participant locked). What may have gone out counts."""
+    if message.purpose != "reminder":
+        return None
+    day_began = rules.day_began_at(participant.time_zone, tx.now)
+    today = sa.select(sa.func.count()).where(
+        Message.study_id == participant.study_id,
+        Message.subject_id == participant.subject_id,
+        Message.purpose == "reminder",
+        Message.due_at
+        >= day_began - rules.ALERT_USEFUL_FOR,  # narrows the index; reminders are of use for less
+        Message.begun_at >= day_began,
+        Message.failed_at.is_(None),
+    )
+    return "cap_reached" if tx.session.execute(today).scalar_one() >= rules.DAILY_CAP else None
 
 
 def _start(tx: Tx, participant: Participant, message: Message, channel: str, to: str, again: bool) -> Job:
@@ -348,7 +366,7 @@ def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, 
     params: dict[str, str | int] = {
         "app_name": settings["APP_NAME"] or "epro",
         "site": participant.site_id,
-        "count": 1,
+        "count": message.why.get("count", 1),
         "clinic_phone": (site.phone if site else None) or "",
     }
     language = message.language if message.language in wording.shipped() else FALLBACK

@@ -10,6 +10,7 @@ import orjson
 
 from epro.errors import Conflict, NotFound
 from epro.responses.models import Draft
+from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant
 from epro.tx import Tx
@@ -34,14 +35,23 @@ def save(tx: Tx, participant: Participant, occurrence_id: UUID, content: dict[st
     occurrence = tx.get(Occurrence, participant.study_id, occurrence_id)
     if occurrence is None or occurrence.subject_id != participant.subject_id:
         raise NotFound()
+    draft = tx.get(Draft, participant.study_id, occurrence_id)
     if (
         occurrence.fulfilled_at
         or occurrence.cancelled_at
         or occurrence.missed_at
-        or tx.now >= occurrence.closes_at
+        or tx.now >= _closes_at(tx, occurrence, begun=draft is not None)
     ):
         raise NotOpen()
-    draft = tx.get(Draft, participant.study_id, occurrence_id) or tx.add(
+    draft = draft or tx.add(
         Draft(study_id=participant.study_id, occurrence_id=occurrence_id, subject_id=participant.subject_id)
     )
     draft.body, draft.saved_at, draft.device_id = orjson.dumps(content).decode(), tx.now, tx.actor.device_id
+
+
+def _closes_at(tx: Tx, occurrence: Occurrence, *, begun: bool) -> datetime:
+    """The closing; for who has begun before it, the time that is left to finish."""
+    if not begun:
+        return occurrence.closes_at
+    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
+    return occurrence.closes_at + protocol.assessment(occurrence.assessment_id).while_answering

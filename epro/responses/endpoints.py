@@ -16,9 +16,9 @@ from epro.questionnaires import library, scoring
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.scoring import Score as Scored
 from epro.responses.models import Response, Score
+from epro.scheduling import anchors
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Baseline, Endpoint, Protocol
-from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
 
@@ -106,7 +106,7 @@ def baseline_of(tx: Tx, participant: Any, baseline: Baseline, found: Sequence[Po
     """Of these points the one that changes count from, or None where there is none (yet)."""
     if baseline.visit is not None:
         return next((point for point in found if point.visit == baseline.visit), None)
-    day = participants.anchors(tx, participant).get(baseline.last_before or "")
+    day = anchors.known(tx, participant).get(baseline.last_before or "")
     before = [point for point in found if day and point.local_day <= day and point.value is not None]
     return before[-1] if before else None
 

@@ -20,10 +20,10 @@ from epro import trail
 from epro.questionnaires import catalogue, checking, scoring
 from epro.questionnaires.instrument import Instrument
 from epro.responses import receipts
-from epro.responses.models import Response, Score, SetAside
+from epro.responses.models import Draft, Response, Score, SetAside
 from epro.responses.receipts import Receipt
 from epro.responses.submission import LONGEST_ID, Finding, Submission, clock_findings, correction, read
-from epro.scheduling import occurrences
+from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.studies import participants
 from epro.studies.models import Participant
@@ -32,6 +32,14 @@ from epro.tx import Tx
 ID_IN_USE = Finding("id_in_use", "This id is in use; a person will look.", "/id", holds=True)
 ANSWERED_BEFORE = Finding(
     "answered_before", "Another answer to this is on file; both are kept.", "/occurrence_id"
+)
+OUTSIDE_WINDOW = Finding(
+    "outside_window", "It was completed outside its window.", "/completed_at", holds=True
+)
+FINISHED_LATE = Finding(
+    "finished_after_closing",
+    "It was begun in its window and finished soon after the closing.",
+    "/completed_at",
 )
 MOST_FINDINGS = 50
 NOT_FILED = Finding("not_filed", "The database does not take this; a person will look.", holds=True)
@@ -63,6 +71,8 @@ class Filed:
     answers: Mapping[str, Any]
     values: Mapping[str, float | None]
     """Scale -> score."""
+    completed_at: datetime
+    """By our clock."""
 
 
 @dataclass(frozen=True)
@@ -245,9 +255,7 @@ def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
             Finding("after_withdrawal", "It was completed after the withdrawal.", "/completed_at", holds=True)
         )
     elif not occurrence.opens_at <= case.corrected_at < occurrence.closes_at:
-        findings.append(
-            Finding("outside_window", "It was completed outside its window.", "/completed_at", holds=True)
-        )
+        findings.append(FINISHED_LATE if _was_answering(case, occurrence) else OUTSIDE_WINDOW)
     elif tx.now > occurrence.grace_until:
         findings.append(Finding("late_sync", "It was completed in time and arrived late."))
     if case.submission.time_zone and case.submission.time_zone != occurrence.time_zone:
@@ -255,6 +263,19 @@ def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
             Finding("other_time_zone", "The phone was in another time zone than planned.", "/time_zone")
         )
     return findings
+
+
+def _was_answering(case: _Case, occurrence: Any) -> bool:
+    """She began before the closing, by the start that the phone tells or by a draft, and finished soon after it."""
+    protocol = protocols.find(case.tx, occurrence.study_id, occurrence.protocol_version)
+    longer = protocol.assessment(occurrence.assessment_id).while_answering
+    if not occurrence.closes_at <= case.corrected_at < occurrence.closes_at + longer:
+        return False
+    started_at = case.submission.started_at
+    if started_at is not None:
+        return bool(occurrence.opens_at <= started_at + correction(case.offset) < occurrence.closes_at)
+    # A draft is first saved before the closing, or not at all.
+    return case.tx.plain(Draft, occurrence.study_id, occurrence.id) is not None
 
 
 def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
@@ -354,7 +375,7 @@ def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[F
         participants.put_back(tx, participant)
     receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
     values = {score["scale"]: score["value"] for score in scores}
-    filed = Filed(row["id"], occurrence, submission.answers, values)
+    filed = Filed(row["id"], occurrence, submission.answers, values, case.corrected_at)
     return Taken(receipt, late_for=occurrence if first and was_missed else None, filed=filed)
 
 

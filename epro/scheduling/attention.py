@@ -83,7 +83,12 @@ class Miss:
     """Write down that the window and the sync grace are over and nothing has come."""
 
 
-Step = Remind | SkipReminder | AtRisk | Miss
+@dataclass(frozen=True)
+class Lapse:
+    """Let one go that she asked for herself and did not answer: that is no miss."""
+
+
+Step = Remind | SkipReminder | AtRisk | Miss | Lapse
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ def due_steps(
     """
     if _settled(occurrence):
         return []
+    if assessment.unscheduled:
+        return [Lapse()] if now >= occurrence.closes_at + assessment.sync_grace else []
     nudges = _nudges(occurrence, assessment, first_reminder_at, zone)
     waiting = [nudge for nudge in nudges[occurrence.reminders_done :] if nudge.at <= now]
     steps = _one_at_most([_remind(nudge, occurrence, now) for nudge in waiting])
@@ -134,6 +141,8 @@ def next_attention(
     """
     if _settled(occurrence):
         return None
+    if assessment.unscheduled:
+        return occurrence.closes_at + assessment.sync_grace
     nudges = _nudges(occurrence, assessment, first_reminder_at, zone)
     ahead = [nudge.at for nudge in nudges[occurrence.reminders_done :]]
     if now < occurrence.closes_at:
@@ -150,8 +159,11 @@ def moments(
 ) -> list[Moment]:
     """Every look that this window needs when nothing comes in, in order: reminders, at risk, closing, grace over.
 
-    Reminders that will be passed over are left out. Facts are not read, the window alone.
+    Reminders that will be passed over are left out, and so is everything where she asks for it herself. Facts are
+    not read, the window alone.
     """
+    if assessment.unscheduled:
+        return []
     looks = [
         Moment(nudge.at, "reminder")
         for nudge in _nudges(occurrence, assessment, first_reminder_at, zone)

@@ -17,6 +17,7 @@ from zoneinfo import available_timezones
 
 from epro.scheduling.durations import CLOCK, DURATION, parse_clock, parse_duration
 from epro.scheduling.protocol import COMPARISONS, DAY
+from epro.scheduling.rules import WEEKDAYS
 from epro.scheduling.shape import one_of
 from epro.scheduling.source import Fault, Path, Source
 
@@ -105,7 +106,7 @@ def check_rules(draft: Draft) -> list[Fault]:
 
 
 def unique_ids(draft: Draft) -> Iterator[Fault]:
-    for name in ("anchors", "sites", "visits", "assessments", "alerts", "endpoints"):
+    for name in ("anchors", "arms", "sites", "visits", "assessments", "alerts", "endpoints"):
         yield from _repeats(draft, name, "id", "duplicate_id")
     yield from _repeats(draft, "visits", "number", "duplicate_number")
 
@@ -145,6 +146,11 @@ def _anchors_used(draft: Draft) -> Iterator[tuple[Path, str]]:
     for path, assessment in draft.entries("assessments"):
         if (assessment.get("every") or {}).get("anchor"):
             yield (*path, "every", "anchor"), assessment["every"]["anchor"]
+    for name, key in (("anchors", "from"), ("assessments", "until"), ("assessments", "if")):
+        for path, entry in draft.entries(name):
+            holder = entry.get(key)
+            if isinstance(holder, dict) and holder.get("anchor"):
+                yield (*path, key, "anchor"), holder["anchor"]
 
 
 def needed_anchors(draft: Draft) -> Iterator[Fault]:
@@ -158,13 +164,19 @@ def needed_anchors(draft: Draft) -> Iterator[Fault]:
 
 def known_visits(draft: Draft) -> Iterator[Fault]:
     visits = draft.named("visits")
+    for path, name in _visits_named(draft):
+        if name and name not in visits:
+            yield draft.source.fault(path, "unknown_visit", f"there is no visit {name}", one_of(name, visits))
+
+
+def _visits_named(draft: Draft) -> Iterator[tuple[Path, Any]]:
     for path, assessment in draft.entries("assessments"):
-        for n, name in enumerate(assessment.get("at") or []):
-            if name and name not in visits:
-                place = (*path, "at", n)
-                yield draft.source.fault(
-                    place, "unknown_visit", f"there is no visit {name}", one_of(name, visits)
-                )
+        burst, until = assessment.get("burst") or {}, assessment.get("until") or {}
+        lists = [((*path, "at"), assessment.get("at"))]
+        lists += [((*path, "burst", side), burst.get(side)) for side in ("around", "before")]
+        for place, names in lists:
+            yield from (((*place, n), name) for n, name in enumerate(names or []))
+        yield (*path, "until", "visit"), until.get("visit")
 
 
 def known_zones(draft: Draft) -> Iterator[Fault]:
@@ -246,7 +258,8 @@ def _refused(draft: Draft, path: Path) -> bool:
 
 def _texts(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
     places: list[tuple[Path, Any]] = [(("study", key), draft.study().get(key)) for key in ("title", "note")]
-    for name, key in (("anchors", "label"), ("sites", "name"), ("visits", "label"), ("assessments", "label")):
+    for name in ("anchors", "arms", "sites", "visits", "assessments"):
+        key = "name" if name == "sites" else "label"
         places += [((*path, key), entry.get(key)) for path, entry in draft.entries(name)]
     return ((path, text) for path, text in places if isinstance(text, dict) and text)
 
@@ -306,7 +319,8 @@ def needed_settings(draft: Draft) -> Iterator[Fault]:
     inherited = defaults if isinstance(defaults, dict) else {}
     for path, assessment in draft.entries("assessments"):
         for key in ("window", "sync_grace"):
-            if key not in assessment and key not in inherited:
+            by_several = key == "window" and "windows" in assessment
+            if key not in assessment and key not in inherited and not by_several:
                 mend = f"Add {key} here or under defaults."
                 yield draft.source.fault((*path, key), "missing_key", f"{key} is missing", mend)
 
@@ -324,6 +338,9 @@ def _windows_as_written(draft: Draft) -> Iterator[tuple[Path, dict[str, str]]]:
     for path, holder in holders:
         if _is_window(holder.get("window")):
             yield (*path, "window"), holder["window"]
+        for n, window in enumerate(holder.get("windows") or []):
+            if _is_window(window):
+                yield (*path, "windows", n), window
 
 
 def _is_window(window: Any) -> bool:
@@ -334,7 +351,7 @@ def _is_window(window: Any) -> bool:
 
 def rhythms_without_overlap(draft: Draft) -> Iterator[Fault]:
     for path, assessment in draft.entries("assessments"):
-        days = (assessment.get("every") or {}).get("days")
+        days = _gap(assessment.get("every") or {})
         lengths = _lengths(draft, path, assessment)
         if days and lengths and lengths[0][1] > days * DAY:
             message = (
@@ -344,11 +361,23 @@ def rhythms_without_overlap(draft: Draft) -> Iterator[Fault]:
             yield draft.source.fault((*path, "every"), "overlapping_windows", message, mend)
 
 
+def _gap(every: dict[str, Any]) -> int | None:
+    """The fewest days from one window of a rhythm to the next."""
+    names = [name for name in every.get("weekdays") or [] if name in WEEKDAYS]
+    if names:
+        days, turn = sorted(WEEKDAYS.index(name) for name in names), 7
+    elif numbers := [day for day in every.get("month_days") or [] if day]:
+        days, turn = sorted({min(day, 28) for day in numbers}), 28  # February is the shortest
+    else:
+        return every.get("days") or 7 * (every.get("weeks") or 0) or None
+    return min(two - one for one, two in pairwise([*days, days[0] + turn]))
+
+
 def visits_without_overlap(draft: Draft) -> Iterator[Fault]:
     visits = draft.named("visits")
     for path, assessment in draft.entries("assessments"):
         span = _span(draft, path, assessment)
-        known = [visits[name] for name in _visits_asked(assessment) if _is_placed(visits.get(name))]
+        known = [visits[name] for name in visits_asked(assessment) if placed(visits.get(name))]
         known.sort(key=lambda visit: (visit["anchor"], visit["day"] - _around(visit, "before")))
         for one, two in pairwise(known):
             if span and one["anchor"] == two["anchor"] and _end(one, span) > _start(two, span):
@@ -357,11 +386,13 @@ def visits_without_overlap(draft: Draft) -> Iterator[Fault]:
                 yield draft.source.fault((*path, "at"), "overlapping_visits", message, mend)
 
 
-def _visits_asked(assessment: dict[str, Any]) -> list[str]:
+def visits_asked(assessment: dict[str, Any]) -> list[str]:
+    """The visits of `at`, each once."""
     return list(dict.fromkeys(name for name in assessment.get("at") or [] if name))
 
 
-def _is_placed(visit: dict[str, Any] | None) -> bool:
+def placed(visit: dict[str, Any] | None) -> bool:
+    """Whether it has an anchor and a day, as far as the shape is sound."""
     return visit is not None and visit.get("anchor") is not None and visit.get("day") is not None
 
 
@@ -378,8 +409,14 @@ def _end(visit: dict[str, Any], span: tuple[int, int]) -> int:
 
 
 def _span(draft: Draft, path: Path, assessment: dict[str, Any]) -> tuple[int, int] | None:
-    """Minutes from midnight to opening and to closing; the closing may lie past midnight."""
-    _, window = draft.told(path, assessment, "window")
+    """That of the window, or of the shortest of several windows a day."""
+    if several := [span for span in map(span_of, assessment.get("windows") or []) if span]:
+        return min(several, key=lambda span: span[1] - span[0])
+    return span_of(draft.told(path, assessment, "window")[1])
+
+
+def span_of(window: Any) -> tuple[int, int] | None:
+    """Minutes from midnight to opening and to closing; the closing may lie past midnight. None for what is unsound."""
     if not _is_window(window):
         return None
     opens, closes = parse_clock(window["opens"]), parse_clock(window["closes"])
@@ -391,10 +428,11 @@ def _lengths(draft: Draft, path: Path, assessment: dict[str, Any]) -> list[tuple
     span, visits = _span(draft, path, assessment), draft.named("visits")
     if not span:
         return []
-    if every := assessment.get("every"):
-        days = {"the window": every.get("open_for") or 1}
+    if not assessment.get("at"):
+        rule = assessment.get("every") or assessment.get("instead_of") or {}
+        days = {"the window": rule.get("open_for") or 1}
     else:
-        known = {name: visits[name] for name in _visits_asked(assessment) if _is_placed(visits.get(name))}
+        known = {name: visits[name] for name in visits_asked(assessment) if placed(visits.get(name))}
         days = {
             f"the window of {name}": 1 + _around(v, "before") + _around(v, "after")
             for name, v in known.items()
@@ -408,7 +446,8 @@ def _words(minutes: int) -> str:
     return f"{hours}h" + (f" {rest}m" if rest else "")
 
 
-def _minutes(text: Any) -> int | None:
+def minutes(text: Any) -> int | None:
+    """A length in minutes; None for what is no length."""
     sound = isinstance(text, str) and DURATION.fullmatch(text)
     return int(parse_duration(text).total_seconds()) // 60 if sound else None
 
@@ -426,7 +465,7 @@ def reminders_inside(draft: Draft) -> Iterator[Fault]:
 
 
 def _reminder(draft: Draft, place: Path, reminder: dict[str, Any], name: str, length: int) -> Iterator[Fault]:
-    after, before = _minutes(reminder.get("after_opening")), _minutes(reminder.get("before_closing"))
+    after, before = minutes(reminder.get("after_opening")), minutes(reminder.get("before_closing"))
     outside = "after the closing" if after is not None and after >= length else ""
     outside = "before the opening" if before is not None and before > length else outside
     outside = "at the closing" if before == 0 else outside
@@ -439,7 +478,7 @@ def _reminder(draft: Draft, place: Path, reminder: dict[str, Any], name: str, le
 def warnings_inside(draft: Draft) -> Iterator[Fault]:
     for path, assessment in draft.entries("assessments"):
         place, warning = draft.told(path, assessment, "at_risk")
-        before = _minutes((warning or {}).get("before_closing"))
+        before = minutes((warning or {}).get("before_closing"))
         lengths = _lengths(draft, path, assessment)
         if before is not None and lengths and not 0 < before < lengths[0][1]:
             name, length = lengths[0]
@@ -466,7 +505,7 @@ def escalations_that_rise(draft: Draft) -> Iterator[Fault]:
     for path, rule in _rules_on_miss(draft):
         latest = 0
         for n, step in enumerate(rule.get("escalation") or []):
-            after = _minutes((step or {}).get("after"))
+            after = minutes((step or {}).get("after"))
             if after is None:
                 continue
             if after <= latest:
@@ -500,13 +539,13 @@ def known_assessments(draft: Draft) -> Iterator[Fault]:
 def known_items_and_scales(draft: Draft) -> Iterator[Fault]:
     for path, entry in draft.entries("alerts"):
         when = entry.get("when") or {}
-        yield from _part(draft, (*path, "when"), entry, when, "item")
-        yield from _part(draft, (*path, "when"), entry, when, "scale")
+        yield from part(draft, (*path, "when"), entry, when, "item")
+        yield from part(draft, (*path, "when"), entry, when, "scale")
     for path, entry in draft.entries("endpoints"):
-        yield from _part(draft, path, entry, entry, "scale")
+        yield from part(draft, path, entry, entry, "scale")
 
 
-def _part(
+def part(
     draft: Draft, path: Path, entry: dict[str, Any], holder: dict[str, Any], key: str
 ) -> Iterator[Fault]:
     """An item or a scale that the assessment's instrument does not have."""
@@ -557,7 +596,7 @@ def known_baselines(draft: Draft) -> Iterator[Fault]:
     for path, entry, baseline in holders:
         if not isinstance(baseline, dict):
             continue
-        asked = _visits_asked(draft.named("assessments").get(entry.get("assessment") or "", {}))
+        asked = visits_asked(draft.named("assessments").get(entry.get("assessment") or "", {}))
         visit, anchor = baseline.get("visit"), baseline.get("last_before")
         if visit is not None and asked and visit not in asked:
             message = f"{entry.get('assessment')} is not asked at {visit}"

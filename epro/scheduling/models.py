@@ -26,6 +26,27 @@ class PublishedProtocol(Base):
     published_at: Mapped[datetime]
 
 
+class SiteVersion(Base):
+    """From when on a version of the protocol is in force at a site, by its ethics approval."""
+
+    __tablename__ = "site_versions"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["study_id", "site_id"], ["sites.study_id", "sites.id"]),
+        sa.ForeignKeyConstraint(
+            ["study_id", "version"], ["published_protocols.study_id", "published_protocols.version"]
+        ),
+        {"info": {"audited": True, "append_only": True}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    approved_on: Mapped[date]
+    in_force_from: Mapped[datetime]  # that day's midnight at the site, never before it was entered
+    entered_at: Mapped[datetime]
+    entered_by: Mapped[str]
+
+
 class Occurrence(Base):
     """One expected answering. The plan and the facts are stored; the state is told (see state.py).
 

@@ -1,17 +1,20 @@
 """Occurrences: planning them over a rolling horizon, re-planning with the differences shown first, and facts.
 
 Rows exist from now to `HORIZON` ahead; the clockwork extends. What has opened or is settled does not move.
-Nothing is created whose window is over already, so nothing is born missed. When a moved anchor wants on another
+Nothing is created whose window is over already, so nothing is born missed; a visit of a study that says
+`open_late` opens at once instead, for a day at most. When a moved anchor wants on another
 day what has opened or is settled, that day gets a row with a second id: no day of a diary is lost, and a visit that
 was missed is asked for again. A visit that was answered is not.
+
+What has opened keeps the version of the protocol that asked for it, whatever version she follows since.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -22,9 +25,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
 from epro.errors import places
-from epro.scheduling import attention, protocols, timeline
+from epro.scheduling import attention, course, protocols, timeline
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import Protocol
+from epro.scheduling.protocol import OPEN_LATE, Protocol
+from epro.scheduling.rules import Person
 from epro.scheduling.state import State, state_of
 from epro.studies import participants
 from epro.studies.models import Participant
@@ -32,53 +36,104 @@ from epro.tx import Tx
 
 log = logging.getLogger(__name__)
 
+Slot = tuple[str, date, str]  # assessment, local day, which window of the day
+
 HORIZON = timedelta(days=35)
 EXTEND_EVERY = timedelta(days=7)
 PUT_OFF = timedelta(hours=1)  # the horizon is far: a plan that fails has time
 TZDATA = version("tzdata")
+LATE = timedelta(days=1)
 
 
 @dataclass
 class Differences:
-    """What a plan would change: ids of rows that stay, move, go, and what comes; `over` is past and skipped."""
+    """What a plan would change: rows that stay, move, go, and what comes.
+
+    `renewed` are those of the kept which another version of the protocol asks for from now on, `late` what of the
+    new and the moved opens at once because its window is over, `over` and `doubled` what is skipped: past, or its
+    day has its own already.
+    """
 
     kept: list[Occurrence] = field(default_factory=list)
     moved: list[tuple[Occurrence, timeline.Planned]] = field(default_factory=list)
     cancelled: list[Occurrence] = field(default_factory=list)
     new: list[timeline.Planned] = field(default_factory=list)
     over: list[timeline.Planned] = field(default_factory=list)
+    doubled: list[timeline.Planned] = field(default_factory=list)
+    renewed: list[tuple[Occurrence, timeline.Planned]] = field(default_factory=list)
+    late: list[timeline.Planned] = field(default_factory=list)
 
     @property
     def any(self) -> bool:
-        return bool(self.moved or self.cancelled or self.new)
+        return bool(self.moved or self.cancelled or self.new or self.renewed)
 
 
-def differences(tx: Tx, participant: Participant, anchors: Mapping[str, date] | None = None) -> Differences:
-    """How the plan, made afresh for these anchors (default: those on record), differs from the rows."""
-    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
-    planned, rows = _planned_and_rows(tx, participant, _planned(tx, participant, protocol, anchors))
+@dataclass(frozen=True)
+class Basis:
+    """What a plan is made from."""
+
+    protocol: Protocol
+    anchors: Mapping[str, date]
+    zones: tuple[timeline.ZoneSpan, ...]
+    person: Person
+
+    @property
+    def zone(self) -> str:
+        """Where she is now."""
+        return self.zones[-1].zone
+
+
+def on_record(tx: Tx, participant: Participant) -> Basis:
+    """What her plan is made from as things stand."""
+    return Basis(
+        protocols.find(tx, participant.study_id, participant.protocol_version),
+        participants.anchors(tx, participant),
+        tuple(
+            timeline.ZoneSpan(stay.since, stay.time_zone) for stay in participants.zone_stays(tx, participant)
+        ),
+        Person(participant.site_id, participant.arm, participant.language),
+    )
+
+
+def differences(
+    tx: Tx,
+    participant: Participant,
+    anchors: Mapping[str, date] | None = None,
+    *,
+    basis: Basis | None = None,
+) -> Differences:
+    """How the plan, made afresh on this basis (default: what is on record), differs from the rows."""
+    basis = basis or on_record(tx, participant)
+    if anchors is not None:
+        basis = replace(basis, anchors=anchors)
+    planned, rows, late = _planned_and_rows(tx, participant, basis)
     found = Differences()
     for row in rows:
         want = planned.pop(row.id, None)
-        _compare(found, row, want, tx.now)
+        _compare(found, row, want, basis.protocol.version, tx.now)
     # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
-    taken = {(row.assessment_id, row.local_day) for row in found.kept if row.visit_id is None}
+    taken = {_slot(row) for row in found.kept if row.visit_id is None}
     for row, want in [pair for pair in found.moved if _doubles(pair[1], taken)]:
         found.moved.remove((row, want))
         if row.cancelled_at is None:
             found.cancelled.append(row)
     for want in planned.values():
-        (found.over if want.closes_at <= tx.now or _doubles(want, taken) else found.new).append(want)
+        _sort(found, want, taken, tx.now)
+    coming = [*found.new, *(want for _, want in found.moved)]
+    found.late = [want for want in coming if want.id in late]
     return found
 
 
 def replan(tx: Tx, participant: Participant, why: str) -> Differences:
     """Bring the rows of a participant (locked by the caller) to the plan; record it if anything changes."""
-    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
-    found = differences(tx, participant)
-    participant.planned_through = _last_day(participant, tx.now)
-    participant.plan_at = tx.now + EXTEND_EVERY
+    basis = on_record(tx, participant)
+    protocol = basis.protocol
+    found = differences(tx, participant, basis=basis)
+    participant.planned_through = _last_day(basis, tx.now)
+    amended_at = protocols.next_in_force(tx, participant.study_id, participant.site_id)
+    participant.plan_at = min(tx.now + EXTEND_EVERY, amended_at or datetime.max.replace(tzinfo=UTC))
     if found.any:
+        moves = [_told_move(row, want) for row, want in found.moved]
         _apply(tx, participant, protocol, found, why)
         trail.record(
             tx,
@@ -90,13 +145,19 @@ def replan(tx: Tx, participant: Participant, why: str) -> Differences:
             new=len(found.new),
             moved=len(found.moved),
             cancelled=len(found.cancelled),
-            skipped_as_over=len(found.over),
+            skipped_as_over=len(found.over) + len(found.doubled),
+            renewed=len(found.renewed),
+            opened_late=[str(want.id) for want in found.late],
+            moves=moves,  # the rows keep their new times only: where they stood before is told from here
         )
     return found
 
 
 def extend_due(tx: Tx, limit: int = 100) -> int:
-    """Extend the horizon of participants whose turn has come; returns how many."""
+    """Extend the horizon of participants whose turn has come; returns how many.
+
+    Whose site has had another version of the protocol approved follows that one from here on.
+    """
     query = (
         sa.select(Participant)
         .where(Participant.plan_at <= tx.now)
@@ -114,7 +175,7 @@ def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
     """A plan that cannot be made must not stop the others, nor the reminders and alerts that come after."""
     try:
         with tx.session.begin_nested():
-            replan(tx, participant, "horizon")
+            replan(tx, participant, _follow_her_site(tx, participant) or "horizon")
     except (OperationalError, InterfaceError):  # the database is away: no fault of this one
         raise
     except Exception as fault:
@@ -126,6 +187,26 @@ def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
         )
         tx.session.refresh(participant)
         participant.plan_at = tx.now + PUT_OFF
+
+
+def _follow_her_site(tx: Tx, participant: Participant) -> str | None:
+    """Why she follows another version of the protocol from now on; None if she does not."""
+    approved = protocols.in_force(tx, participant.study_id, participant.site_id)
+    if approved is None or approved.version == participant.protocol_version:
+        return None
+    reason = f"version {approved.version}, approved for the site on {approved.approved_on.isoformat()}"
+    participants.follow(tx, participant, approved.version, reason)
+    return reason
+
+
+def add(tx: Tx, participant: Participant, protocol: Protocol, want: timeline.Planned) -> None:
+    """One more that the plan does not ask for (participant locked; the caller records why)."""
+    tx.insert(Occurrence, [_new_row(tx, participant, protocol, want)])
+
+
+def call_off(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None:
+    """Cancel one that is not settled (participant locked; the caller records why)."""
+    _cancel(tx, participant, row, why)
 
 
 def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
@@ -219,31 +300,26 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     return run
 
 
-def _planned(
-    tx: Tx, participant: Participant, protocol: Protocol, anchors: Mapping[str, date] | None
-) -> list[timeline.Planned]:
-    today = tx.now.astimezone(ZoneInfo(participant.time_zone)).date()
-    longest = (
-        max(
-            [v.before + v.after for v in protocol.visits]
-            + [a.every.open_for for a in protocol.assessments if a.every]
-        )
-        + 2
-    )
+def _planned(tx: Tx, participant: Participant, basis: Basis) -> list[timeline.Planned]:
+    today = tx.now.astimezone(ZoneInfo(basis.zone)).date()
     return timeline.plan(
-        protocol,
+        basis.protocol,
         participant.subject_id,
-        anchors if anchors is not None else participants.anchors(tx, participant),
-        [timeline.ZoneSpan(stay.since, stay.time_zone) for stay in participants.zone_stays(tx, participant)],
-        first_day=today - timedelta(days=longest),
-        last_day=_last_day(participant, tx.now),
+        basis.anchors,
+        basis.zones,
+        first_day=today - timedelta(days=basis.protocol.longest_open + 1),
+        last_day=_last_day(basis, tx.now),
+        person=basis.person,
+        past=course.past(tx, participant, basis.protocol),
     )
 
 
 def _planned_and_rows(
-    tx: Tx, participant: Participant, asked: list[timeline.Planned]
-) -> tuple[dict[UUID, timeline.Planned], list[Occurrence]]:
-    """What is asked for, by the id that each has or gets, and every row that this may concern."""
+    tx: Tx, participant: Participant, basis: Basis
+) -> tuple[dict[UUID, timeline.Planned], list[Occurrence], set[UUID]]:
+    """What is asked for, by the id that each has or gets; every row that this may concern; what opens late."""
+    open_late = basis.protocol.born_late == OPEN_LATE
+    asked = _planned(tx, participant, basis)
     again = {
         want.id: timeline.asked_again(want, participant.study_id, participant.subject_id) for want in asked
     }
@@ -251,18 +327,33 @@ def _planned_and_rows(
     rows = _rows(tx, participant, ids, {want.visit_id for want in asked if want.visit_id})
     fixed = [row for row in rows if _fixed(row, tx.now)]
     spent = {row.id: row.local_day for row in fixed}
-    heeded = {(row.assessment_id, row.visit_id) for row in fixed if row.visit_id and not _missed(row, tx.now)}
-    planned = {}
+    asked_for = {_visit(row) for row in fixed}
+    heeded = {_visit(row) for row in fixed if row.visit_id and not _missed(row, tx.now)}
+    planned, late = {}, set()
     for want in asked:
-        elsewhere = spent.get(want.id, want.local_day) != want.local_day
-        if elsewhere and (want.assessment_id, want.visit_id) not in heeded:
+        visit = _visit(want)
+        if spent.get(want.id, want.local_day) != want.local_day and visit not in heeded:
             want = again[want.id]
+        elif want.closes_at <= tx.now and want.visit_id and visit not in asked_for and open_late:
+            want = _opened_now(want, tx.now)
+            late.add(want.id)
         planned[want.id] = want
-    return planned, rows
+    return planned, rows, late
 
 
-def _last_day(participant: Participant, now: datetime) -> date:
-    return now.astimezone(ZoneInfo(participant.time_zone)).date() + HORIZON
+def _visit(one: Occurrence | timeline.Planned) -> tuple[str, str | None, str]:
+    return one.assessment_id, one.visit_id, timeline.window_of(one.key)
+
+
+def _opened_now(want: timeline.Planned, now: datetime) -> timeline.Planned:
+    """A visit whose window is over, open from now on for a day or for as long as it would have been."""
+    closes_at = now + min(LATE, want.closes_at - want.opens_at)
+    grace = want.grace_until - want.closes_at
+    return replace(want, opens_at=now, closes_at=closes_at, grace_until=closes_at + grace)
+
+
+def _last_day(basis: Basis, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(basis.zone)).date() + HORIZON
 
 
 def _rows(
@@ -277,7 +368,9 @@ def _rows(
     return tx.all(query)
 
 
-def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None, now: datetime) -> None:
+def _compare(
+    found: Differences, row: Occurrence, want: timeline.Planned | None, version: str, now: datetime
+) -> None:
     if _fixed(row, now):
         found.kept.append(row)
     elif want is None or want.closes_at <= now:
@@ -287,10 +380,24 @@ def _compare(found: Differences, row: Occurrence, want: timeline.Planned | None,
         found.moved.append((row, want))
     else:
         found.kept.append(row)
+        if row.protocol_version != version:
+            found.renewed.append((row, want))
 
 
-def _doubles(want: timeline.Planned, taken: set[tuple[str, date]]) -> bool:
-    return want.visit_id is None and (want.assessment_id, want.local_day) in taken
+def _sort(found: Differences, want: timeline.Planned, taken: set[Slot], now: datetime) -> None:
+    """What no row stands for yet: skipped, or new."""
+    if want.closes_at <= now:
+        found.over.append(want)
+    else:
+        (found.doubled if _doubles(want, taken) else found.new).append(want)
+
+
+def _slot(one: Occurrence | timeline.Planned) -> Slot:
+    return (one.assessment_id, one.local_day, timeline.window_of(one.key))
+
+
+def _doubles(want: timeline.Planned, taken: set[Slot]) -> bool:
+    return want.visit_id is None and _slot(want) in taken
 
 
 def _fixed(row: Occurrence, now: datetime) -> bool:
@@ -310,6 +417,8 @@ def _apply(tx: Tx, participant: Participant, protocol: Protocol, found: Differen
     tx.insert(Occurrence, [_new_row(tx, participant, protocol, want) for want in found.new])
     for row, want in found.moved:
         _move(tx, participant, protocol, row, want)
+    for row, want in found.renewed:
+        _renew(participant, protocol, row, want, tx.now)
     for row in found.cancelled:
         _cancel(tx, participant, row, why)
     tx.session.flush()
@@ -345,8 +454,28 @@ def _move(
     for name, value in _times(want).items():
         setattr(row, name, value)
     row.cancelled_at = row.cancelled_reason = None
+    _renew(participant, protocol, row, want, tx.now)
+
+
+def _renew(
+    participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned, now: datetime
+) -> None:
+    """It is asked for by this version of the protocol, from the start."""
+    instrument = protocol.assessment(row.assessment_id).instrument
+    row.protocol_version, row.anchor, row.study_day = protocol.version, want.anchor, want.offset
+    row.instrument_code, row.instrument_version = instrument.code, instrument.version
     row.reminders_done, row.change_no = 0, next_change(participant)
-    row.attention_at = look_again(participant, protocol, row, tx.now)
+    row.attention_at = look_again(participant, protocol, row, now)
+
+
+def _told_move(row: Occurrence, want: timeline.Planned) -> dict[str, Any]:
+    """What the trail keeps of a move; `from` is None for one that had been cancelled and is asked for again."""
+    before = [trail.instant(row.opens_at), trail.instant(row.closes_at)]
+    return {
+        "id": str(row.id),
+        "from": None if row.cancelled_at else before,
+        "to": [trail.instant(want.opens_at), trail.instant(want.closes_at)],
+    }
 
 
 def _cancel(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None:

@@ -15,31 +15,76 @@ from typing import Any
 
 from epro.canonical import digest
 from epro.scheduling.durations import format_clock, format_duration, parse_clock, parse_duration
+from epro.scheduling.rules import FAR, Burst, Calendar, Condition, InsteadOf, Until
 
 FORMAT = 1
 ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrator")
-FOLLOW_PHONE, STAY_HOME = "follow_phone", "stay_home"
+FOLLOW_PHONE, STAY_HOME, ASK = "follow_phone", "stay_home", "ask"
+OPEN_LATE, SKIP = "open_late", "skip"
 
 Text = Mapping[str, str]  # language tag -> words
 Json = dict[str, Any]
 
 DAY = 24 * 60  # minutes
+WHILE_ANSWERING = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A day that counting starts from, such as the infusion."""
+    """A day that counting starts from, such as the infusion.
+
+    The site sets it, unless it is the day of the `first_answer_of` an assessment (with `when`: the first that reaches
+    so much), or so many `days` from the anchor `base`.
+    """
 
     id: str
     label: Text
     required_at_enrolment: bool
+    first_answer_of: str | None = None
+    when: Reaching | None = None
+    base: str | None = None
+    days: int = 0
 
     @classmethod
     def from_canonical(cls, data: Json) -> Anchor:
-        return cls(data["id"], data["label"], data.get("required_at_enrolment", False))
+        counted = data.get("from", {})
+        return cls(
+            data["id"],
+            data["label"],
+            data.get("required_at_enrolment", False),
+            data.get("first_answer_of"),
+            Reaching.from_canonical(data["when"]) if "when" in data else None,
+            counted.get("anchor"),
+            int(counted.get("days", 0)),
+        )
 
     def canonical(self) -> Json:
-        return {"id": self.id, "label": dict(self.label), "required_at_enrolment": self.required_at_enrolment}
+        answer = {"first_answer_of": self.first_answer_of} if self.first_answer_of else {}
+        when = {"when": self.when.canonical()} if self.when else {}
+        counted = {"from": {"anchor": self.base, "days": self.days}} if self.base else {}
+        return {
+            "id": self.id,
+            "label": dict(self.label),
+            "required_at_enrolment": self.required_at_enrolment,
+            **answer,
+            **when,
+            **counted,
+        }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the groups that participants are allotted to."""
+
+    id: str
+    label: Text
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Arm:
+        return cls(data["id"], data["label"])
+
+    def canonical(self) -> Json:
+        return {"id": self.id, "label": dict(self.label)}
 
 
 @dataclass(frozen=True)
@@ -106,27 +151,33 @@ class InstrumentRef:
 
 @dataclass(frozen=True)
 class Every:
-    """Every so many `days`, from day `first` to day `last` after the anchor, each window lasting `open_for` days."""
+    """Every so many `days`, from day `first` to day `last` after the anchor, each window lasting `open_for` days.
+
+    With a `calendar` it is the days named there, of that same stretch, and `days` says nothing.
+    """
 
     days: int
     first: int
     last: int
     anchor: str
     open_for: int
+    calendar: Calendar | None = None
 
     @classmethod
     def from_canonical(cls, data: Json) -> Every:
+        calendar = Calendar.from_canonical(data)
         return cls(
-            int(data["days"]),
+            1 if calendar else int(data["days"] if "days" in data else data["weeks"] * 7),
             int(data["from"]),
-            int(data["to"]),
+            int(data.get("to", FAR)),
             data["anchor"],
             int(data.get("open_for", 1)),
+            calendar,
         )
 
     def canonical(self) -> Json:
         return {
-            "days": self.days,
+            **(self.calendar.canonical() if self.calendar else {"days": self.days}),
             "from": self.first,
             "to": self.last,
             "anchor": self.anchor,
@@ -136,17 +187,22 @@ class Every:
 
 @dataclass(frozen=True)
 class Window:
-    """The hours an answer counts, in minutes after local midnight; `closes` 1440 is the end of the day."""
+    """The hours an answer counts, in minutes after local midnight; `closes` 1440 is the end of the day.
+
+    One of several windows a day has an `id`.
+    """
 
     opens: int
     closes: int
+    id: str | None = None
 
     @classmethod
     def from_canonical(cls, data: Json) -> Window:
-        return cls(parse_clock(data["opens"]), parse_clock(data["closes"]))
+        return cls(parse_clock(data["opens"]), parse_clock(data["closes"]), data.get("id"))
 
     def canonical(self) -> Json:
-        return {"opens": format_clock(self.opens), "closes": format_clock(self.closes)}
+        name = {"id": self.id} if self.id else {}
+        return name | {"opens": format_clock(self.opens), "closes": format_clock(self.closes)}
 
     @property
     def closing(self) -> int:
@@ -191,13 +247,20 @@ class EscalationStep:
 
 @dataclass(frozen=True)
 class OnMiss:
-    """What a miss sets off: an alert to `roles` after so many misses in a row, and who hears of it next."""
+    """What a miss sets off: an alert to `roles` after so many misses in a row, and who hears of it next.
+
+    Further misses join the alert that stands: `roles` are told again at every `again_every` of them, and from
+    `urgent_from` misses on it is urgent. It is to be settled within `due`.
+    """
 
     alert: bool = False
     after: int = 1
     roles: tuple[str, ...] = ()
     urgency: str = "routine"
     escalation: tuple[EscalationStep, ...] = ()
+    due: timedelta | None = None
+    again_every: int | None = None
+    urgent_from: int | None = None
 
     @classmethod
     def from_canonical(cls, data: Json) -> OnMiss:
@@ -207,6 +270,9 @@ class OnMiss:
             tuple(data.get("roles", ())),
             data.get("urgency", "routine"),
             tuple(EscalationStep.from_canonical(step) for step in data.get("escalation", ())),
+            parse_duration(data["due"]) if "due" in data else None,
+            int(data["again_every"]) if "again_every" in data else None,
+            int(data["urgent_from"]) if "urgent_from" in data else None,
         )
 
     def canonical(self) -> Json:
@@ -216,12 +282,25 @@ class OnMiss:
             "roles": list(self.roles),
             "urgency": self.urgency,
             "escalation": [step.canonical() for step in self.escalation],
+            **_due(self.due),
+            **({"again_every": self.again_every} if self.again_every else {}),
+            **({"urgent_from": self.urgent_from} if self.urgent_from else {}),
         }
+
+
+def _due(length: timedelta | None) -> Json:
+    return {"due": format_duration(length)} if length else {}
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """One instrument asked by a rule: once `at` each named visit, or `every` so many days."""
+    """One instrument and the rule by which it is asked: once `at` each named visit, or `every` so many days, or in
+    a `burst`, or `instead_of` one that was missed, or `unscheduled`, whenever she asks for it.
+
+    `windows` are the windows of one day in their order, where there are several; `window` is then the first of them.
+    `after` names the assessment that must be answered first. `while_answering` is for how long after the closing an
+    answering that had begun may still be finished.
+    """
 
     id: str
     label: Text
@@ -233,37 +312,81 @@ class Assessment:
     reminders: tuple[Reminder, ...]
     at_risk: timedelta | None
     on_miss: OnMiss
+    burst: Burst | None = None
+    instead_of: InsteadOf | None = None
+    unscheduled: bool = False
+    windows: tuple[Window, ...] = ()
+    until: Until | None = None
+    condition: Condition | None = None
+    after: str | None = None
+    answering: timedelta | None = None
 
     @classmethod
     def from_canonical(cls, data: Json) -> Assessment:
         risk = data.get("at_risk")
+        windows = sorted(map(Window.from_canonical, data.get("windows", ())), key=lambda one: one.opens)
         return cls(
             id=data["id"],
             label=data["label"],
             instrument=InstrumentRef(**data["instrument"]),
             at=tuple(data.get("at", ())),
             every=Every.from_canonical(data["every"]) if "every" in data else None,
-            window=Window.from_canonical(data["window"]),
+            window=windows[0] if windows else Window.from_canonical(data["window"]),
             sync_grace=parse_duration(data["sync_grace"]),
             reminders=tuple(Reminder.from_canonical(reminder) for reminder in data.get("reminders", ())),
             at_risk=parse_duration(risk["before_closing"]) if risk else None,
             on_miss=OnMiss.from_canonical(data["on_miss"]) if "on_miss" in data else OnMiss(),
+            burst=Burst.from_canonical(data["burst"]) if "burst" in data else None,
+            instead_of=InsteadOf.from_canonical(data["instead_of"]) if "instead_of" in data else None,
+            unscheduled=data.get("unscheduled", False),
+            windows=tuple(windows),
+            until=Until.from_canonical(data["until"]) if "until" in data else None,
+            condition=Condition.from_canonical(data["if"]) if "if" in data else None,
+            after=data.get("after"),
+            answering=parse_duration(data["while_answering"]) if "while_answering" in data else None,
         )
 
+    @property
+    def while_answering(self) -> timedelta:
+        """Never longer than the sync grace, after which it is missed."""
+        return min(WHILE_ANSWERING if self.answering is None else self.answering, self.sync_grace)
+
     def canonical(self) -> Json:
-        rule: Json = {"every": self.every.canonical()} if self.every else {"at": list(self.at)}
+        """With every default written out. A key that says more than the first format did is there only when set,
+        so that what was published before it keeps its digest."""
         risk = {"at_risk": {"before_closing": format_duration(self.at_risk)}} if self.at_risk else {}
+        hours: Json = {"window": self.window.canonical()}
+        if self.windows:
+            hours = {"windows": [window.canonical() for window in self.windows]}
         return {
             "id": self.id,
             "label": dict(self.label),
             "instrument": {"code": self.instrument.code, "version": self.instrument.version},
-            "window": self.window.canonical(),
+            **hours,
             "sync_grace": format_duration(self.sync_grace),
             "reminders": [reminder.canonical() for reminder in self.reminders],
             "on_miss": self.on_miss.canonical(),
-            **rule,
+            **self._rule(),
+            **self._limits(),
             **risk,
         }
+
+    def _rule(self) -> Json:
+        if self.unscheduled:
+            return {"unscheduled": True}
+        for name in ("every", "burst", "instead_of"):
+            if rule := getattr(self, name):
+                return {name: rule.canonical()}
+        return {"at": list(self.at)}
+
+    def _limits(self) -> Json:
+        parts = {"until": self.until, "if": self.condition}
+        limits: Json = {name: part.canonical() for name, part in parts.items() if part}
+        if self.after:
+            limits["after"] = self.after
+        if self.answering is not None:
+            limits["while_answering"] = format_duration(self.answering)
+        return limits
 
 
 @dataclass(frozen=True)
@@ -312,6 +435,29 @@ COMPARISONS = ("at_least", "at_most", "rises_by", "falls_by")
 
 
 @dataclass(frozen=True)
+class Reaching:
+    """An answer (`item`) or a score (`scale`) of so much."""
+
+    item: str | None
+    scale: str | None
+    threshold: Threshold
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> Reaching:
+        return cls(data.get("item"), data.get("scale"), Threshold.of(data))
+
+    def canonical(self) -> Json:
+        asked = {"item": self.item} if self.item else {"scale": self.scale}
+        return asked | self.threshold.canonical()
+
+    def reached(self, answers: Mapping[str, Any], values: Mapping[str, float | None]) -> bool:
+        """Whether these answers and scores come to it; a number that is missing does not."""
+        value = answers.get(self.item) if self.item else values.get(self.scale or "")
+        sound = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return bool(sound and self.threshold.reached(value))
+
+
+@dataclass(frozen=True)
 class AlertRule:
     """An alert on an answer (`item`) or a score (`scale`), looked at when an answer to the assessment is stored."""
 
@@ -325,6 +471,7 @@ class AlertRule:
     urgency: str
     roles: tuple[str, ...]
     escalation: tuple[EscalationStep, ...]
+    due: timedelta | None = None
 
     @classmethod
     def from_canonical(cls, data: Json) -> AlertRule:
@@ -340,6 +487,7 @@ class AlertRule:
             urgency=data.get("urgency", "urgent"),
             roles=tuple(data["roles"]),
             escalation=tuple(EscalationStep.from_canonical(step) for step in data.get("escalation", ())),
+            due=parse_duration(data["due"]) if "due" in data else None,
         )
 
     def canonical(self) -> Json:
@@ -353,7 +501,23 @@ class AlertRule:
             "urgency": self.urgency,
             "roles": list(self.roles),
             "escalation": [step.canonical() for step in self.escalation],
+            **_due(self.due),
         }
+
+
+@dataclass(frozen=True)
+class StaffDigest:
+    """At which hour of the site's clock, in minutes after midnight, `roles` are told how many alerts stand there."""
+
+    hour: int
+    roles: tuple[str, ...]
+
+    @classmethod
+    def from_canonical(cls, data: Json) -> StaffDigest:
+        return cls(parse_clock(data["hour"]), tuple(data["roles"]))
+
+    def canonical(self) -> Json:
+        return {"hour": format_clock(self.hour), "roles": list(self.roles)}
 
 
 @dataclass(frozen=True)
@@ -409,8 +573,11 @@ class Protocol:
     assessments: tuple[Assessment, ...]
     alerts: tuple[AlertRule, ...]
     endpoints: tuple[Endpoint, ...]
+    staff_digest: StaffDigest | None
     hide_scores_from: tuple[str, ...]
     show_scores_to_participant: bool
+    arms: tuple[Arm, ...] = ()
+    born_late: str = SKIP
 
     @classmethod
     def from_canonical(cls, data: Json) -> Protocol:
@@ -432,8 +599,11 @@ class Protocol:
             assessments=tuple(Assessment.from_canonical(assessment) for assessment in data["assessments"]),
             alerts=tuple(AlertRule.from_canonical(rule) for rule in data.get("alerts", ())),
             endpoints=tuple(Endpoint.from_canonical(endpoint) for endpoint in data.get("endpoints", ())),
+            staff_digest=StaffDigest.from_canonical(data["digest"]) if "digest" in data else None,
             hide_scores_from=tuple(data.get("blinding", {}).get("hide_scores_from", ())),
             show_scores_to_participant=data.get("show_scores_to_participant", False),
+            arms=tuple(Arm.from_canonical(arm) for arm in data.get("arms", ())),
+            born_late=study.get("born_late", SKIP),
         )
 
     def canonical(self) -> Json:
@@ -447,8 +617,10 @@ class Protocol:
             "assessments": [assessment.canonical() for assessment in self.assessments],
             "alerts": [rule.canonical() for rule in self.alerts],
             "endpoints": [endpoint.canonical() for endpoint in self.endpoints],
+            **({"digest": self.staff_digest.canonical()} if self.staff_digest else {}),
             "blinding": {"hide_scores_from": list(self.hide_scores_from)},
             "show_scores_to_participant": self.show_scores_to_participant,
+            **({"arms": [arm.canonical() for arm in self.arms]} if self.arms else {}),
         }
 
     def _study(self) -> Json:
@@ -462,6 +634,7 @@ class Protocol:
             "default_language": self.default_language,
             "time_zone": self.time_zone,
             "zone_policy": self.zone_policy,
+            **({"born_late": self.born_late} if self.born_late != SKIP else {}),
             **pattern,
             **note,
         }
@@ -497,6 +670,34 @@ class Protocol:
         return tuple(anchor.id for anchor in self.anchors if anchor.required_at_enrolment)
 
     @cached_property
+    def longest_open(self) -> int:
+        """On how many days the longest window of the study stands open."""
+        rules = [rule for a in self.assessments for rule in (a.every, a.instead_of) if rule]
+        visits = [visit.before + visit.after + 1 for visit in self.visits]
+        return max([1, *visits, *(rule.open_for for rule in rules)])
+
+    @cached_property
+    def ordered(self) -> frozenset[str]:
+        """Ids of the assessments on whose answers others wait, by `after`."""
+        return frozenset(one.after for one in self.assessments if one.after)
+
+    @cached_property
+    def with_alternates(self) -> frozenset[str]:
+        """Ids of the assessments in whose place others are asked when they are missed."""
+        return frozenset(one.instead_of.assessment for one in self.assessments if one.instead_of)
+
+    def alternates_of(self, assessment: str) -> tuple[str, ...]:
+        """Ids of what is asked when this one is missed."""
+        return tuple(
+            one.id for one in self.assessments if one.instead_of and one.instead_of.assessment == assessment
+        )
+
+    @cached_property
+    def by_language(self) -> bool:
+        """Whether the language decides what is asked, so that the plan must follow it."""
+        return any(one.condition and one.condition.languages for one in self.assessments)
+
+    @cached_property
     def _assessments(self) -> dict[str, Assessment]:
         return {assessment.id: assessment for assessment in self.assessments}
 
@@ -522,4 +723,10 @@ def with_defaults(data: Json) -> Json:
     defaults = data.get("defaults") or {}
     assessments: Sequence[Json] = data["assessments"]
     rest = {key: value for key, value in data.items() if key != "defaults"}
-    return rest | {"assessments": [defaults | assessment for assessment in assessments]}
+    return rest | {"assessments": [_filled(defaults, assessment) for assessment in assessments]}
+
+
+def _filled(defaults: Json, assessment: Json) -> Json:
+    """Several windows a day take the place of the one among the defaults."""
+    taken = {key: value for key, value in defaults.items() if key != "window" or "windows" not in assessment}
+    return taken | assessment

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
 
 from epro import canonical, db, trail
 from epro.errors import Conflict
 from epro.questionnaires import catalogue
-from epro.scheduling.models import PublishedProtocol
+from epro.scheduling.models import PublishedProtocol, SiteVersion
 from epro.scheduling.protocol import Protocol
 from epro.studies.models import Site, Study
 from epro.tx import Tx
@@ -19,18 +23,16 @@ class ChangedProtocol(Conflict):
     code = "changed_protocol"
 
 
-def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
+def publish(tx: Tx, protocol: Protocol, source: str, *, amends: bool = False) -> bool:
     """Publish a checked study file. True if it is new, False if exactly this is published already.
 
-    New participants follow the version published last; those enrolled stay with theirs. Raises ChangedProtocol.
+    New participants follow the version published last, those enrolled stay with theirs; one that `amends` waits
+    for the approval of each site. Raises ChangedProtocol.
     """
-    row = tx.get(PublishedProtocol, protocol.study_id, protocol.version)
-    if row is not None:
-        if row.digest != protocol.digest:
-            raise ChangedProtocol()
+    if is_published(tx, protocol):
         return False
     head = trail.study_chain(tx, protocol.study_id)
-    _open_study(tx, protocol)
+    _open_study(tx, protocol, amends)
     for assessment in protocol.assessments:
         catalogue.publish(tx, assessment.instrument.code, assessment.instrument.version)
     tx.add(
@@ -54,6 +56,14 @@ def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
     return True
 
 
+def is_published(tx: Tx, protocol: Protocol) -> bool:
+    """Whether exactly this is published. Raises ChangedProtocol if its version is, with other content."""
+    row = tx.get(PublishedProtocol, protocol.study_id, protocol.version)
+    if row is not None and row.digest != protocol.digest:
+        raise ChangedProtocol()
+    return row is not None
+
+
 def find(tx: Tx, study_id: str, version: str) -> Protocol:
     """The published protocol of this version. Raises LookupError if there is none.
 
@@ -71,21 +81,65 @@ def find(tx: Tx, study_id: str, version: str) -> Protocol:
 
 
 def current(tx: Tx, study_id: str) -> Protocol | None:
-    """What new participants of the study get, or None when there is no such study."""
+    """What new participants get where no approved amendment is in force, or None when there is no such study."""
     study = tx.get(Study, study_id)
     return find(tx, study_id, study.protocol_version) if study else None
 
 
-def _open_study(tx: Tx, protocol: Protocol) -> None:
+def at_site(tx: Tx, study_id: str, site_id: str) -> Protocol | None:
+    """What new participants of this site get now, or None when no version in force knows the site."""
+    approved = in_force(tx, study_id, site_id)
+    protocol = find(tx, study_id, approved.version) if approved else current(tx, study_id)
+    return protocol if protocol and any(site.id == site_id for site in protocol.sites) else None
+
+
+def in_force(tx: Tx, study_id: str, site_id: str) -> SiteVersion | None:
+    """The newest amendment that is in force at this site, or None when none is."""
+    query = _approved(study_id, site_id).where(SiteVersion.in_force_from <= tx.now)
+    found: SiteVersion | None = tx.one(query.order_by(*_NEWEST))
+    return found
+
+
+def next_in_force(tx: Tx, study_id: str, site_id: str) -> datetime | None:
+    """When the next approved amendment comes into force at this site."""
+    query = _approved(study_id, site_id).where(SiteVersion.in_force_from > tx.now)
+    row = tx.one(query.order_by(SiteVersion.in_force_from))
+    return row.in_force_from if row else None
+
+
+def versions(tx: Tx, study_id: str) -> list[Protocol]:
+    """Every published version of a study, the newest first."""
+    query = sa.select(PublishedProtocol.version).where(PublishedProtocol.study_id == study_id)
+    return [find(tx, study_id, version) for version in tx.all(query.order_by(*_NEWEST))]
+
+
+_NEWEST = (PublishedProtocol.published_at.desc(), PublishedProtocol.version.desc())
+
+
+def _approved(study_id: str, site_id: str) -> sa.Select[Any]:
+    same = sa.and_(
+        PublishedProtocol.study_id == SiteVersion.study_id, PublishedProtocol.version == SiteVersion.version
+    )
+    query = sa.select(SiteVersion).join(PublishedProtocol, same)
+    return query.where(SiteVersion.study_id == study_id, SiteVersion.site_id == site_id)
+
+
+def _open_study(tx: Tx, protocol: Protocol, amends: bool) -> None:
     study = tx.get(Study, protocol.study_id)
     if study is None:
         tx.add(Study(id=protocol.study_id, protocol_version=protocol.version, opened_at=tx.now))
-    else:
+    elif not amends:
         study.protocol_version = protocol.version
     tx.session.flush()
     for site in protocol.sites:
-        row = tx.get(Site, protocol.study_id, site.id)
-        if row is None:
-            row = tx.add(Site(study_id=protocol.study_id, id=site.id, opened_at=tx.now))
-        row.time_zone, row.names, row.phone = site.time_zone, dict(site.name), site.phone
+        if not amends or tx.get(Site, protocol.study_id, site.id) is None:
+            open_site(tx, protocol, site.id)
+
+
+def open_site(tx: Tx, protocol: Protocol, site_id: str) -> None:
+    """Let a site be there with the names and the phone number of this version (the caller records why)."""
+    site, row = protocol.site(site_id), tx.get(Site, protocol.study_id, site_id)
+    if row is None:
+        row = tx.add(Site(study_id=protocol.study_id, id=site_id, opened_at=tx.now))
+    row.time_zone, row.names, row.phone = site.time_zone, dict(site.name), site.phone
     tx.session.flush()

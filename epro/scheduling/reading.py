@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from epro.scheduling.checks import Draft, Instruments, check_rules
+from epro.scheduling.contradictions import check_contradictions
 from epro.scheduling.protocol import FORMAT, Protocol, with_defaults
 from epro.scheduling.shape import check_shape
 from epro.scheduling.source import Fault, Source, parse
@@ -23,7 +24,8 @@ def read(text: str, known_instruments: Instruments | None = None) -> tuple[Proto
     shape, sound = check_shape(source)
     refused = {fault.place for fault in faults if fault.code != "duplicate_key"}  # told once already
     shape = [fault for fault in shape if fault.place not in refused]
-    faults = _tidy(faults + shape + check_rules(Draft(sound, source, known_instruments)))
+    draft = Draft(sound, source, known_instruments)
+    faults = _tidy(faults + shape + check_rules(draft) + check_contradictions(draft))
     return (None, faults) if faults else (Protocol.from_canonical(with_defaults(source.data)), [])
 
 

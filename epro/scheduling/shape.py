@@ -20,6 +20,7 @@ from epro.scheduling.source import Fault, Path, Source
 
 SCHEMA_FILE = File(__file__).with_name("study.schema.json")
 
+RULE_KINDS = ("at", "every", "burst", "instead_of", "unscheduled")  # an assessment has exactly one
 _NEEDED = ("anchors", "sites", "assessments")  # a study without any is a fault with a name of its own
 _NAMES = {
     "array": "a list",
@@ -132,10 +133,10 @@ def _misfit(error: ValidationError, path: Path, source: Source) -> Fault:
 
 
 def _no_single_rule(error: ValidationError, path: Path, source: Source) -> Fault:
-    both = "at" in error.instance
-    message = "both at and every are given" if both else "neither at nor every is given"
+    given = [name for name in RULE_KINDS if name in error.instance]
+    message = f"{' and '.join(given)} are given" if given else "no rule is given"
     mend = (
-        "Keep one of them." if both else "Add at: with visit ids, or every: with days, from, to and anchor."
+        "Keep one of them." if given else "Add at: with visit ids, or every: with days, from, to and anchor."
     )
     return source.fault(path, "one_rule", message, mend)
 

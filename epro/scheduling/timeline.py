@@ -4,7 +4,7 @@
 now and then: by the zone's own changes, and when she travels. An hour is reached at the first instant at which
 that clock shows it or something later. So an hour that a clock change or a flight skips comes at the end of
 the gap, an hour that comes twice counts the first time, and later hours never come before earlier ones.
-Under `stay_home` the clock is that of her first zone for ever.
+Under `stay_home` the clock is that of her first zone for ever. Under `ask` it is set when she confirms the change.
 
 **Which zone.** A window opens by her clock and closes by the clock of the zone it opened in: what has opened
 does not move any more, wherever she goes.
@@ -13,6 +13,10 @@ does not move any more, wherever she goes.
 against the sun and a window would open while the one before is still open, it opens when that one closes. A
 window that a gap or this rule leaves too little of is kept open for an hour, or for its own length if that is
 shorter, so each day of the study keeps exactly one window that can be answered.
+
+**What has happened.** Two rules look at what became of other occurrences, which the caller tells as a `Past`: what
+waits for an answer opens when that has come, if its window is still open, and an alternate opens when the miss is
+certain. Everything else about answers comes in as the days of anchors.
 
 **How much work.** Only the days asked for, and `LOOK_BACK` windows before them. Clocks on earth differ by 26 hours,
 so what lies further back cannot reach into the days asked for; therefore two plans of neighbouring spans of
@@ -23,13 +27,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
+from typing import Protocol as Shape
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from epro.scheduling.protocol import STAY_HOME, Assessment, Every, Protocol, Visit, Window
+from epro.scheduling.rules import Burst, Person
 
 NAMESPACE = UUID("6e6f7d8a-51a4-4c0e-9a53-6a7f0a4b1d27")
 SHORTEST = timedelta(hours=1)
@@ -51,8 +57,11 @@ class ZoneSpan:
 class Planned:
     """One expected answering.
 
-    `key` is the visit's id, or `d` and the study day; when asked again, with @ and the local day behind it. `offset`
-    is the study day counted from `anchor` (for a visit its nominal day); `local_day` the day it opens, as the
+    `key` is the visit's id, or `d` and the study day; for a day that the calendar names its date, in a burst the visit
+    and the days from it (`week4:-3`), for an alternate the key of what was missed, `u` and a number for what she asked
+    for herself. Of several windows a day, a dot and the window's id follow; when asked again, @ and the local day.
+
+    `offset` is the study day counted from `anchor` (for a visit its nominal day); `local_day` the day it opens, as the
     protocol has it. Instants are UTC; it is open from `opens_at` up to but not including `closes_at`, and an answer
     may arrive until `grace_until`.
     """
@@ -70,6 +79,37 @@ class Planned:
     grace_until: datetime
 
 
+class MissedOne(Shape):
+    """The facts of a missed occurrence that its alternate is planned from; a database row has them."""
+
+    @property
+    def assessment_id(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def visit_id(self) -> str | None: ...
+    @property
+    def anchor(self) -> str: ...
+    @property
+    def study_day(self) -> int: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def grace_until(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Past:
+    """What became of occurrences, as far as the plan looks at it: when (assessment, key) was answered, what was
+    missed and never came. The keys of what was answered go without the day that asking again puts behind them."""
+
+    answered: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    missed: Sequence[MissedOne] = ()
+
+
+NOBODY, NOTHING = Person(), Past()
+
+
 def plan(
     protocol: Protocol,
     subject_id: str,
@@ -78,19 +118,24 @@ def plan(
     *,
     first_day: date | None = None,
     last_day: date,
+    person: Person = NOBODY,
+    past: Past = NOTHING,
 ) -> list[Planned]:
     """All occurrences that open on a local day from `first_day` to `last_day`, by opening and then by id.
 
     `zones` in any order (of two at one instant the later in the list holds); none means the study's zone. What
-    hangs on an anchor without a date is not planned. Without `first_day` it starts at the beginning of the study.
-    Raises ZoneInfoNotFoundError.
+    hangs on an anchor without a date is not planned; anchors that count from others are worked out here. Without
+    `first_day` it starts at the beginning of the study. `person` is what conditions look at. Raises
+    ZoneInfoNotFoundError.
     """
     clock = _clock(protocol, zones)
     since = first_day or date.min
+    known = anchor_days(protocol, anchors)
     planned = [
         occurrence
         for assessment in protocol.assessments
-        for series in _series(protocol, assessment, anchors, since, last_day)
+        if assessment.condition is None or assessment.condition.fits(person)
+        for series in _wanted(protocol, assessment, known, since, last_day, past)
         for occurrence in _resolve(protocol, assessment, subject_id, series, clock)
         if occurrence.local_day >= since
     ]
@@ -100,6 +145,36 @@ def plan(
 def occurrence_id(study_id: str, subject_id: str, assessment_id: str, key: str) -> UUID:
     """The id that any plan gives to this occurrence, whatever its version, anchors or zones."""
     return uuid5(NAMESPACE, f"{study_id}/{subject_id}/{assessment_id}/{key}")
+
+
+def anchor_days(protocol: Protocol, anchors: Mapping[str, date]) -> dict[str, date]:
+    """The days of these anchors, and of all that count from them."""
+    known = dict(anchors)
+    waiting = [anchor for anchor in protocol.anchors if anchor.base]
+    for _ in waiting:  # one may count from another that stands further down
+        for anchor in waiting:
+            if anchor.base in known:
+                known[anchor.id] = known[anchor.base] + timedelta(days=anchor.days)
+    return known
+
+
+def asked_on(
+    protocol: Protocol, assessment: Assessment, anchors: Mapping[str, date], person: Person, day: date
+) -> bool:
+    """Whether conditions and ends let it be asked of this participant on this day."""
+    start, end = _ends(protocol, assessment, anchors)
+    fits = assessment.condition is None or assessment.condition.fits(person)
+    return fits and start is not None and start <= day < end
+
+
+def first_key(key: str) -> str:
+    """The key without the day that asking again puts behind it."""
+    return key.partition("@")[0]
+
+
+def window_of(key: str) -> str:
+    """Which of several windows a day it is, or nothing."""
+    return first_key(key).partition(".")[2]
 
 
 def asked_again(planned: Planned, study_id: str, subject_id: str) -> Planned:
@@ -119,12 +194,85 @@ class _Asked:
     offset: int
     day: date
     days: int  # how many days it stands open, the first one included
+    window: Window | None = None  # of several windows a day
+    not_before: datetime | None = None
+
+
+def _wanted(
+    protocol: Protocol,
+    assessment: Assessment,
+    anchors: Mapping[str, date],
+    first: date,
+    last: date,
+    past: Past,
+) -> Iterator[Iterable[_Asked]]:
+    """The rows of `_series` within the ends and conditions of the assessment, each window of a day by itself."""
+    start, end = _ends(protocol, assessment, anchors)
+    if start is None:
+        return
+    for series in _series(protocol, assessment, anchors, first, last, past):
+        if start is not date.min or end is not date.max:
+            series = _between(series, start, end)
+        if assessment.windows and not assessment.instead_of:
+            series = _by_window(series, assessment.windows)
+        yield _in_order(series, assessment.after, past) if assessment.after else series
+
+
+def _ends(
+    protocol: Protocol, assessment: Assessment, anchors: Mapping[str, date]
+) -> tuple[date | None, date]:
+    """From which day on it is asked (None: not yet), and from which day on no longer."""
+    start: date | None = date.min
+    if assessment.condition and assessment.condition.anchor:
+        start = anchors.get(assessment.condition.anchor)
+    until, every = assessment.until, assessment.every
+    if until is None:
+        return start, date.max
+    visit = protocol.visit(until.visit) if until.visit else None
+    anchor = visit.anchor if visit else until.anchor or (every.anchor if every else "")
+    if anchor not in anchors:
+        return start, date.max
+    return start, anchors[anchor] + timedelta(days=visit.day if visit else until.day)
+
+
+def _between(series: Iterable[_Asked], start: date, end: date) -> Iterator[_Asked]:
+    """What opens before the end, and is not over before the start."""
+    for asked in series:
+        if asked.day < end and asked.day + timedelta(days=asked.days - 1) >= start:
+            yield asked
+
+
+def _by_window(series: Iterable[_Asked], windows: Sequence[Window]) -> Iterator[_Asked]:
+    for asked in series:
+        for window in windows:
+            yield replace(asked, key=f"{asked.key}.{window.id}", window=window)
+
+
+def _in_order(series: Iterable[_Asked], other: str, past: Past) -> Iterator[_Asked]:
+    """What has the answer that it waits for."""
+    for asked in series:
+        answered_at = past.answered.get((other, asked.key))
+        if answered_at is not None:
+            yield replace(asked, not_before=answered_at)
 
 
 def _series(
-    protocol: Protocol, assessment: Assessment, anchors: Mapping[str, date], first: date, last: date
+    protocol: Protocol,
+    assessment: Assessment,
+    anchors: Mapping[str, date],
+    first: date,
+    last: date,
+    past: Past,
 ) -> Iterator[Iterable[_Asked]]:
     """Rows of windows that follow each other, `LOOK_BACK` before the first day included."""
+    if assessment.unscheduled:
+        return
+    if assessment.instead_of:
+        yield _alternates(assessment, past, last)
+        return
+    if assessment.burst:
+        yield _bursts(protocol, assessment.burst, anchors, first, last)
+        return
     if assessment.every:
         if assessment.every.anchor in anchors:
             yield _recurring(assessment.every, anchors[assessment.every.anchor], first, last)
@@ -138,12 +286,56 @@ def _series(
 
 
 def _recurring(every: Every, zero: date, first: date, last: date) -> Iterator[_Asked]:
+    if every.calendar:
+        yield from _by_calendar(every, zero, first, last)
+        return
     behind = first.toordinal() - zero.toordinal() - every.first
     start = max(0, -(-behind // every.days) - LOOK_BACK)
     end = min(every.last, last.toordinal() - zero.toordinal())
     for offset in range(every.first + start * every.days, end + 1, every.days):
         day = zero + timedelta(days=offset)
         yield _Asked(f"d{offset}", None, every.anchor, offset, day, every.open_for)
+
+
+def _by_calendar(every: Every, zero: date, first: date, last: date) -> Iterator[_Asked]:
+    """The days that the calendar names. Nothing reaches further than a week beyond the days on which it is open."""
+    assert every.calendar is not None
+    begin = zero + timedelta(days=every.first)
+    start = max(begin.toordinal(), first.toordinal() - every.open_for - 7)
+    for ordinal in range(start, min(zero.toordinal() + every.last, last.toordinal()) + 1):
+        day = date.fromordinal(ordinal)
+        if every.calendar.names(day, begin):
+            yield _Asked(day.isoformat(), None, every.anchor, (day - zero).days, day, every.open_for)
+
+
+def _bursts(
+    protocol: Protocol, burst: Burst, anchors: Mapping[str, date], first: date, last: date
+) -> list[_Asked]:
+    """The days of all bursts; one that two of them hold belongs to the visit that stands first in the list."""
+    asked: dict[date, _Asked] = {}
+    for visit in map(protocol.visit, burst.visits):
+        if visit.anchor in anchors:
+            for offset in burst.offsets:
+                day = anchors[visit.anchor] + timedelta(days=visit.day + offset)
+                one = _Asked(f"{visit.id}:{offset}", None, visit.anchor, visit.day + offset, day, 1)
+                asked.setdefault(day, one)
+    since = first.toordinal() - LOOK_BACK
+    return [asked[day] for day in sorted(asked) if since <= day.toordinal() and day <= last]
+
+
+def _alternates(assessment: Assessment, past: Past, last: date) -> list[_Asked]:
+    """For each that was missed, from the first opening of the window after the miss was certain."""
+    assert assessment.instead_of is not None
+    asked = []
+    for one in past.missed:
+        if one.assessment_id == assessment.instead_of.assessment:
+            seen = one.grace_until.astimezone(ZoneInfo(one.time_zone))
+            late = seen.hour * 60 + seen.minute + (seen.second > 0) > assessment.window.opens
+            day = seen.date() + timedelta(days=int(late))
+            if day <= last:
+                days = assessment.instead_of.open_for
+                asked.append(_Asked(one.key, one.visit_id, one.anchor, one.study_day, day, days))
+    return sorted(asked, key=lambda one: (one.day, one.key))
 
 
 def _at_visits(visits: Sequence[Visit], zero: date, first: date, last: date) -> list[_Asked]:
@@ -166,8 +358,10 @@ def _resolve(
 ) -> Iterator[Planned]:
     free_from = datetime.min.replace(tzinfo=UTC)
     for asked in series:
-        opens_at, closes_at, zone = _instants(asked, assessment.window, clock, free_from)
-        free_from = closes_at
+        instants = _instants(asked, asked.window or assessment.window, clock, free_from)
+        if instants is None:
+            continue
+        opens_at, free_from, zone = instants
         yield Planned(
             id=occurrence_id(protocol.study_id, subject_id, assessment.id, asked.key),
             assessment_id=assessment.id,
@@ -178,18 +372,23 @@ def _resolve(
             local_day=asked.day,
             zone=zone,
             opens_at=opens_at,
-            closes_at=closes_at,
-            grace_until=closes_at + assessment.sync_grace,
+            closes_at=free_from,
+            grace_until=free_from + assessment.sync_grace,
         )
 
 
 def _instants(
     asked: _Asked, window: Window, clock: _Clock, free_from: datetime
-) -> tuple[datetime, datetime, str]:
+) -> tuple[datetime, datetime, str] | None:
+    """Opening, closing and zone; None when what it waited for came after its closing."""
     midnight = datetime.combine(asked.day, time())  # naive: what a clock on the wall shows
     opening, zone = clock.reaches(midnight + timedelta(minutes=window.opens))
     closing = _first_instant(midnight + timedelta(days=asked.days - 1, minutes=window.closing), zone)
     opens_at = max(opening, free_from)
+    if asked.not_before is not None:
+        if asked.not_before >= closing:
+            return None
+        opens_at = max(opens_at, asked.not_before)
     # Elapsed time from here on, so it is added in UTC.
     return opens_at, max(closing, opens_at + min(SHORTEST, window.lasts(asked.days))), zone.key
 

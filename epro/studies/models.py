@@ -28,7 +28,7 @@ class Study(Base):
     __table_args__ = {"info": AUDITED}
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    protocol_version: Mapped[str]  # the version that new participants get
+    protocol_version: Mapped[str]  # what new participants get at sites where no later one is in force
     opened_at: Mapped[datetime]
 
 
@@ -75,6 +75,7 @@ class Participant(Chained, Base):
     language: Mapped[str]
     time_zone: Mapped[str]
     protocol_version: Mapped[str]
+    arm: Mapped[str | None]
     preferences: Mapped[dict] = mapped_column(default=dict)
     enrolled_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]

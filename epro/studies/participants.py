@@ -37,6 +37,7 @@ def enrol(
     protocol_version: str,
     anchors: Mapping[str, date],
     contact: Mapping[str, str],
+    arm: str | None = None,
 ) -> Participant:
     """A new participant at a site; `contact` are the trail's commitments of what the contact store keeps."""
     head = hold_numbering(tx, site)
@@ -49,6 +50,7 @@ def enrol(
             language=language,
             time_zone=time_zone,
             protocol_version=protocol_version,
+            arm=arm,
             enrolled_at=tx.now,
             preferences={},
             change_no=0,
@@ -80,6 +82,7 @@ def enrol(
         language=language,
         time_zone=time_zone,
         protocol=protocol_version,
+        arm=arm,
         contact=dict(contact),
         anchors={name: day.isoformat() for name, day in anchors.items()},
     )
@@ -146,6 +149,36 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
     )
 
 
+def set_arm(tx: Tx, participant: Participant, arm: str, reason: str) -> None:
+    """Allot a participant (locked by the caller) to an arm, or to another one."""
+    before, participant.arm = participant.arm, arm
+    trail.record(
+        tx,
+        participant,
+        "arm.set",
+        "participant",
+        participant.subject_id,
+        reason=reason,
+        arm=arm,
+        before=before,
+    )
+
+
+def follow(tx: Tx, participant: Participant, version: str, reason: str) -> None:
+    """From now on a participant (locked by the caller) follows this version of the protocol."""
+    before, participant.protocol_version = participant.protocol_version, version
+    trail.record(
+        tx,
+        participant,
+        "protocol.followed",
+        "participant",
+        participant.subject_id,
+        reason=reason,
+        version=version,
+        before=before,
+    )
+
+
 def zone_stays(tx: Tx, participant: Participant) -> list[ZoneStay]:
     """Where she lived from when, oldest first."""
     query = sa.select(ZoneStay).where(
@@ -161,8 +194,12 @@ def change_settings(
     language: str | None = None,
     time_zone: str | None = None,
     preferences: Mapping[str, Any] | None = None,
+    reason: str | None = None,
 ) -> bool:
-    """Change what she may set herself (locked by the caller). True if her zone changed: the plan must follow."""
+    """Change what she may set herself (locked by the caller). True if her zone changed: the plan must follow.
+
+    The site gives a reason.
+    """
     changed: dict[str, Any] = {}
     if language and language != participant.language:
         participant.language = changed["language"] = language
@@ -185,7 +222,13 @@ def change_settings(
     if changed:
         tx.session.flush()
         trail.record(
-            tx, participant, "participant.settings_changed", "participant", participant.subject_id, **changed
+            tx,
+            participant,
+            "participant.settings_changed",
+            "participant",
+            participant.subject_id,
+            reason=reason,
+            **changed,
         )
     return moved
 

@@ -43,6 +43,7 @@ ANCHOR = {"anchor": "infusion", "date": "2026-03-20", "reason": "as it happened"
 SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 REASON = {"reason": "as the protocol says"}
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/phone/activate"): Route(
@@ -53,6 +54,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/phone/me"): Route("phone"),
     ("PATCH", "/v1/phone/me"): Route("phone", body={"language": "en"}),
     ("GET", "/v1/phone/changes"): Route("phone"),
+    ("POST", "/v1/phone/occurrences"): Route("phone", body={"assessment": "flare"}),
     ("GET", "/v1/phone/instruments/<code>/<version>"): Route(
         "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}
     ),
@@ -81,6 +83,19 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/participants/<subject_id>/anchors"): Route(
         "staff", "nurse investigator", body=ANCHOR, query="?preview=true", names=SUBJECT
     ),
+    ("POST", "/v1/site/participants/<subject_id>/arm"): Route(
+        "staff", "nurse investigator", body={"arm": "active", **REASON}, query="?preview=true", names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/language"): Route(
+        "staff", "nurse investigator", body={"language": "en", **REASON}, query="?preview=true", names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/time-zone"): Route(
+        "staff",
+        "nurse investigator",
+        body={"time_zone": "Asia/Tokyo", **REASON},
+        query="?preview=true",
+        names=SUBJECT,
+    ),  # fmt: skip
     ("POST", "/v1/site/participants/<subject_id>/withdrawal"): Route(
         "staff", "nurse investigator", body=REASON, names=SUBJECT
     ),
@@ -91,6 +106,9 @@ ROUTES: dict[tuple[str, str], Route] = {
         names={**SUBJECT, "device_id": lambda stage: stage.ada.device},
     ),
     ("GET", "/v1/site/participants/<subject_id>/timeline"): Route(
+        "staff", "nurse investigator data_manager", names=SUBJECT
+    ),
+    ("GET", "/v1/site/participants/<subject_id>/why"): Route(
         "staff", "nurse investigator data_manager", names=SUBJECT
     ),
     ("GET", "/v1/site/participants/<subject_id>/endpoints"): Route(
@@ -106,6 +124,21 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/alerts/<uuid:alert_id>/resolution"): Route(
         "staff", "nurse investigator", body={"outcome": "reached"}, names=ALERT
     ),
+    ("GET", "/v1/site/alerts/<uuid:alert_id>"): Route("staff", "nurse investigator", names=ALERT),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/contact-attempts"): Route(
+        "staff", "nurse investigator", body={"channel": "phone", "outcome": "no_answer"}, names=ALERT
+    ),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/notes"): Route(
+        "staff", "nurse investigator", body={"note": "rings back"}, names=ALERT
+    ),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/hand-over"): Route(
+        "staff", "nurse investigator", body={"to": NOBODY}, names=ALERT
+    ),
+    ("POST", "/v1/site/alerts/<uuid:alert_id>/reopening"): Route(
+        "staff", "nurse investigator", body=REASON, names=ALERT
+    ),
+    ("GET", "/v1/site/at-risk"): Route("staff", "nurse investigator"),
+    ("GET", "/v1/site/alert-metrics"): Route("staff", "nurse investigator"),
     ("GET", "/v1/site/set-asides"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),

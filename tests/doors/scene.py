@@ -32,6 +32,7 @@ from epro.simulation.people import Phone, StaffMember
 from epro.stream import sequencer
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
+from tests.support.approvals import keep_an_approval
 from tests.support.wordings import keep_a_wording
 
 OTHER = "other"
@@ -185,6 +186,7 @@ def set_the_scene(cast: Cast) -> Stage:
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"):
         keep_a_wording(cast.ids["bo"])
+        keep_an_approval()
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
     return stage

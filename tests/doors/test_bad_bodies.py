@@ -76,6 +76,10 @@ TAKES_JSON = [
     ("noor", "POST", f"/v1/site/participants/01-001/devices/{NOBODY}/revocation"),
     ("noor", "POST", f"/v1/site/alerts/{NOBODY}/acknowledgement"),
     ("noor", "POST", f"/v1/site/alerts/{NOBODY}/resolution"),
+    ("noor", "POST", f"/v1/site/alerts/{NOBODY}/contact-attempts"),
+    ("noor", "POST", f"/v1/site/alerts/{NOBODY}/notes"),
+    ("noor", "POST", f"/v1/site/alerts/{NOBODY}/hand-over"),
+    ("noor", "POST", f"/v1/site/alerts/{NOBODY}/reopening"),
 ]
 
 

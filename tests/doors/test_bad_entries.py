@@ -62,7 +62,11 @@ HELD: dict[str, tuple[dict[str, Any], list[tuple[str, str | None]]]] = {
         [("outside_window", "/completed_at")],
     ),
     "when its window closed": (
-        {"completed_at": "2026-03-04T00:00:00+08:00"},
+        {"completed_at": "2026-03-04T00:00:00+08:00", "started_at": ...},
+        [("outside_window", "/completed_at")],
+    ),
+    "half an hour after its window closed": (
+        {"completed_at": "2026-03-04T00:30:00+08:00"},
         [("outside_window", "/completed_at")],
     ),
     "years ago": ({"completed_at": "1970-01-01T00:00:00+08:00"}, [("outside_window", "/completed_at")]),
@@ -143,6 +147,10 @@ STORED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no zone": ({"time_zone": ...}, []),
     "no start": ({"started_at": ...}, []),
     "a start after the end": ({"started_at": "2026-03-03T21:00:00+08:00"}, ["started_after_completion"]),
+    "finished soon after the closing": (
+        {"completed_at": "2026-03-04T00:29:59+08:00"},
+        ["finished_after_closing"],
+    ),
     "on the first second": ({"completed_at": "2026-03-03T18:00:00+08:00", "started_at": ...}, []),
     "in the last microsecond": ({"completed_at": "2026-03-03T23:59:59.999999+08:00"}, []),
     "told in another zone": ({"completed_at": "2026-03-03T12:01:00Z"}, []),

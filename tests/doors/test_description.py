@@ -211,6 +211,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("", "POST", "/v1/phone/token", {"refresh_token": activated[2].get_json()["refresh_token"]})
     phone.key = activated[2].get_json()["access_token"]
     yield by("phone", "GET", "/v1/phone/me")
+    yield by("phone", "POST", "/v1/phone/occurrences", {"assessment": "flare"})
     yield by("phone", "GET", "/v1/phone/instruments/{code}/{version}", code="fatigue_diary", version="1.0")
     yield by(
         "phone",
@@ -267,16 +268,32 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     for query in ("?preview=true", ""):
         anchor = {"anchor": "enrolment", "date": "2026-03-06", "reason": "moved"}
         yield by("noor", "POST", subject + "/anchors", anchor, query, **hers)
+        wishes = {"arm": "active", "language": "en", "time_zone": "Asia/Tokyo"}
+        for name, value in wishes.items():
+            path = f"{subject}/{name.replace('_', '-')}"
+            yield by("noor", "POST", path, {name: value, "reason": "as it is"}, query, **hers)
     for side in (stage.ada.subject_id, phone.subject_id):
         yield by("noor", "GET", subject + "/timeline", subject_id=side)
         yield by("noor", "GET", subject + "/endpoints", subject_id=side)
+        yield by("noor", "GET", subject + "/why", subject_id=side)
+    for query in (f"?alert={stage.ada.alert}", f"?occurrence={stage.ada.occurrence}&lang=zh-CN"):
+        yield by("noor", "GET", subject + "/why", None, query, subject_id=stage.ada.subject_id)
     hers_too = {"response_id": stage.ada.response}
     yield by("noor", "GET", "/v1/site/responses/{response_id}/scores", **hers_too)
     yield by("noor", "GET", "/v1/site/alerts")
     alert = {"alert_id": stage.ada.alert}
     yield by("noor", "POST", "/v1/site/alerts/{alert_id}/acknowledgement", {"note": "I call her"}, **alert)
     yield by("noor", "POST", "/v1/site/alerts/{alert_id}/resolution", {"outcome": "reached"}, **alert)
+    yield by("noor", "POST", "/v1/site/alerts/{alert_id}/reopening", {"reason": "not settled"}, **alert)
+    tried = {"channel": "phone", "outcome": "no_answer", "note": "rang twice"}
+    yield by("noor", "POST", "/v1/site/alerts/{alert_id}/contact-attempts", tried, **alert)
+    yield by("noor", "POST", "/v1/site/alerts/{alert_id}/notes", {"note": "rings back"}, **alert)
+    given = {"to": stage.cast.ids["ines"], "note": "my shift ends"}
+    yield by("noor", "POST", "/v1/site/alerts/{alert_id}/hand-over", given, **alert)
+    yield by("noor", "GET", "/v1/site/alerts/{alert_id}", **alert)
     yield by("noor", "GET", "/v1/site/alerts", query="?standing=true")
+    yield by("noor", "GET", "/v1/site/at-risk")
+    yield by("noor", "GET", "/v1/site/alert-metrics")
     yield by("noor", "GET", "/v1/site/set-asides")
     yield by("noor", "GET", "/v1/site/compliance")
     device_id = stage.ask("noor", "GET", f"/v1/site/participants/{phone.subject_id}/timeline").get_json()[

@@ -22,7 +22,14 @@ from epro.questionnaires import checking
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
 SOURCES = sorted((ROOT / "epro").rglob("*.py"))
-WHERE_ERRORS_ARE_MADE = ("epro/api", "epro/contacts", "epro/signin", "epro/studies")
+WHERE_ERRORS_ARE_MADE = (
+    "epro/api",
+    "epro/contacts",
+    "epro/signin",
+    "epro/studies",
+    "epro/notifications",
+    "epro/scheduling",
+)
 
 
 def table(heading: str) -> dict[str, list[str]]:

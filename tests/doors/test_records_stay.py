@@ -22,6 +22,8 @@ FOR_EVER = (
     "scores",
     "wording_packs",
     "wording_approvals",
+    "alert_steps",
+    "site_versions",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

@@ -143,6 +143,7 @@ def test_a_phone_reaches_its_participant_and_nobody_else(stage):
         "drafts",
         "messages",
         "alerts",
+        "alert_steps",
         "devices",
         "events",
         "feed_entries",

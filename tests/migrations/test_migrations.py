@@ -17,6 +17,8 @@ from alembic.runtime.migration import MigrationContext
 
 from epro import config, db, schema
 from epro.trail.models import FeedEntry
+from tests.cast import at
+from tests.support.approvals import keep_an_approval
 from tests.support.owner import as_owner
 from tests.support.wordings import keep_a_wording
 
@@ -42,6 +44,8 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         ada.answer(diary, {"worst_fatigue": 4}, now, now)
         ada.upload(now)
         keep_a_wording(cast.ids["bo"])
+        keep_an_approval()
+    cast.tick(at("2026-03-04T06:00"))  # the diary of the third is missed: an alert, with its first step
     cast.relay()
     yield environ
 
@@ -75,7 +79,7 @@ def test_partial_indexes_cover_what_the_models_say(environ):
             if index.dialect_options[connection.dialect.name].get("where") is not None
         }  # fmt: skip
         found = _conditions(connection)
-    assert len(wanted) == 6
+    assert len(wanted) == 7
     assert {name: found.get(name) for name in wanted} == wanted
     assert set(found) == set(wanted)
 
@@ -96,10 +100,14 @@ def test_an_upgraded_database_is_current_and_an_empty_one_is_not(environ, tmp_pa
 
 def test_what_the_migration_lists_is_what_the_models_say():
     listed, later = _migration("0002_what_the_database_refuses"), _migration("0004_wording_packs")
-    assert {*listed.APPEND_ONLY, *later.APPEND_ONLY} == APPEND_ONLY
+    alerts, plans = _migration("0007_alerts"), _migration("0006_plans")
+    kept = {*listed.APPEND_ONLY, *later.APPEND_ONLY, *alerts.APPEND_ONLY, *plans.APPEND_ONLY}
+    assert kept == APPEND_ONLY
     assert set(listed.CHANGEABLE) == set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO
     scopes = {name: table.info.get("scope") for name, table in MAIN.items()}
-    assert set(listed.OF_PARTICIPANT) == {name for name, scope in scopes.items() if scope == "subject"}
+    assert {*listed.OF_PARTICIPANT, *alerts.OF_PARTICIPANT} == {
+        name for name, scope in scopes.items() if scope == "subject"
+    }
     assert [name for name, scope in scopes.items() if scope == "site"] == ["participants"]
     assert [name for name, scope in scopes.items() if scope == "subject_or_study"] == ["events"]
 
@@ -145,7 +153,7 @@ def test_no_feed_entry_gives_way_to_another(filled):
     """By its number, by its event, by its position; nor to one that is to take its position later."""
     table, refused = MAIN["feed_entries"], pytest.raises(sa.exc.IntegrityError, match="append-only")
     with as_owner(filled, keep=False) as connection:
-        row = dict(connection.execute(sa.select(table)).mappings().one())
+        row = dict(connection.execute(sa.select(table)).mappings().first())
         other = {**row, "no": row["no"] + 9, "event_id": uuid4(), "position": row["position"] + 9}
         for own in ("no", "event_id", "position"):
             with refused:

@@ -23,6 +23,7 @@ from epro.scheduling.timeline import SHORTEST, ZoneSpan, plan
 EXAMPLE, _ = read((Path(__file__).parents[2] / "studies" / "msc-sle.yaml").read_text("utf-8"))
 ZONES = sorted(available_timezones() - {"Factory", "localtime"})
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 FAR = ["Pacific/Kiritimati", "Pacific/Apia", "Pacific/Pago_Pago", "Pacific/Niue", "Etc/GMT+12", "Etc/GMT-14"]
 zones = st.one_of(st.sampled_from(ZONES), st.sampled_from(ZONES), st.sampled_from(FAR))
@@ -183,3 +184,80 @@ def test_every_zone_through_every_clock_change_of_two_years(opens, closes):
 
 
 CHANGES = {zone: transitions(zone, 2026, 2027) for zone in ZONES}
+
+
+# Both clock changes in every zone, also of years to come; travel over the date line, both ways, from and to each zone.
+
+WALLS = [("18:00", "24:00"), ("00:00", "24:00"), ("01:30", "02:30")]
+
+
+def daily(opens: str, closes: str, first: int = -2, last: int = 2):
+    every = Every(1, first, last, "infusion", 1)
+    window = Window.from_canonical({"opens": opens, "closes": closes})
+    return replace(EXAMPLE, assessments=(replace(EXAMPLE.assessment("diary"), every=every, window=window),))
+
+
+@pytest.mark.parametrize("year", [2020, 2032])
+def test_one_diary_a_day_in_every_zone_through_both_clock_changes(year):
+    """All changes of the year, Casey's by three hours among them; where clocks never change, a few days of June."""
+    seen = 0
+    for zone in ZONES:
+        for day in transitions(zone, year, year) or [date(year, 6, 1)]:
+            for opens, closes in WALLS:
+                protocol = daily(opens, closes)
+                found = everything(protocol, day, [ZoneSpan(LONG_AGO, zone)])
+                assert_sound(found, protocol, day)
+                assert all(timedelta() < one.closes_at - one.opens_at <= timedelta(hours=27) for one in found)
+                seen += 1
+    assert seen > 2500
+
+
+@pytest.mark.parametrize("far", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize("hour", [0, 9, 17])
+def test_one_diary_a_day_from_every_zone_over_the_date_line_and_back(far, hour):
+    """Away on the third day and home on the fifth, at hours that fall before, within and behind the window."""
+    start = date(2026, 3, 28)  # clocks change in Europe the next night
+    out = datetime(2026, 3, 30, hour, tzinfo=UTC)
+    for zone in ZONES:
+        for opens, closes in WALLS[:2]:
+            protocol = daily(opens, closes, 0, 6)
+            spans = [ZoneSpan(LONG_AGO, zone), ZoneSpan(out, far), ZoneSpan(out + 2 * DAY, zone)]
+            assert_sound(everything(protocol, start, spans), protocol, start)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("Pacific/Apia", date(2011, 12, 28)),  # 30 December 2011 was left out
+        ("Pacific/Kwajalein", date(1993, 8, 19)),  # 21 August 1993 was left out
+        ("America/Juneau", date(1867, 10, 16)),  # 18 October 1867 came twice
+    ],
+)
+def test_a_day_that_a_whole_country_leaves_out_or_has_twice_keeps_its_one_diary(zone, start):
+    protocol = daily("18:00", "24:00", 0, 4)
+    found = plan(
+        protocol, "101-001", {"infusion": start}, [ZoneSpan(LONG_AGO, zone)], last_day=start + 10 * DAY
+    )
+    assert_sound(found, protocol, start)
+
+
+def test_several_windows_a_day_stay_apart_in_every_zone_through_its_clock_changes():
+    """Three windows of the day that touch, one of them in the hours that change."""
+    windows = tuple(
+        Window.from_canonical({"id": name, "opens": opens, "closes": closes})
+        for name, opens, closes in (
+            ("night", "00:00", "03:00"),
+            ("day", "03:00", "18:00"),
+            ("eve", "18:00", "24:00"),
+        )
+    )
+    only = replace(
+        EXAMPLE.assessment("diary"), every=Every(1, -1, 1, "infusion", 1), window=windows[0], windows=windows
+    )
+    protocol = replace(EXAMPLE, assessments=(only,))
+    for zone in ZONES:
+        for day in CHANGES[zone]:
+            found = everything(protocol, day, [ZoneSpan(LONG_AGO, zone)])
+            assert [one.key.partition(".")[2] for one in found] == ["night", "day", "eve"] * 3
+            assert all(one.closes_at <= two.opens_at for one, two in pairwise(found))
+            assert all(one.closes_at - one.opens_at >= SHORTEST for one in found)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from epro import clock, worker
 from epro.notifications import attending, rules
-from epro.notifications.models import Alert, Message
+from epro.notifications.models import Alert, AlertStep, Message
 from epro.notifications.senders.recording import AskableRecordingSender, RecordingSender
 from epro.scheduling.models import Occurrence
 from epro.simulation.people import Refused
@@ -173,11 +173,14 @@ def test_missed_after_the_grace_and_not_before(cast, ada):
     assert len(to(cast, NOOR)) == 1
 
 
-def test_after_an_outage_of_days_each_miss_is_told_and_no_old_reminder_goes_out(cast, ada):
+def test_after_an_outage_of_days_every_miss_is_in_one_alert_and_no_old_reminder_goes_out(cast, ada):
     cast.tick(at("2026-03-06T07:00"))  # nobody ticked since the second
     missed = rows(Occurrence, Occurrence.missed_at.is_not(None))
     assert [o.local_day.day for o in sorted(missed, key=lambda o: o.opens_at)] == [2, 3, 4, 5]
-    assert len(rows(Alert)) == 4 and len(to(cast, NOOR)) == 4
+    (alert,) = rows(Alert)
+    joined = rows(AlertStep, AlertStep.kind == "joined", AlertStep.alert_id == alert.id)
+    assert alert.misses == 4 and {step.occurrence_id for step in joined} == {o.id for o in missed}
+    assert len(joined) == 4 and len(to(cast, NOOR)) == 1
     assert to(cast, ADA) == []
 
 

@@ -1,6 +1,7 @@
 """Alerts: when silence is told, to whom, and when it stands no more.
 
-Raising and escalating once, with any number of workers, is in test_clockwork.py.
+Raising and escalating once, with any number of workers, is in test_clockwork.py; misses in a row that are one alert
+are in test_alerts_streaks.py.
 
 AL-01  Told after as many misses in a row as the study says; an answer in between starts the count anew.
 AL-02  Told to who holds the role at her site, and to nobody else.
@@ -185,8 +186,7 @@ def test_the_worklist_has_the_urgent_first_and_then_the_oldest(cast, study, ada)
     cast.tick(at("2026-03-05T06:00"))
     with cast.on("2026-03-05T06:05"):
         listed = [(one["urgency"], one["why"]["local_day"]) for one in cast.staff("noor").worklist()]
-    assert listed[0] == ("urgent", "2026-03-03") and [urgency for urgency, _ in listed].count("routine") == 3
-    assert listed == sorted(listed, key=lambda one: (one[0] != "urgent",))
+    assert listed == [("urgent", "2026-03-03"), ("routine", "2026-03-02")]
 
 
 # AL-04.
@@ -270,19 +270,23 @@ def test_an_alert_of_misses_that_are_still_enough_in_a_row_stands(cast, study):
         ada = cast.phone(contact={})
     for day in (3, 4, 5):
         cast.tick(at(f"2026-03-0{day}T06:00"))
-    assert days_of_standing() == ["2026-03-03", "2026-03-04"]
+    assert (days_of_standing(), alert().misses) == (["2026-03-03"], 3)
     answer(cast, ada, "2026-03-02", "2026-03-05T09:00")
-    assert days_of_standing() == ["2026-03-04"]
+    assert (days_of_standing(), alert().misses) == (["2026-03-03"], 2)
     answer(cast, ada, "2026-03-03", "2026-03-05T09:30")
-    assert days_of_standing() == []
+    assert (days_of_standing(), alert().misses) == ([], 1)
+    assert alert().cleared_why == "earlier_completed_offline_in_time"
 
 
 @on_sqlite
-def test_a_late_answer_changes_no_alert_that_counts_one_miss(cast, ada):
+def test_a_late_answer_takes_its_own_miss_out_and_leaves_the_others(cast, ada):
     cast.tick(at("2026-03-03T06:00"))
     cast.tick(at("2026-03-04T06:00"))
+    assert alert().misses == 2
     answer(cast, ada, "2026-03-02", "2026-03-04T09:00")
-    assert days_of_standing() == ["2026-03-03"]
+    assert (alert().misses, alert().cleared_at) == (1, None)
+    answer(cast, ada, "2026-03-03", "2026-03-04T09:30")
+    assert (alert().misses, alert().cleared_why) == (0, "completed_offline_in_time")
 
 
 @on_sqlite

@@ -77,7 +77,7 @@ PLACES = {
     "after the facts, before the record": (attending.trail, "record"),
     "after the record, before the feed": (attending.trail, "stream"),
     "after the miss, before the alert": (alerts, "alert_on_miss"),
-    "within the alert": (alerts, "_tell"),
+    "within the alert": (alerts, "tell"),
     "when a message is planned": (messages, "plan"),
 }
 
@@ -229,14 +229,14 @@ def test_an_escalation_that_fails_stops_no_other(cast, ada, monkeypatch):
     with cast.on("2026-03-02T11:00"):
         cast.enrol(contact={})
     attend(MORNING)
-    sound = alerts._tell
+    sound = alerts.tell
 
-    def fails_for_ada(tx, participant, *more):
+    def fails_for_ada(tx, participant, *more, **named):
         if participant.subject_id == "01-001":
             raise LookupError("planted")
-        return sound(tx, participant, *more)
+        return sound(tx, participant, *more, **named)
 
-    monkeypatch.setattr(alerts, "_tell", fails_for_ada)
+    monkeypatch.setattr(alerts, "tell", fails_for_ada)
     attend(at("2026-03-03T10:00"))
     assert {alert.subject_id: alert.escalations for alert in rows(Alert)} == {"01-001": 0, "01-002": 1}
     monkeypatch.undo()

@@ -10,12 +10,13 @@ SE-06  No transaction is open while a provider is called.
 SE-07  One message that cannot be made keeps no other from going out.
 SE-08  A message to staff that is refused goes to the next channel, and ends only when none is left.
 SE-09  An alert waits for no backlog of reminders.
+SE-10  No participant gets more reminders on one local day than the cap; messages to staff are not counted or capped.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier, Thread
 
@@ -25,11 +26,12 @@ from sqlalchemy.exc import DataError
 
 from epro import clock, db, trail, worker
 from epro.contacts import store
-from epro.notifications import alerts, sending
+from epro.notifications import alerts, messages, rules, sending
 from epro.notifications.models import Message
 from epro.notifications.senders import SendFailed, SendUnknown
 from epro.notifications.senders.recording import TAKEN_UNKNOWN, AskableRecordingSender, RecordingSender
 from epro.signin.models import Staff
+from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import begin, look, system
 from tests.cast import at
@@ -401,6 +403,80 @@ def test_an_alert_that_comes_while_reminders_go_out_is_next(cast, ada, monkeypat
         worker.send({"sms": cast.sms})
     numbers = [message.to for message in cast.sms.taken]
     assert numbers.index(INES) == sending.FEW and numbers.count(ADA) == sending.FEW + 3
+
+
+# SE-10.
+
+
+def remind_often(start, times: int, purpose: str = "reminder") -> None:
+    """Puts further messages on the ledger, a minute apart, about what the first reminder is about."""
+    with begin(TESTS, start) as tx:
+        first = tx.one(sa.select(Message).where(Message.purpose == "reminder").order_by(Message.due_at))
+        participant = tx.get(Participant, first.study_id, first.subject_id, lock=True)
+        for number in range(times):
+            due_at = start + timedelta(minutes=number)
+            messages.plan(
+                tx,
+                participant,
+                key=("further", purpose, start.isoformat(), number),
+                purpose=purpose,
+                recipient=first.recipient,
+                template=first.template,
+                language=first.language,
+                due_at=due_at,
+                expires_at=due_at + timedelta(hours=1),
+                occurrence_id=first.occurrence_id,
+                why={"count": 1},
+            )
+
+
+def fates() -> tuple[int, list[str | None]]:
+    """How many reminders were taken, and why the others were withheld."""
+    with look(TESTS) as tx:
+        rows = tx.all(sa.select(Message).where(Message.purpose == "reminder"))
+    withheld = [row.withheld_reason for row in rows if row.withheld_at]
+    return sum(row.accepted_at is not None for row in rows), withheld
+
+
+def test_beyond_the_cap_a_reminder_is_withheld(cast, ada):
+    cast.tick(EVENING)
+    remind_often(EVENING, 5)
+    every_minute(cast, EVENING, 6)
+    assert len(cast.sms.taken) == rules.DAILY_CAP == 4
+    assert fates() == (4, ["cap_reached", "cap_reached"])
+    assert [one for one in told() if one[0] == "withheld"] == [("withheld", "cap_reached")] * 2
+
+
+@on_sqlite
+def test_what_was_never_taken_does_not_count_but_what_may_have_been_does(cast, ada):
+    cast.sms.script(BAD_NUMBER, SendUnknown("no_answer"))
+    cast.tick(EVENING)
+    remind_often(EVENING, 6)
+    every_minute(cast, EVENING, 7)
+    assert len(cast.sms.asked) == 1 + rules.DAILY_CAP
+    assert fates() == (3, ["cap_reached", "cap_reached"])
+
+
+@on_sqlite
+def test_the_cap_holds_no_message_to_staff_back(cast, ada):
+    cast.tick(EVENING)
+    remind_often(EVENING, 3)
+    remind_often(EVENING, 3, purpose="digest")
+    every_minute(cast, EVENING, 4)
+    assert len(cast.sms.taken) == 4 + 3
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "began"),
+    [
+        ("Asia/Shanghai", "2026-03-02T15:59:59+00:00", "2026-03-01T16:00:00+00:00"),
+        ("Asia/Shanghai", "2026-03-02T16:00:00+00:00", "2026-03-02T16:00:00+00:00"),
+        ("Europe/Berlin", "2026-03-29T20:00:00+00:00", "2026-03-28T23:00:00+00:00"),
+        ("Europe/Berlin", "2026-10-25T22:30:00+00:00", "2026-10-24T22:00:00+00:00"),
+    ],
+)
+def test_the_day_of_the_cap_is_her_own(zone, now, began):
+    assert rules.day_began_at(zone, datetime.fromisoformat(now)) == datetime.fromisoformat(began)
 
 
 # SE-07 and what a message is made of.

@@ -23,6 +23,7 @@ KEYS = {
     "alert.attention",
     "alert.escalation",
     "alert.cleared",
+    "alert.digest",
 }
 VALUES = {"app_name": "Diary", "site": "03", "count": 2, "clinic_phone": "021 5550 1234"}
 LANGUAGES = ("en", "zh-CN")

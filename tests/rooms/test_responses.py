@@ -215,7 +215,8 @@ def test_without_an_hour_of_sending_her_account_is_taken_as_it_is(cast, ada):
     ("2026-03-02T17:59:59", "2026-03-02T20:00", "held", "outside_window"),
     ("2026-03-02T18:00:00", "2026-03-02T20:00", "stored", None),
     ("2026-03-02T23:59:59", "2026-03-03T01:00", "stored", None),
-    ("2026-03-03T00:00:00", "2026-03-03T01:00", "held", "outside_window"),
+    ("2026-03-03T00:00:00", "2026-03-03T01:00", "stored", "finished_after_closing"),  # begun before
+        ("2026-03-03T00:01:00", "2026-03-03T01:00", "held", "outside_window"),
     ("2026-03-02T20:00:00", "2026-03-03T06:00", "stored", None),
     ("2026-03-02T20:00:00", "2026-03-03T06:00:01", "stored", "late_sync"),
     ("2026-03-02T20:00:00", "2026-04-20T10:00", "stored", "late_sync"),

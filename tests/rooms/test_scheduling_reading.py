@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from epro.cli.study import known_instruments
+from epro.scheduling import contradictions
 from epro.scheduling.checks import RULES, Draft, Known
 from epro.scheduling.durations import format_duration, parse_clock, parse_duration
 from epro.scheduling.protocol import Protocol
@@ -293,7 +294,7 @@ def test_a_reference_to_something_misnamed_is_not_told_as_well():
     assert codes(EXAMPLE.replace("infusion", "In Fusion")) == ["bad_id"]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES + contradictions.RULES, ids=lambda rule: rule.__name__)
 def test_no_rule_is_idle(rule):
     """Each rule finds something in the faulty files: dropping it would let a fault through."""
     assert any(list(rule(draft)) for draft in faulty_drafts())
@@ -305,11 +306,18 @@ def faulty_drafts() -> list[Draft]:
     return [Draft(check_shape(one)[1], one, KNOWN) for one in sources if isinstance(one.data, dict)]
 
 
-@settings(max_examples=60, deadline=None)
+COURSE = (ROOT / "tests" / "studies" / "course.yaml").read_text("utf-8")
+WRITTEN = [EXAMPLE, COURSE, *(file.read_text("utf-8") for file in FAULTY if "circle" in file.stem)]
+WRITTEN += [(ROOT / "tests" / "faulty_studies" / f"{name}.yaml").read_text("utf-8") for name in (
+    "anchor_by_answer", "bursts", "conditions", "ends", "order_without_partner", "rhythms", "windows_of_a_day",
+)]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_nothing_that_is_written_makes_the_reader_stumble(data):
     """Lines taken out, doubled, cut or given another value: a protocol or faults, never an exception."""
-    lines = EXAMPLE.splitlines()
+    lines = data.draw(st.sampled_from(WRITTEN)).splitlines()
     for _ in range(data.draw(st.integers(1, 4))):
         n = data.draw(st.integers(0, len(lines) - 1))
         value = data.draw(

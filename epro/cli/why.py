@@ -1,0 +1,39 @@
+"""`epro why`: why something is due, was moved, sent, withheld, missed or alerted, in plain sentences."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import click
+
+from epro.cli.opening import opened
+from epro.studies import access
+from epro.tx import look, system
+from epro.why import asking
+from epro.why.sentences import LANGUAGES, OURS
+
+COMMAND = system("command line")
+
+
+@click.command()
+@click.argument("subject")
+@click.option("--study", help="Where the subject id stands in more than one study.")
+@click.option("--occurrence", type=click.UUID, help="One expected answering.")
+@click.option("--reminder", type=click.UUID, help="One message, to the participant or about an alert.")
+@click.option("--alert", type=click.UUID)
+@click.option("--response", type=click.UUID, help="One upload, filed or held.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default=OURS, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="With the facts of each sentence.")
+def why(subject: str, study: str | None, lang: str, as_json: bool, **asked: UUID | None) -> None:
+    """Tell from stored facts why something is as it is. Without an option: all of SUBJECT on one page."""
+    with opened(), look(COMMAND) as tx:
+        participant = access.participant(tx, subject, "participant.read", study_id=study)
+        answer = asking.why(tx, participant, asked, lang)
+    click.echo(json.dumps(answer, ensure_ascii=False, indent=1) if as_json else _lines(answer))
+
+
+def _lines(answer: dict[str, Any]) -> str:
+    told = [f"{one['at'][:16].replace('T', ' ')}Z  {one['text']}" for one in answer["sentences"]]
+    return "\n".join([answer["question"], *told])

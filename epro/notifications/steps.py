@@ -1,0 +1,108 @@
+"""The steps of an alert: written once, in order, and read back as its whole story. The participant is locked by
+whoever writes one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro.notifications.models import Alert, AlertStep
+from epro.scheduling.models import Occurrence
+from epro.tx import Tx
+
+
+def write(
+    tx: Tx,
+    alert: Alert,
+    kind: str,
+    *,
+    channel: str | None = None,
+    outcome: str | None = None,
+    note: str | None = None,
+    to_staff: UUID | None = None,
+    occurrence_id: UUID | None = None,
+) -> AlertStep:
+    """Write down one step, by the actor and at the instant of this act."""
+    last = tx.session.scalar(
+        sa.select(sa.func.max(AlertStep.seq)).where(
+            AlertStep.study_id == alert.study_id, AlertStep.alert_id == alert.id
+        )
+    )
+    step = AlertStep(
+        study_id=alert.study_id,
+        alert_id=alert.id,
+        seq=(last or 0) + 1,
+        subject_id=alert.subject_id,
+        kind=kind,
+        at=tx.now,
+        by=str(tx.actor),
+        channel=channel,
+        outcome=outcome,
+        note=note,
+        to_staff=to_staff,
+        occurrence_id=occurrence_id,
+    )
+    tx.add(step)
+    tx.session.flush()
+    return step
+
+
+def of(tx: Tx, alert: Alert) -> list[AlertStep]:
+    """All steps of an alert, in order."""
+    query = sa.select(AlertStep).where(AlertStep.study_id == alert.study_id, AlertStep.alert_id == alert.id)
+    return tx.all(query.order_by(AlertStep.seq))
+
+
+def of_this_round(found: list[AlertStep]) -> list[AlertStep]:
+    """Those since the alert was last opened again."""
+    start = max((n for n, step in enumerate(found, 1) if step.kind == "reopened"), default=0)
+    return found[start:]
+
+
+def in_no_alert(tx: Tx, study_id: str, run: list[UUID]) -> list[UUID]:
+    """Those of these that are written down as missed and have never belonged to an alert, the oldest first.
+
+    The clockwork comes by each miss by itself: one that it has still to come by joins then.
+    """
+    taken = sa.select(AlertStep.occurrence_id).where(
+        AlertStep.study_id == study_id, AlertStep.occurrence_id.in_(run), AlertStep.kind == "joined"
+    )
+    query = sa.select(Occurrence.id).where(
+        Occurrence.study_id == study_id,
+        Occurrence.id.in_(run),
+        Occurrence.missed_at.is_not(None),
+        Occurrence.id.not_in(taken),
+    )
+    return tx.all(query.order_by(Occurrence.opens_at, Occurrence.id))
+
+
+def holding(tx: Tx, occurrence: Occurrence) -> list[Alert]:
+    """The alerts that this miss belongs to and that have not cleared; at most one is meant to be."""
+    query = sa.select(Alert).where(
+        Alert.study_id == occurrence.study_id,
+        Alert.subject_id == occurrence.subject_id,
+        Alert.cleared_at.is_(None),
+        Alert.id.in_(_with_step(occurrence, "joined")),
+        Alert.id.not_in(_with_step(occurrence, "cleared_one")),
+    )
+    return tx.all(query.order_by(Alert.raised_at))
+
+
+def misses_of(tx: Tx, alert: Alert) -> list[Occurrence]:
+    """The misses that make up an alert now, the oldest first."""
+    found = of(tx, alert)
+    gone = {step.occurrence_id for step in found if step.kind == "cleared_one"}
+    ids = [step.occurrence_id for step in found if step.kind == "joined" and step.occurrence_id not in gone]
+    query = sa.select(Occurrence).where(Occurrence.study_id == alert.study_id, Occurrence.id.in_(ids))
+    return tx.all(query.order_by(Occurrence.opens_at, Occurrence.id))
+
+
+def _with_step(occurrence: Occurrence, kind: str) -> sa.Select[Any]:
+    return sa.select(AlertStep.alert_id).where(
+        AlertStep.study_id == occurrence.study_id,
+        AlertStep.occurrence_id == occurrence.id,
+        AlertStep.kind == kind,
+    )

@@ -1,0 +1,89 @@
+"""What an answer and a miss do to the plan: they set anchors, open what waited, and call alternates in or off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.scheduling import occurrences, protocols, timeline
+from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import Anchor
+from epro.studies import participants
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+
+def known(tx: Tx, participant: Any) -> dict[str, date]:
+    """The anchors on record, and those that count from them."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    return timeline.anchor_days(protocol, participants.anchors(tx, participant))
+
+
+def follow_answer(
+    tx: Tx,
+    participant: Any,
+    occurrence: Any,
+    completed_at: datetime,
+    answers: Mapping[str, Any],
+    values: Mapping[str, float | None],
+) -> None:
+    """In the act that stores an answer, after everything else of it: set what it sets, and plan anew if need be.
+
+    The participant and the occurrence are plain rows; she is locked, and her plain row has been put back.
+    """
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    asked = occurrence.assessment_id
+    hanging = [
+        anchor
+        for anchor in protocol.anchors
+        if anchor.first_answer_of == asked and (not anchor.when or anchor.when.reached(answers, values))
+    ]
+    followed = asked in protocol.ordered or asked in protocol.with_alternates
+    if participant.withdrawn_at is not None or not (hanging or followed):
+        return
+    she = tx.get(Participant, participant.study_id, participant.subject_id, lock=True)
+    assert she is not None
+    day = completed_at.astimezone(ZoneInfo(occurrence.time_zone)).date()
+    moved = [anchor for anchor in hanging if _set(tx, she, anchor, day)]
+    _call_off(tx, she, protocol.alternates_of(asked), occurrence.key)
+    if moved or followed:
+        occurrences.replan(tx, she, f"answer of {asked}")
+    tx.session.flush()
+
+
+def follow_miss(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
+    """In the act that writes a miss down: plan what is asked in its place."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    if participant.withdrawn_at is None and occurrence.assessment_id in protocol.with_alternates:
+        occurrences.replan(tx, participant, f"miss of {occurrence.assessment_id}")
+
+
+def _set(tx: Tx, participant: Participant, anchor: Anchor, day: date) -> bool:
+    """True if this day is news. The earliest answer counts, in whatever order they come; what the site set stays."""
+    reason = f"first answer of {anchor.first_answer_of}"
+    rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
+    if rows and (rows[-1].reason != reason or rows[-1].day <= day):
+        return False
+    participants.set_anchor(tx, participant, anchor.id, day, reason)
+    return True
+
+
+def _call_off(tx: Tx, participant: Participant, alternates: tuple[str, ...], key: str) -> None:
+    """What was asked in the place of an answer that came after all."""
+    if not alternates:
+        return
+    query = sa.select(Occurrence).where(
+        Occurrence.study_id == participant.study_id,
+        Occurrence.subject_id == participant.subject_id,
+        Occurrence.assessment_id.in_(alternates),
+        Occurrence.key == key,
+    )
+    for row in tx.all(query):
+        if not (row.fulfilled_at or row.missed_at or row.cancelled_at):
+            occurrences.call_off(tx, participant, row, "answered after all")
+            trail.record(tx, participant, "occurrence.called_off", "occurrence", row.id, key=key)

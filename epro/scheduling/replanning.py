@@ -1,0 +1,116 @@
+"""Every cause of a new plan in one shape: what is to change, its preview, and the act with its reason.
+
+The preview is made from what would be on record after the act, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from epro.errors import Invalid
+from epro.scheduling import occurrences, protocols
+from epro.scheduling.occurrences import Basis, Differences
+from epro.scheduling.protocol import Protocol
+from epro.scheduling.timeline import ZoneSpan
+from epro.studies import participants
+from epro.studies.models import Participant
+from epro.tx import Tx
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to change about a participant; what is None stays. `anchor` is a name and its day."""
+
+    anchor: tuple[str, date] | None = None
+    arm: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+    protocol: Protocol | None = None
+
+
+def preview(tx: Tx, participant: Participant, wish: Wish) -> Differences:
+    """What the wish would change in her plan. Nothing is done. Raises Invalid if the study does not know it."""
+    basis = occurrences.on_record(tx, participant)
+    refuse_unknown(basis.protocol, wish)
+    return occurrences.differences(tx, participant, basis=_with(tx, basis, wish))
+
+
+def carry_out(tx: Tx, participant: Participant, wish: Wish, reason: str) -> Differences:
+    """Do what the wish says (participant locked by the caller), and bring her plan to it. Raises Invalid."""
+    refuse_unknown(protocols.find(tx, participant.study_id, participant.protocol_version), wish)
+    why = "; ".join(_put_on_record(tx, participant, wish, reason))
+    tx.session.flush()
+    found = occurrences.replan(tx, participant, why)
+    if wish.time_zone:
+        occurrences.look_again_at_all(
+            tx, participant
+        )  # her reminder hour is read on the clock of where she is
+    return found
+
+
+def refuse_unknown(protocol: Protocol, wish: Wish) -> None:
+    """Raise Invalid for what the study does not know."""
+    anchor = wish.anchor[0] if wish.anchor else None
+    errors = [
+        *_unless_known(
+            anchor,
+            [one.id for one in protocol.anchors if one.base is None],  # the others come by themselves
+            "anchors",
+            {"pointer": "/anchor", "code": "unknown_anchor"},
+        ),
+        *_unless_known(
+            wish.arm, [one.id for one in protocol.arms], "arms", {"pointer": "/arm", "code": "unknown_arm"}
+        ),
+        *_unless_known(
+            wish.language,
+            protocol.languages,
+            "languages",
+            {"pointer": "/language", "code": "unknown_language"},
+        ),
+    ]
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def _with(tx: Tx, basis: Basis, wish: Wish) -> Basis:
+    """The basis as it will be on record."""
+    person = replace(
+        basis.person, arm=wish.arm or basis.person.arm, language=wish.language or basis.person.language
+    )
+    zones = basis.zones
+    if wish.time_zone and wish.time_zone != basis.zone:
+        zones = (*zones, ZoneSpan(tx.now, wish.time_zone))
+    anchors = {**basis.anchors, **dict([wish.anchor] if wish.anchor else [])}
+    return Basis(wish.protocol or basis.protocol, anchors, zones, person)
+
+
+def _put_on_record(tx: Tx, participant: Participant, wish: Wish, reason: str) -> Iterator[str]:
+    """Write down what changes; yields why the plan follows."""
+    if wish.anchor:
+        participants.set_anchor(tx, participant, *wish.anchor, reason)
+        yield f"anchor {wish.anchor[0]}"
+    if wish.arm:
+        participants.set_arm(tx, participant, wish.arm, reason)
+        yield "arm"
+    if wish.language or wish.time_zone:
+        participants.change_settings(
+            tx, participant, language=wish.language, time_zone=wish.time_zone, reason=reason
+        )
+        yield "time_zone" if wish.time_zone else "language"
+    if wish.protocol:
+        participants.follow(tx, participant, wish.protocol.version, reason)
+        yield f"version {wish.protocol.version}"
+
+
+def _unless_known(
+    wanted: str | None, known: Sequence[str], plural: str, fault: dict[str, str]
+) -> Iterator[dict[str, str]]:
+    if wanted is not None and wanted not in known:
+        listed = (
+            f"The study's {plural} are {', '.join(sorted(known))}."
+            if known
+            else f"The study has no {plural}."
+        )
+        yield {**fault, "detail": listed}

@@ -1,0 +1,59 @@
+"""What became of an upload: filed or held, with what remarks; and why a score is there or missing. Pure.
+
+No answer and no value of a score stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from epro.questionnaires import explaining
+from epro.questionnaires.instrument import Instrument
+from epro.scheduling.protocol import Assessment
+from epro.why.sentences import LANGUAGES, Said, Word
+
+
+def filed(response: Any, assessment: Assessment, *, counts: bool) -> list[Said]:
+    """A response on file, with its findings; `counts`: whether it is the one that counts for its occurrence."""
+    facts = {
+        "assessment": assessment.label,
+        "local_day": response.local_day,
+        "completed_at": response.corrected_at,
+    }
+    told = [Said("response.stored", response.received_at, facts)]
+    told += [_finding("response.finding", response, one) for one in response.findings]
+    if not counts:
+        told.append(Said("response.other_counts", response.received_at))
+    return told
+
+
+def set_aside(aside: Any) -> list[Said]:
+    """An upload that could not be filed, and every reason for it."""
+    told = [Said(f"upload.{aside.outcome}", aside.received_at, {"id": aside.id})]
+    return told + [_finding("upload.finding", aside, one) for one in aside.findings]
+
+
+def scores(rows: Sequence[Any], definitions: Mapping[str, Instrument]) -> Iterator[Said]:
+    """Of each scale whether there is a score, and why not; blinded ones are nobody's to read here."""
+    for row in rows:
+        if row.blinded:
+            continue
+        scale = definitions[row.scale].scale(row.scale)
+        facts = {
+            "scale": scale.label,
+            "answered": row.answered,
+            "expected": row.expected,
+            "rule": row.rule,
+            "rule_words": {language: explaining.rule(scale, language)["words"] for language in LANGUAGES},
+        }
+        if row.reason is None:
+            yield Said("score.made", row.scored_at, facts)
+        else:
+            facts |= {"because": Word("score", row.reason), "items_missing": tuple(row.items_missing)}
+            yield Said("score.missing", row.scored_at, facts)
+
+
+def _finding(code: str, row: Any, finding: Mapping[str, Any]) -> Said:
+    facts = {"finding": Word("finding", finding["code"]), "pointer": finding.get("pointer")}
+    return Said(code, row.received_at, facts)

@@ -1,0 +1,344 @@
+"""A small rehearsal from its study file to its report: the same for the same seed, true, in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner
+
+from epro import worker
+from epro.cli import epro
+from epro.cli.study import known_instruments
+from epro.scheduling.reading import read
+from epro.simulation import habits, invariants, parts, report
+from epro.simulation.facts import Facts
+
+STUDY = Path("tests/studies/diary.yaml")
+SITES = [("01", "Asia/Shanghai"), ("02", "Asia/Shanghai")]
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory):
+    """The folder of a report: ten participants, one of each kind, thirty days."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    return _simulated(folder, "--participants", "10", "--days", "25")
+
+
+@pytest.fixture(scope="module")
+def told(rehearsed):
+    return json.loads((rehearsed / "report.json").read_text(encoding="utf-8"))
+
+
+def _simulated(folder: Path, *asked: str) -> Path:
+    arguments = ["study", "simulate", str(STUDY), "--seed", "5", "--report", str(folder), *asked]
+    done = CliRunner().invoke(epro, arguments)
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
+    small = ("--participants", "4", "--days", "15")
+    first, again = (_simulated(tmp_path / name, *small) for name in ("first", "again"))
+    other = _simulated(tmp_path / "other", *small, "--seed", "6")
+    for name in ("report.json", "report.html"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    assert (first / "report.json").read_bytes() != (other / "report.json").read_bytes()
+
+
+def test_every_invariant_is_looked_at_and_holds(told):
+    checked = {one["id"]: one["checked"] for one in told["evidence"]}
+    assert not [one for one in told["evidence"] if one["broken"]]
+    never = {name for name, n in checked.items() if not n}
+    assert never <= {"staff_twice"}
+
+
+def test_everybody_does_what_sets_her_apart(told):
+    assert set(told["participants"]) == set(habits.KINDS)
+    assert all(n == 1 for n in told["participants"].values())
+    done = told["acts"]
+    for act in ("withdrawn", "phone_replaced", "zone_changed", "answered_offline", "anchor_moved"):
+        assert done[act], act
+    assert done["uploads_repeated"] and done["alert_acknowledged"] and done["alert_resolved"]
+
+
+def test_providers_fail_and_workers_die(told):
+    calls = told["cost"]["calls"]
+    assert calls["sms taken"] > 100
+    assert sum(n for call, n in calls.items() if not call.endswith(" taken")) > 0
+
+
+def test_the_numbers_of_the_report_agree_with_each_other(told):
+    figures, weeks = told["figures"], [week for rows in told["weeks"].values() for week in rows]
+    assert figures["reminders"] == sum(told["reminders"]["by_day"].values())
+    assert figures["reminders"] == sum(told["reminders"]["by_hour"].values())
+    assert figures["alerts"] == sum(site["raised"] for site in told["alerts"].values())
+    assert figures["missed"] == sum(week["missed"] for week in weeks)
+    assert all(week["due"] >= week["done"] + week["late"] + week["missed"] for week in weeks)
+    lines = told["cost"]["channels"].values()
+    assert told["cost"]["total"] == pytest.approx(
+        sum(line["messages"] * line["price"] for line in lines), abs=0.02
+    )
+
+
+def test_every_rule_of_the_file_is_listed_and_the_idle_ones_are_red(told, rehearsed):
+    places = {rule["place"]: rule["exercised"] for rule in told["rules"]}
+    protocol = _protocol()
+    for assessment in protocol.assessments:
+        assert f"/assessments/{assessment.id}/window" in places
+        for number in range(len(assessment.reminders)):
+            assert f"/assessments/{assessment.id}/reminders/{number}" in places
+    page = (rehearsed / "report.html").read_text(encoding="utf-8")
+    idle = [place for place, n in places.items() if not n]
+    red = re.findall(r'<tr class="red"><td><code>([^<]+)</code>', page)
+    assert sorted(red) == sorted(idle)
+
+
+def test_the_page_asks_no_other_host_and_speaks_both_languages(rehearsed):
+    page = (rehearsed / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=|url\(|@import|https?://""", page)
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert reader.spoken["en"] == reader.spoken["zh-CN"] > 50
+    assert reader.unnamed_pictures == 0
+    assert reader.pictures <= reader.tables
+
+
+def test_a_broken_invariant_is_told_and_makes_the_report_bad():
+    result = invariants.Result("quiet_hours", "G16", {"en": "No reminder in quiet hours", "zh-CN": "无"})
+    result.note(None)
+    assert not report.is_broken({"evidence": [{"broken": result.broken}]})
+    result.note("101-00001 was reminded at 03:00")
+    assert (result.checked, result.broken, result.cases) == (2, 1, ["101-00001 was reminded at 03:00"])
+    assert report.is_broken({"evidence": [{"broken": result.broken}]})
+
+
+def test_the_file_may_name_another_price(rehearsed):
+    asked = parts.Asked(1, 1, 1)
+    empty = parts.Tally(calls={"sms taken": 10})
+    outcome = parts.Outcome(empty, [], {"subject_id": "x", "kind": "ill", "days": {}})
+    told = report.told(_protocol(), asked, outcome, {"prices": {"sms": 0.5}, "currency": "EUR"})
+    assert told["cost"]["channels"]["sms"] == {"messages": 10, "price": 0.5, "cost": 5.0}
+    assert told["cost"]["currency"] == "EUR"
+
+
+def test_a_file_with_faults_is_not_rehearsed(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("format: 1\n", encoding="utf-8")
+    done = CliRunner().invoke(epro, ["study", "simulate", str(file), "--report", str(tmp_path / "report")])
+    assert done.exit_code == 1
+    assert not (tmp_path / "report").exists()
+
+
+def test_more_than_a_handful_are_rehearsed_in_parts_whose_number_is_theirs_alone():
+    assert [parts.parts(n) for n in (1, 19, 20, 200, 201, 10_000)] == [1, 1, 2, 2, 3, 100]
+
+
+# Who takes part.
+
+
+def test_every_kind_takes_part_and_no_site_or_language_is_left_out():
+    people = habits.company(60, SITES, ["zh-CN", "en"], date(2026, 3, 2), date(2026, 6, 2), 1)
+    assert {who.kind for who in people} == set(habits.KINDS)
+    assert {(who.site, who.language) for who in people} == {
+        (s, lang) for s, _ in SITES for lang in ("zh-CN", "en")
+    }
+    assert len({who.subject_id for who in people}) == len({who.phone for who in people}) == 60
+
+
+@pytest.mark.parametrize("kind", habits.KINDS)
+def test_she_sits_down_only_while_a_window_is_open_and_she_is_awake(kind):
+    who = _person(kind)
+    opens = datetime(2026, 3, 20, 18, tzinfo=ZoneInfo(who.home))
+    windows = [(opens + timedelta(days=n), opens + timedelta(days=n, hours=6)) for n in range(40)]
+    sittings = habits.sittings(who, windows, opens, opens + timedelta(days=40))
+    assert len(sittings) > 15
+    for sitting in sittings:
+        assert any(begins <= sitting.at < ends for begins, ends in windows)
+        assert not habits.away(who, sitting.at.astimezone(ZoneInfo(who.home)).date())
+
+
+def test_who_answers_at_the_last_second_sits_down_seconds_before_the_closing():
+    who = _person("last_second")
+    opens = datetime(2026, 3, 20, 10, tzinfo=UTC)
+    (sitting,) = habits.sittings(who, [(opens, opens + timedelta(hours=6))], opens, opens + timedelta(days=1))
+    assert timedelta() < opens + timedelta(hours=6) - sitting.at <= timedelta(minutes=1)
+    assert habits.answers_now(who, "diary", sitting, opens, opens + timedelta(hours=6))
+    assert habits.after_reminder(who, opens, "diary") is None
+
+
+def test_nobody_answers_a_diary_at_three_in_the_morning_but_who_works_at_night():
+    opens = datetime(2026, 3, 10, 3, tzinfo=ZoneInfo("Asia/Shanghai"))
+    window = [(opens, opens + timedelta(hours=1))]
+    awake = {
+        kind
+        for kind in habits.KINDS
+        if habits.sittings(_person(kind), window, opens, opens + timedelta(days=1))
+    }
+    assert awake == {"night_worker"}
+
+
+def _person(kind: str) -> habits.Person:
+    days = date(2026, 3, 2), date(2026, 6, 2)
+    return habits.Person(3, kind, "01", "en", "Asia/Shanghai", *days, 1)
+
+
+# The checks themselves: each sees what it is for.
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """The facts of a rehearsal, to be spoilt."""
+    kept = []
+    protocol, text = _protocol(), STUDY.read_text(encoding="utf-8")
+    gather = parts.gather
+    try:
+        parts.gather = lambda tx, rehearsal: kept.append(gather(tx, rehearsal)) or kept[-1]
+        parts.rehearse(protocol, text, parts.Asked(10, 25, 5), worker.attend, worker.send, lambda days: None)
+    finally:
+        parts.gather = gather
+    return kept[0]
+
+
+def _spoilt(facts: Facts, name: str, condition, **values) -> Facts:
+    """The same facts with one row changed."""
+    rows = dict(getattr(facts, name))
+    key = next(key for key, row in rows.items() if condition(row))
+    rows[key] = _Changed(rows[key], values)
+    return replace(facts, **{name: rows})
+
+
+class _Changed:
+    def __init__(self, row, values):
+        self.__dict__.update({**row._mapping, **values})
+
+
+def _broken(facts: Facts) -> set[str]:
+    return {result.id for result in invariants.results(facts) if result.broken}
+
+
+def test_nothing_is_broken_before_it_is_spoilt(facts):
+    assert _broken(facts) == set()
+
+
+def test_a_reminder_at_night_is_seen(facts):
+    taken = next(one for one in facts.taken if facts.messages[one.message_id].purpose == "reminder")
+    night = taken.at.astimezone(ZoneInfo("Asia/Shanghai")).replace(hour=3).astimezone(UTC)
+    spoilt = replace(facts, taken=[*facts.taken, replace(taken, at=night)])
+    assert {"quiet_hours", "reminded_once"} <= _broken(spoilt)
+
+
+def test_a_reminder_after_the_withdrawal_is_seen(facts):
+    ((subject, left),) = facts.diary.withdrawn.items()
+    message = next(m for m in facts.messages.values() if m.subject_id == subject and m.purpose == "reminder")
+    taken = replace(facts.taken[0], message_id=message.id, at=left + timedelta(hours=1))
+    assert "after_withdrawal" in _broken(replace(facts, taken=[*facts.taken, taken]))
+
+
+def test_a_lost_alert_is_seen(facts):
+    kept = dict(list(facts.alerts.items())[1:])
+    gone = next(iter(facts.alerts))
+    joined = {key: alerts - {gone} for key, alerts in facts.joined.items()}
+    assert "alert_each" in _broken(replace(facts, alerts=kept, joined={k: v for k, v in joined.items() if v}))
+
+
+def test_an_alert_about_nothing_is_seen(facts):
+    answered = next(row for row in facts.occurrences.values() if row.fulfilled_at and not row.missed_at)
+    spoilt = _spoilt(facts, "alerts", lambda row: row.kind == "missed", occurrence_id=answered.id)
+    assert "alert_right" in _broken(spoilt)
+
+
+def test_a_forgotten_window_is_seen(facts):
+    early = facts.until - timedelta(days=10)
+    spoilt = _spoilt(
+        facts,
+        "occurrences",
+        lambda row: row.missed_at and not row.fulfilled_at and row.grace_until < early,
+        missed_at=None,
+    )
+    assert "window_ends" in _broken(spoilt)
+
+
+def test_a_late_miss_is_seen(facts):
+    rows = facts.occurrences.values()
+    one = next(row for row in rows if row.missed_at)
+    spoilt = _spoilt(
+        facts, "occurrences", lambda row: row.id == one.id, missed_at=one.missed_at + timedelta(hours=1)
+    )
+    assert "missed_in_time" in _broken(spoilt)
+
+
+def test_a_window_born_missed_is_seen(facts):
+    spoilt = _spoilt(facts, "occurrences", lambda row: True, planned_at=facts.until)
+    assert "born_missed" in _broken(spoilt)
+
+
+def test_a_day_without_its_diary_is_seen(facts):
+    kind = {name for name, who in facts.people.items() if who.kind == "diligent"}
+    rows = [row for row in facts.occurrences.values() if row.subject_id in kind and row.visit_id is None]
+    middle = sorted(rows, key=lambda row: row.opens_at)[len(rows) // 2]
+    kept = {key: row for key, row in facts.occurrences.items() if key != middle.id}
+    assert "one_a_day" in _broken(replace(facts, occurrences=kept))
+
+
+def test_a_lost_answer_is_seen(facts):
+    kept = dict(list(facts.responses.items())[1:])
+    assert {"nothing_lost", "stored_once"} <= _broken(replace(facts, responses=kept))
+
+
+def test_an_entry_missing_in_the_feed_is_seen(facts):
+    stored = next(entry for entry in facts.feed if entry.kind == "response.stored" and entry.position > 1)
+    feed = [entry for entry in facts.feed if entry is not stored]
+    checks = {check.id: check for check in invariants.CHECKS}
+    spoilt = replace(facts, feed=feed)
+    assert any(checks["feed_once"].look(spoilt))
+    assert any(checks["positions"].look(spoilt))
+
+
+def test_a_wrong_score_is_seen(facts):
+    entry = next(entry for entry in facts.feed if entry.kind == "response.stored")
+    body = json.loads(entry.body)
+    body["scores"][0]["value"] = 12345
+    feed = [_Changed(row, {"body": json.dumps(body)}) if row is entry else row for row in facts.feed]
+    assert "scores" in _broken(replace(facts, feed=feed))
+
+
+def _protocol():
+    protocol, faults = read(STUDY.read_text(encoding="utf-8"), known_instruments())
+    assert protocol is not None, faults
+    return protocol
+
+
+class _Reader(HTMLParser):
+    """Counts what is in each language, and pictures without a name or without a table."""
+
+    VOID = {"meta", "br", "hr", "input"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.spoken = [], {"en": 0, "zh-CN": 0}
+        self.pictures = self.unnamed_pictures = self.tables = 0
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        if tag == "span" and told.get("lang") in self.spoken:
+            self.spoken[told["lang"]] += 1
+        if tag == "svg":
+            self.pictures += 1
+            self.unnamed_pictures += told.get("role") != "img" or not told.get("aria-label")
+        self.tables += tag == "table"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
