@@ -86,7 +86,10 @@ def reference_(out: Path) -> None:
     """Write a page for each bundled instrument, and one that lists them, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     pages = reference.pages(bundled())
-    for old in out.glob("*.md"):
+    ours = {old: old.read_text(encoding="utf-8").startswith(reference.MADE) for old in out.glob("*.md")}
+    if foreign := [old.name for old in ours if not ours[old]]:
+        raise click.UsageError(f"{out} holds pages that are not ours: {', '.join(sorted(foreign)[:5])}.")
+    for old in ours:
         if old.name not in pages:
             old.unlink()
     for name, text in pages.items():

@@ -30,7 +30,7 @@ AT_ONCE = 200  # participants whose responses are scored in one go
     "later",
     multiple=True,
     metavar="CODE=VERSION",
-    help="Score CODE by this version of its definition; by the version it was answered in if not given.",
+    help="Score CODE by this version of its definition; by that of its latest run if not given.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--json", "as_json", is_flag=True, help="Each change as one line of JSON.")

@@ -68,14 +68,17 @@ def template(code: str, lang: str, version: str | None, out: Path) -> None:
 @wording.command("import")
 @click.argument("file", type=PACK)
 @click.option("--by", "email", metavar="EMAIL", help="Whose account imports it; needed in production.")
-def import_(file: Path, email: str | None) -> None:
-    """Check a filled CSV or XLIFF and keep it as one version. The same version with other words is refused."""
+@click.option("--password-stdin", is_flag=True, help="Read her password from standard input.")
+def import_(file: Path, email: str | None, password_stdin: bool) -> None:
+    """Check a filled CSV or XLIFF and keep it as one version. The same version with other words is refused.
+
+    With --by her password is asked for, or read from standard input or EPRO_STAFF_PASSWORD.
+    """
     pack = _read(file)
     with opened():
         if email is None and db.settings()["ENV"] == "production":
             raise click.UsageError("In production an import names its person: --by EMAIL.")
-        with look(COMMAND) as tx:
-            actor = COMMAND if email is None else _acting(tx, _account(tx, email))
+        actor = COMMAND if email is None else _proven(email, _password(password_stdin))
         with begin(actor) as tx:
             new = on_record.import_pack(tx, pack)
     word = "imported" if new else "was imported before, exactly so"

@@ -406,7 +406,7 @@ def _reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
     if rule.baseline is not None and value is not None:
         found = endpoints.points(tx, participant, rule.assessment, rule.scale)
         point = endpoints.baseline_of(tx, participant, rule.baseline, found)
-        if point is not None and point.response_id != filed.response_id:
+        if point is not None and point.local_day < filed.occurrence.local_day:
             baseline = point.value
     return rule.threshold.reached(value, baseline) is True
 

@@ -293,7 +293,7 @@ def _domain(at: str, scale: dict[str, Any], span: Span, scored: list[list[int]])
         yield Fault(
             f"{at}/items", "digits_above_8", "A digit is a code from 0 to 8; 9 says that one is missing."
         )
-    if method == "grade" and any(_leaves(span.grid[0])):
+    if method == "grade" and isinstance(span.grid, tuple) and any(_leaves(span.grid[:1])):
         yield Fault(f"{at}/grid", "grid_not_0_at_0", "Where the first attribute is 0 the grade is 0.")
     effect = {"wpai_presenteeism": 2, "wpai_overall": 3}.get(method)
     if effect is not None and (min(scored[effect]), max(scored[effect])) != (0, 10):
@@ -383,8 +383,8 @@ def _twice(pointer: str, code: str, values: Iterable[Any]) -> Iterator[Fault]:
 
 
 def _items_of(data: dict[str, Any], scale: dict[str, Any]) -> list[dict[str, Any]]:
-    wanted = {_text(name) for name in _list(scale, "items")}
-    return [item for _, item in _entries(data, "items") if _text(item.get("id")) in wanted]
+    by_id = {_text(item.get("id")): item for _, item in _entries(data, "items")}
+    return [by_id[_text(name)] for name in _list(scale, "items") if _text(name) in by_id]
 
 
 def _offered(data: dict[str, Any], item: dict[str, Any]) -> list[int]:

@@ -9,6 +9,7 @@ from epro.questionnaires.explaining import DIRECTIONS, formula, interpretation, 
 from epro.questionnaires.instrument import Instrument, Item, Scale
 
 LANGUAGE = "en"
+MADE = "<!-- made from the definitions: change those, not this page -->"
 
 
 def pages(instruments: Sequence[Instrument]) -> dict[str, str]:
@@ -20,6 +21,7 @@ def pages(instruments: Sequence[Instrument]) -> dict[str, str]:
 def page(one: Instrument) -> Iterator[str]:
     """The page of one instrument, line by line."""
     document = one.document()
+    yield MADE
     yield f"# {one.title[LANGUAGE]}"
     yield ""
     yield f"{one.title.get('zh-CN', '')} · `{one.code}` version {one.version}"
@@ -80,6 +82,7 @@ def draft(code: str, items: int, codes: int) -> dict[str, Any]:
 
 
 def _index(instruments: Sequence[Instrument]) -> Iterator[str]:
+    yield MADE
     yield "# The instruments"
     yield ""
     yield "Made from the definitions by `make docs`; structure and scoring only, never the owner's wording."

@@ -112,7 +112,7 @@ def baseline_of(tx: Tx, participant: Any, baseline: Baseline, found: Sequence[Po
 
 
 def changes(tx: Tx, participant: Any, endpoint: Endpoint) -> list[Change]:
-    """Each point of an endpoint with its change from baseline; the baseline itself first, with a change of none."""
+    """Each point of an endpoint with its change from baseline; none for the baseline itself and what was before."""
     found = points(tx, participant, endpoint.assessment, endpoint.scale)
     baseline = baseline_of(tx, participant, endpoint.baseline, found)
     return [_change(endpoint, point, baseline) for point in found]
@@ -129,7 +129,7 @@ def weeks(tx: Tx, participant: Participant, protocol: Protocol) -> dict[str, lis
 
 
 def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
-    if baseline is None or point.response_id == baseline.response_id:
+    if baseline is None or point.local_day <= baseline.local_day:
         return Change(point, baseline, None, None)
     if point.value is None or baseline.value is None:
         return Change(point, baseline, None, None)

@@ -64,7 +64,7 @@ ON_FILE = sa.union_all(
 
 @dataclass(frozen=True)
 class Filed:
-    """A response that has just been stored: what alerts on answers and scores look at."""
+    """A response that has just been stored, or set aside: what alerts on answers and scores look at."""
 
     response_id: UUID
     occurrence: Any
@@ -129,14 +129,14 @@ def receive(
     case = _Case(tx, participant, submission, digest, offset)
     known = _known(case)
     if known is not None:
-        return Taken(known)
+        return Taken(known, filed=_readable(case) if known.received_at == tx.now else None)
     if doubt is not None:
-        return Taken(_set_aside(case, receipts.HELD, [doubt]))
+        return Taken(_set_aside(case, receipts.HELD, [doubt]), filed=_readable(case))
     findings, occurrence, instrument = _examine(case)
     findings = _first(findings)
     held = [finding for finding in findings if finding.holds]
     if held or occurrence is None or instrument is None:
-        return Taken(_set_aside(case, receipts.HELD, findings))
+        return Taken(_set_aside(case, receipts.HELD, findings), filed=_readable(case))
     if occurrence.fulfilled_at is not None:
         findings.append(ANSWERED_BEFORE)
     return _file(case, occurrence, instrument, findings)
@@ -292,6 +292,19 @@ def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
             )
         ]
     return []
+
+
+def _readable(case: _Case) -> Filed | None:
+    """What can be read of an entry that was set aside: an answer that asks for a call must not wait until a person
+    settles the rest. Only answers that fit their items; no scores. None where it is not known what was asked.
+    """
+    occurrence, instrument = _occurrence(case, []), _instrument(case, [])
+    if occurrence is None or instrument is None:
+        return None
+    unfit = {found.item for found in checking.check(instrument, case.submission.answers)}
+    answers = {item: code for item, code in case.submission.answers.items() if item not in unfit}
+    when = case.corrected_at if case.submission.completed_at else case.tx.now
+    return Filed(case.submission.id or UUID(case.digest[:32]), occurrence, answers, {}, when)
 
 
 def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:

@@ -26,7 +26,7 @@ from epro.studies.models import Participant
 from epro.tx import Tx
 
 Later = Mapping[str, Instrument]
-"""Instrument code -> the definition to score by, in place of the one each response was given to."""
+"""Instrument code -> the definition to score by, in place of that of each response's latest run."""
 
 
 class NotRescored(Conflict):
@@ -68,6 +68,13 @@ class _Filed:
     answers: dict[str, Any]
     scores: dict[str, Score]
 
+    @property
+    def version(self) -> str:
+        """The definition of the latest run: what was scored by a later one stays with that."""
+        latest = max(self.scores.values(), key=lambda one: one.run, default=None)
+        version: str = (latest and latest.definition_version) or self.row.instrument_version
+        return version
+
 
 def subjects(tx: Tx, study_id: str) -> list[str]:
     """The participants of a study that have answered, in order."""
@@ -80,7 +87,7 @@ def find_changes(tx: Tx, study_id: str, subject_ids: Sequence[str], later: Later
     filed = _filed(tx, study_id, subject_ids)
     by_version: dict[tuple[str, str], list[_Filed]] = defaultdict(list)
     for one in filed:
-        by_version[one.row.instrument_code, one.row.instrument_version].append(one)
+        by_version[one.row.instrument_code, one.version].append(one)
     changes: list[Change] = []
     for (code, version), group in by_version.items():
         definition = later.get(code) or catalogue.find(tx, code, version)
@@ -108,7 +115,7 @@ def _append(tx: Tx, participant: Participant, filed: _Filed, changes: list[Chang
         raise NotRescored()
     response = filed.row
     definition = later.get(response.instrument_code) or catalogue.find(
-        tx, response.instrument_code, response.instrument_version
+        tx, response.instrument_code, filed.version
     )
     assert definition is not None
     runs = {change.scale: change.run for change in changes}
@@ -178,6 +185,7 @@ def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
         Score.method,
         Score.method_version,
         Score.definition_digest,
+        Score.definition_version,
     ).where(Score.study_id == study_id, Score.subject_id.in_(subject_ids))
     for one in tx.session.execute(of_them.order_by(Score.run)):
         latest[one.response_id][one.scale] = one

@@ -50,6 +50,8 @@ def told(
     content = entry.content
     if (blinded or hidden) and "scores" in content:
         content["scores"] = [] if hidden else [score for score in content["scores"] if not score["blinded"]]
+    if content.get("alert", {}).get("kind") == "answer" and (hidden or (blinded and blinded_items)):
+        content["alert"]["why"] = {"call_needed": True}
     if hidden or (blinded and blinded_items):
         _withhold(content.get("response", {}), None if hidden else blinded_items)
     return {"position": entry.position, **content}

@@ -10,12 +10,14 @@ import sqlalchemy as sa
 
 from epro.cli.study import known_instruments
 from epro.notifications.models import Alert, Message
+from epro.responses import endpoints
 from epro.scheduling import protocols
-from epro.scheduling.protocol import Threshold
+from epro.scheduling.protocol import Baseline, Endpoint, Threshold
 from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.simulation.people import Phone
 from epro.stream import feed
+from epro.studies.models import Participant
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, at
 
@@ -103,6 +105,24 @@ def test_item_nine_of_nought_or_skipped_raises_none(cast, ada):
     answer(cast, ada, "2026-03-02", "mood", mood(1, phq09=0))
     assert alerts() == []
     answer(cast, ada, "2026-03-09", "mood", mood(1, phq09=None))
+    assert alerts() == []
+
+
+def test_an_answer_that_asks_for_a_call_is_heard_though_the_rest_is_held(cast, ada):
+    """One odd code on another item sets the entry aside; nobody waits for that to be settled."""
+    with cast.on("2026-03-02T12:00") as now:
+        ada.sync()
+        (due,) = [o for o in ada.open_at(now) if o["assessment"] == "mood"]
+        entry = ada.answer(due, mood(0, phq09=1, phq02=9), now, now)
+        assert [receipt["outcome"] for receipt in ada.upload(now)] == ["held"]
+        ada.unsent = [entry]
+        assert [receipt["outcome"] for receipt in ada.upload(now)] == ["held"]
+    (alert,) = alerts()
+    assert alert.why["rule"] == "item-nine"
+
+
+def test_an_odd_code_on_the_item_itself_raises_none(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=7))
     assert alerts() == []
 
 
@@ -204,6 +224,29 @@ def test_endpoints_tell_change_and_response(cast, ada):
     ]
     assert change["baseline"]["value"] == 26 and change["responder_if"] == {"rises_by": 4}
     assert hidden == {"endpoints": [], "weeks": []}
+
+
+def test_what_was_answered_before_the_baseline_has_no_change(cast, ada):
+    """The baseline's visit is answered after an earlier one here: week 1 stands for it."""
+    answer(cast, ada, "2026-03-02", "tired", tired(3))
+    answer(cast, ada, "2026-03-09", "tired", tired(1))
+    late = Endpoint("late", {}, "tired", "total", Baseline(visit="week1"), Threshold("rises_by", 4))
+    with look(TESTS) as tx:
+        participant = tx.get(Participant, "signals", ada.subject_id)
+        found = endpoints.changes(tx, participant, late)
+    assert [(one.point.visit, one.change, one.responder) for one in found] == [
+        ("baseline", None, None),
+        ("week1", None, None),
+    ]
+
+
+def test_a_reader_from_whom_scores_are_hidden_learns_from_the_feed_that_a_call_is_needed(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    cast.relay()
+    with look(TESTS) as tx:
+        (entry,) = [e for e in feed.after(tx, "signals", 0, 100) if e.kind == "alert.raised"]
+    assert feed.told(entry, blinded=True, hidden=True)["alert"]["why"] == {"call_needed": True}
+    assert feed.told(entry, blinded=False)["alert"]["why"]["rule"] == "item-nine"
 
 
 def test_a_baseline_up_to_an_anchor_is_the_last_answer_before_it(cast, ada):

@@ -140,6 +140,14 @@ def test_the_check_names_every_fault_with_its_place(tmp_path):
     assert "/scales/0/items" in done.output and "[unknown_item]" in done.output
 
 
+def test_pages_that_are_not_ours_are_left_alone(tmp_path):
+    mine = tmp_path / "mine.md"
+    mine.write_text("# My notes")
+    done = CliRunner().invoke(epro, ["instrument", "reference", "--out", str(tmp_path)])
+    assert done.exit_code == 2 and "mine.md" in done.output
+    assert [page.name for page in tmp_path.iterdir()] == ["mine.md"]
+
+
 def test_the_reference_pages_are_those_of_the_definitions():
     """`make docs` has been run since a definition changed."""
     folder = Path(__file__).resolve().parents[2] / "docs" / "instruments"

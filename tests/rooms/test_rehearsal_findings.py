@@ -48,8 +48,7 @@ EVENING = """
     window: {opens: "12:00", closes: "22:00"}
     sync_grace: 15m
     reminders:
-      [{after_opening: 1h}, {after_opening: 2h}, {after_opening: 3h}, {after_opening: 4h}, {after_opening: 5h},
-       {after_opening: 6h}, {after_opening: 7h}, {before_closing: 5m}]
+      [{after_opening: 1h}, {after_opening: 2h}, {after_opening: 3h}, {before_closing: 5m}]
     on_miss: {alert: true, after: 40, roles: [nurse], urgency: routine}
 """
 RARE = """
@@ -114,7 +113,7 @@ PLANTED = {
     "escalation_never_reached": "/assessments/night/on_miss/escalation/0",
     "alert_never_raised": "/assessments/evening/on_miss",
     "grace_too_short": "/assessments/evening/sync_grace",
-    "reminder_too_late": "/assessments/evening/reminders/7",
+    "reminder_too_late": "/assessments/evening/reminders/3",
     "too_many_reminders": "/assessments",
     "rarely_answered": "/assessments/rare/window",
     "escalation_reaches_nobody": "/assessments/rare/on_miss/escalation/0",

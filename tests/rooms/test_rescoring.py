@@ -101,6 +101,13 @@ def test_new_runs_stand_beside_the_old_ones(answered, reversed_diary):
     assert look_for(reversed_diary) == ([], 6)  # and doing it again changes nothing
 
 
+def test_a_later_definition_stays_in_force_when_nothing_is_asked_for(answered, reversed_diary):
+    append(look_for(reversed_diary)[0], reversed_diary)
+    assert look_for({}) == ([], 6)
+    back = {"fatigue_diary": bundled_instrument("fatigue_diary")}
+    assert {change.run for change in look_for(back)[0]} == {3}
+
+
 def test_the_feed_and_the_trial_database_carry_them(cast, answered, reversed_diary):
     append(look_for(reversed_diary)[0], reversed_diary)
     cast.relay()

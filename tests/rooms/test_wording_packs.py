@@ -498,9 +498,11 @@ def test_a_wording_comes_in_by_the_command_line(run, cast, tmp_path):
     assert empty.exit_code == 1 and "[missing_fact]" in empty.output and "[empty_text]" in empty.output
     file.write_bytes(filled(bundled_instrument("lupusqol")))
     assert run("preview", "lupusqol", "--pack", file, "--out", tmp_path).exit_code == 0
-    imported = run("import", file, "--by", "dana@example.org")
+    named = ("import", file, "--by", "dana@example.org", "--password-stdin")
+    assert "imported" not in run(*named, stdin="not hers\n").output
+    imported = run(*named, stdin=f"{PASSWORD}\n")
     assert imported.exit_code == 0 and "lupusqol/1.0/en/1.0 imported" in imported.output
-    assert "exactly so" in run("import", file, "--by", "dana@example.org").output
+    assert "exactly so" in run(*named, stdin=f"{PASSWORD}\n").output
     assert "lupusqol 1.0 en: placeholder\n    1.0  imported " in run("status", STUDY).output
     assert "1 more is needed" in approved_by(run, "bo").output
     assert "it is in force" in approved_by(run, "alma").output

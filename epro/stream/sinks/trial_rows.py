@@ -148,7 +148,9 @@ def _answer(item: Any, given: Row) -> Row:
     if answer is None:
         return row | {"QSSTAT": "NOT DONE", "QSREASND": "SKIPPED"}
     if answer in NOT_DONE:
-        return row | {"QSORRES": answer, "QSSTAT": "NOT DONE", "QSREASND": NOT_DONE[answer]}
+        counts = item.not_asked_as if answer == NOT_ASKED else None
+        number = None if counts is None else float(counts)
+        return row | {"QSSTRESN": number, "QSSTAT": "NOT DONE", "QSREASND": NOT_DONE[answer]}
     return row | {"QSORRES": str(int(answer)), "QSSTRESN": float(answer)}
 
 
