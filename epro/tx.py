@@ -6,7 +6,8 @@ Nothing below a door reads a clock or asks who is there: both ride in the Tx.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,16 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from epro import clock, db, statements
+from epro.errors import places
 from epro.statements import Write
 
 Row = TypeVar("Row")
+AWAY = (OperationalError, InterfaceError)
+"""What says that the database is away."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,23 @@ def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
         tx = Tx(session, now or clock.now(), actor)
         set_reach(session, actor)
         yield tx  # closing rolls back, and leaves what was read readable
+
+
+def attempt(tx: Tx, log: logging.Logger, what: str, part: Callable[[], Any], **told: Any) -> bool:
+    """Do one part of an act for many, so that one that fails stops no other: it is undone alone and logged.
+
+    False when it failed; what was read for it must then be read again. A database that is away is no fault of the
+    part, and is raised. `told` goes beside the log line.
+    """
+    try:
+        with tx.session.begin_nested():
+            part()
+    except AWAY:
+        raise
+    except Exception as fault:
+        log.error("%s: %s at %s", what, type(fault).__name__, places(fault), extra=told)
+        return False
+    return True
 
 
 def _table(model: Any) -> sa.Table:

@@ -57,6 +57,12 @@ class Stop:
 
     asked = False
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or not at all when the end has been asked for; whether it has."""
+        if not self.asked:
+            time.sleep(seconds)
+        return self.asked
+
 
 class Line(logging.Formatter):
     """A log line: the sentence for people, then the ids for machines, as `name=value`. No field ever holds her data."""
@@ -195,7 +201,7 @@ def _note_fault(fault: Exception) -> None:
 def _listen(app: Flask, sinks: Sequence[Sink], stop: Stop) -> None:
     """Until told to stop: wait for word that the feed has grown, and carry it at once."""
     while not stop.asked and db.engine().dialect.name != "postgresql":
-        time.sleep(POLL)
+        stop.wait(POLL)
     strike = _in(app, lambda: delivering.relay(sinks))
     while not stop.asked:
         try:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
 from types import FrameType
 
 from epro import clock
+from epro.worker import Stop
 
 PATIENCE = 10.0  # seconds for a child to end by itself
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -43,21 +43,6 @@ class Child:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         words = self.log.read_text(errors="replace").splitlines()[-8:]
         return "\n".join([f"The {self.name} process {how}; its log is {self.log}", *words])
-
-
-class Stop:
-    """Whether a signal has asked for the end.
-
-    A plain flag. An Event has a lock, which a second signal would wait for while the first one's handler holds it.
-    """
-
-    asked = False
-
-    def wait(self, seconds: float) -> bool:
-        """Wait so long, or not at all when the end has been asked for; whether it has."""
-        if not self.asked:
-            sleep(seconds)
-        return self.asked
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from epro.cli import children, founding, trying
 from epro.cli.study import known_instruments
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
+from epro.worker import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY_FILE = ROOT / "studies" / "msc-sle.yaml"
@@ -158,7 +159,7 @@ def _run(place: Path, environ: Mapping[str, str], port: int, text: str) -> None:
     click.echo("The demo has ended.")
 
 
-def _wait_until_ready(address: str, running: list[children.Child], stop: children.Stop) -> bool:
+def _wait_until_ready(address: str, running: list[children.Child], stop: Stop) -> bool:
     """True when it is ready, False when told to stop before. Raises ClickException when it does not get ready."""
     deadline = clock.monotonic() + READY_WITHIN
     while not stop.wait(0.2):
@@ -177,7 +178,7 @@ def _wait_until_ready(address: str, running: list[children.Child], stop: childre
     return False
 
 
-def _must_run(running: list[children.Child], stop: children.Stop) -> None:
+def _must_run(running: list[children.Child], stop: Stop) -> None:
     ended = children.first_ended(running)
     # A signal to the whole group reaches the children too: then their end is no fault.
     if ended is not None and not stop.wait(0.5):

@@ -12,10 +12,9 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
-from epro.errors import Conflict, NotFound, places
+from epro.errors import Conflict, NotFound
 from epro.notifications import messages, rules, steps
 from epro.notifications.models import Alert
 from epro.responses import endpoints
@@ -27,7 +26,7 @@ from epro.signin import staff
 from epro.signin.models import Staff
 from epro.studies import access
 from epro.studies.models import Participant
-from epro.tx import Tx
+from epro.tx import Tx, attempt
 
 log = logging.getLogger(__name__)
 
@@ -167,18 +166,8 @@ def escalate_due(tx: Tx, limit: int = 50) -> int:
 
 def _escalate_or_put_off(tx: Tx, participant: Participant, alert: Alert) -> None:
     """One that cannot be escalated must not stop the others."""
-    try:
-        with tx.session.begin_nested():
-            _escalate(tx, participant, alert)
-    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
-        raise
-    except Exception as fault:
-        log.error(
-            "escalation put off: %s at %s",
-            type(fault).__name__,
-            places(fault),
-            extra={"action": "alert.put_off", "alert": str(alert.id)},
-        )
+    told = {"action": "alert.put_off", "alert": str(alert.id)}
+    if not attempt(tx, log, "escalation put off", lambda: _escalate(tx, participant, alert), **told):
         tx.session.refresh(participant)
         tx.session.refresh(alert)
         alert.escalate_at = tx.now + PUT_OFF

@@ -11,17 +11,15 @@ import logging
 from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
-from epro.errors import places
 from epro.notifications import alerts, messages
 from epro.scheduling import anchors, attention, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Assessment
 from epro.studies import participants
 from epro.studies.models import Participant
-from epro.tx import Tx
+from epro.tx import Tx, attempt
 
 log = logging.getLogger(__name__)
 
@@ -51,21 +49,14 @@ def attend_due(tx: Tx, limit: int = 50) -> int:
 
 
 def _attend_or_put_off(tx: Tx, participant: Participant, study_id: str, occurrence_id: object) -> None:
-    try:
-        with tx.session.begin_nested():
-            # The lock is held from here on: what was read before it may have changed since.
-            occurrence = tx.get(Occurrence, study_id, occurrence_id, lock=True)
-            if occurrence is not None and occurrence.attention_at and occurrence.attention_at <= tx.now:
-                attend(tx, participant, occurrence)
-    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
-        raise
-    except Exception as fault:
-        log.error(
-            "occurrence put off: %s at %s",
-            type(fault).__name__,
-            places(fault),
-            extra={"action": "occurrence.put_off", "occurrence": str(occurrence_id)},
-        )
+    def part() -> None:
+        # The lock is held from here on: what was read before it may have changed since.
+        occurrence = tx.get(Occurrence, study_id, occurrence_id, lock=True)
+        if occurrence is not None and occurrence.attention_at and occurrence.attention_at <= tx.now:
+            attend(tx, participant, occurrence)
+
+    told = {"action": "occurrence.put_off", "occurrence": str(occurrence_id)}
+    if not attempt(tx, log, "occurrence put off", part, **told):
         tx.session.refresh(participant)
         tx.session.execute(
             sa.update(Occurrence)

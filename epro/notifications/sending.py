@@ -17,7 +17,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import clock, db, trail
 from epro.contacts import store
@@ -28,7 +27,7 @@ from epro.notifications.models import Alert, Message
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant, Site
-from epro.tx import Tx, begin, look, system
+from epro.tx import AWAY, Tx, begin, look, system
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: d
         job = _begin(study_id, message_id, senders, now)
         if job is not None:
             _note(job, _call(job, senders), now)
-    except (OperationalError, InterfaceError):
+    except AWAY:
         raise
     except Exception as fault:
         log.error(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from epro.questionnaires import library, scoring
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.scoring import Score as Scored
+from epro.responses import receiving
 from epro.responses.models import Response, Score
 from epro.scheduling import anchors
 from epro.scheduling.models import Occurrence
@@ -57,35 +57,11 @@ class Week:
 
 def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]:
     """The scores of one scale in the order of their days: of several runs the latest, of rivals the one that counts."""
-    query = (
-        sa.select(
-            Response.id,
-            Response.occurrence_id,
-            Response.corrected_at,
-            Occurrence.visit_id,
-            Occurrence.local_day,
-            Occurrence.study_day,
-            Score.value,
-            Score.reason,
-            Score.blinded,
-        )
-        .join(Score, sa.and_(Score.study_id == Response.study_id, Score.response_id == Response.id))
-        .join(
-            Occurrence,
-            sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id),
-        )
-        .where(
-            Response.study_id == participant.study_id,
-            Response.subject_id == participant.subject_id,
-            Response.assessment_id == assessment,
-            Score.scale == scale,
-        )
-        .order_by(Response.corrected_at, Response.id, Score.run)
-    )
+    columns = (Occurrence.visit_id, Occurrence.local_day, Occurrence.study_day)
+    query = _answered(participant, assessment, *columns, Score.value, Score.reason, Score.blinded)
+    scored = sa.and_(Score.study_id == Response.study_id, Score.response_id == Response.id)
+    query = query.join(Score, scored).where(Score.scale == scale).order_by(Score.run)
     latest = {row.id: row for row in tx.session.execute(query)}  # a later run takes the place of an earlier
-    counting: dict[UUID, Any] = {}
-    for row in latest.values():
-        counting.setdefault(row.occurrence_id, row)  # the earliest completed counts (see receiving.primary)
     found = [
         Point(
             row.id,
@@ -97,7 +73,7 @@ def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]
             row.reason,
             row.blinded,
         )
-        for row in counting.values()
+        for row in _counting(latest.values())
     ]
     return sorted(found, key=lambda point: (point.local_day, str(point.response_id)))
 
@@ -152,12 +128,17 @@ def _weeks(
 
 def _answers(tx: Tx, participant: Participant, assessment: str, item: str) -> Iterator[tuple[int, Any]]:
     """Study day and answer, of the answers that count."""
-    query = (
-        sa.select(Response.occurrence_id, Response.body, Occurrence.study_day)
-        .join(
-            Occurrence,
-            sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id),
-        )
+    query = _answered(participant, assessment, Response.body, Occurrence.study_day)
+    for row in _counting(tx.session.execute(query)):
+        yield row.study_day, receiving.answers_of(row).get(item)
+
+
+def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any]:
+    """The responses of an assessment with their occurrences, the earliest completed first."""
+    asked = sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id)
+    return (
+        sa.select(Response.id, Response.occurrence_id, *columns)
+        .join(Occurrence, asked)
         .where(
             Response.study_id == participant.study_id,
             Response.subject_id == participant.subject_id,
@@ -165,8 +146,11 @@ def _answers(tx: Tx, participant: Participant, assessment: str, item: str) -> It
         )
         .order_by(Response.corrected_at, Response.id)
     )
-    seen = set()
-    for row in tx.session.execute(query):
-        if row.occurrence_id not in seen:
-            seen.add(row.occurrence_id)
-            yield row.study_day, json.loads(row.body)["answers"].get(item)
+
+
+def _counting(rows: Iterable[Any]) -> list[Any]:
+    """Of rivals for one occurrence the first in this order, which is the one that counts (see receiving.primary)."""
+    counting: dict[UUID, Any] = {}
+    for row in rows:
+        counting.setdefault(row.occurrence_id, row)
+    return list(counting.values())

@@ -485,8 +485,8 @@ def _escaped(item: str) -> str:
     return item[:LONGEST_ID].replace("~", "~0").replace("/", "~1")
 
 
-def answers_of(response: Response) -> dict[str, Any]:
-    """The answers of a filed response, as they were sent."""
+def answers_of(response: Any) -> dict[str, Any]:
+    """The answers of a filed response (any row with its `body`), as they were sent."""
     answers: dict[str, Any] = json.loads(response.body)["answers"]
     return answers
 

@@ -6,7 +6,6 @@ score is overwritten, and one that comes out the same by the same definition and
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ import sqlalchemy as sa
 from epro import trail
 from epro.errors import Conflict
 from epro.questionnaires import catalogue
-from epro.questionnaires.bulk import encode, outcomes, score_codes
+from epro.questionnaires.bulk import Codes, encode, outcomes, score_codes
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.scoring import INVALID_ANSWERS, InvalidAnswers, score
+from epro.responses import receiving
 from epro.responses.models import Response, Score
 from epro.studies.models import Participant
 from epro.tx import Tx
@@ -189,14 +189,13 @@ def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
     ).where(Score.study_id == study_id, Score.subject_id.in_(subject_ids))
     for one in tx.session.execute(of_them.order_by(Score.run)):
         latest[one.response_id][one.scale] = one
-    return [_Filed(row, json.loads(row.body)["answers"], latest[row.id]) for row in rows]
+    return [_Filed(row, receiving.answers_of(row), latest[row.id]) for row in rows]
 
 
 def _of_group(group: list[_Filed], definition: Instrument) -> Iterator[Change]:
     """Changes among responses that are scored by one definition."""
-    fitting, refused = _fitting(group, definition)
-    columns = score_codes(definition, encode(definition, [one.answers for one in fitting]))
-    for column in columns:
+    fitting, refused, codes = _fitting(group, definition)
+    for column in score_codes(definition, codes):
         scale = definition.scale(column.scale)
         how = (scale.method, str(scale.method_version), definition.digest)
         for one, (value, reason) in zip(fitting, outcomes(definition, column), strict=True):
@@ -208,16 +207,15 @@ def _of_group(group: list[_Filed], definition: Instrument) -> Iterator[Change]:
             yield Change(*known, old.value, old.reason, None, INVALID_ANSWERS, fits)
 
 
-def _fitting(group: list[_Filed], definition: Instrument) -> tuple[list[_Filed], list[_Filed]]:
+def _fitting(group: list[_Filed], definition: Instrument) -> tuple[list[_Filed], list[_Filed], Codes]:
+    """Those whose answers the definition takes, those whose it does not, and the codes of the first."""
     try:
-        encode(definition, [one.answers for one in group])
+        return group, [], encode(definition, [one.answers for one in group])
     except InvalidAnswers as fault:
         odd = {error["response"] for error in fault.errors}
-        return (
-            [one for at, one in enumerate(group) if at not in odd],
-            [one for at, one in enumerate(group) if at in odd],
-        )
-    return group, []
+    fitting = [one for at, one in enumerate(group) if at not in odd]
+    refused = [one for at, one in enumerate(group) if at in odd]
+    return fitting, refused, encode(definition, [one.answers for one in fitting])
 
 
 def _compared(

@@ -21,10 +21,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from epro import trail
-from epro.errors import places
 from epro.scheduling import attention, course, protocols, timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import OPEN_LATE, Protocol
@@ -32,7 +30,7 @@ from epro.scheduling.rules import Person
 from epro.scheduling.state import State, state_of
 from epro.studies import participants
 from epro.studies.models import Participant
-from epro.tx import Tx
+from epro.tx import Tx, attempt
 
 log = logging.getLogger(__name__)
 
@@ -173,20 +171,14 @@ def extend_due(tx: Tx, limit: int = 100) -> int:
 
 def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
     """A plan that cannot be made must not stop the others, nor the reminders and alerts that come after."""
-    try:
-        with tx.session.begin_nested():
-            replan(tx, participant, _follow_her_site(tx, participant) or "horizon")
-    except (OperationalError, InterfaceError):  # the database is away: no fault of this one
-        raise
-    except Exception as fault:
-        log.error(
-            "plan put off: %s at %s",
-            type(fault).__name__,
-            places(fault),
-            extra={"action": "plan.put_off", "subject_id": participant.subject_id},
-        )
+    told = {"action": "plan.put_off", "subject_id": participant.subject_id}
+    if not attempt(tx, log, "plan put off", lambda: _extend(tx, participant), **told):
         tx.session.refresh(participant)
         participant.plan_at = tx.now + PUT_OFF
+
+
+def _extend(tx: Tx, participant: Participant) -> None:
+    replan(tx, participant, _follow_her_site(tx, participant) or "horizon")
 
 
 def _follow_her_site(tx: Tx, participant: Participant) -> str | None:
