@@ -44,7 +44,7 @@ PATIENCE = 60.0
 """Seconds to wait for a server to start or to end; far more than it takes on a busy machine."""
 
 SETTINGS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", "jit=off")
-CARELESS = ("fsync=off", "full_page_writes=off")
+CARELESS = ("fsync=off", "full_page_writes=off", "autovacuum=off", "wal_level=minimal", "max_wal_senders=0")
 
 # The shell waits for a word from us. No word but the end of the pipe means that we are gone.
 GUARDIAN = """
