@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from epro import clock, config, db
 
-__version__ = "0.1.0"
+__version__ = config.VERSION
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+VERSION = "0.1.0"
 DEMO_SECRET = "epro-demo-secret-not-for-production"
 
 

@@ -28,6 +28,7 @@ MODELS = (
     "scheduling",
     "responses",
     "notifications",
+    "exporting",
     "contacts",
 )
 

@@ -14,6 +14,7 @@ from epro.cli import (
     amending,
     database,
     demo,
+    exports,
     instrument,
     instrument_files,
     people,
@@ -51,6 +52,8 @@ for command in (
     people.key,
     trail.trail,
     trialdb.trialdb,
+    exports.export,
+    exports.cut,
 ):
     epro.add_command(command)
 study.study.add_command(simulate.simulate)

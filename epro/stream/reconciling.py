@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from epro.export.rows import Row
 from epro.stream import feed
 from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks.trial_db import TABLES, TrialDatabase
-from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
+from epro.stream.sinks.trial_rows import Definitions, Rows, rows_of
 from epro.tx import look
 
 BATCH = 1000

@@ -29,6 +29,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "alert.act": frozenset({"nurse", "investigator"}),
     "response.read": frozenset({"nurse", "investigator", "data_manager"}),
     "feed.read": frozenset({"data_manager", "machine"}),
+    "export.make": frozenset({"investigator", "data_manager", "machine"}),
+    "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role
     "study.publish": frozenset({"study_builder", "administrator"}),
     "wording.handle": frozenset({"study_builder", "data_manager", "administrator"}),
     "staff.manage": frozenset({"administrator"}),

@@ -62,6 +62,7 @@ class FeedEntry(Base):
     __tablename__ = "feed_entries"
     __table_args__ = (
         sa.UniqueConstraint("study_id", "position"),
+        sa.Index("ix_feed_entries_of_subject", "study_id", "subject_id", "position"),  # exports read so
         sa.Index(
             "ix_feed_entries_waiting",
             "no",

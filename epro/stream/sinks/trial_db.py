@@ -21,10 +21,11 @@ from sqlalchemy.exc import (
 )
 
 from epro import clock, db, statements
+from epro.export.rows import Row
 from epro.stream.feed import Entry
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks import trial_tables as tables
-from epro.stream.sinks.trial_rows import Definitions, Row, Rows, digest, rows_of
+from epro.stream.sinks.trial_rows import Definitions, Rows, digest, rows_of
 from epro.trail.entries import instant
 
 log = logging.getLogger(__name__)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from epro.questionnaires.conditions import NOT_ASKED
+from epro.export.rows import Row, about, answer, category, score, usubjid
 from epro.questionnaires.instrument import Instrument
-from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED, settled
+from epro.questionnaires.kinds import settled
 from epro.scheduling.protocol import Protocol
 from epro.stream.feed import Entry
-
-Row = dict[str, Any]
-NOT_DONE = {NOT_APPLICABLE: "NOT APPLICABLE", REFUSED: "REFUSED", NOT_ASKED: "NOT ASKED"}
 
 
 @dataclass
@@ -69,11 +64,6 @@ def digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def usubjid(content: Row) -> str:
-    """SDTM's unique subject identifier: study and subject id."""
-    return f"{content['study']}-{content['subject_id']}"
-
-
 def _response(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
     response = content["response"]
     instrument = known.instrument(response["instrument"]["code"], response["instrument"]["version"])
@@ -84,94 +74,25 @@ def _response(rows: Rows, entry: Entry, content: Row, known: Definitions) -> Non
         "QSCAT": category(instrument),
         "POSITION": entry.position,
     }
-    rows.responses.append(key | _about(entry, content, response, known))
+    visit = None
+    if response["visit"]:
+        visit = known.protocol(entry.study_id, response["protocol_version"]).visit(response["visit"])
+    told = about(content["site"], content["subject_id"], response, visit)
+    rows.responses.append(key | told | {"EVENTID": str(entry.event_id)})
     given = settled(instrument, response["answers"])
-    rows.answers += [key | _answer(item, given) for item in instrument.items]
-    rows.scores += [key | _score(instrument, score) for score in content["scores"]]
+    rows.answers += [key | answer(item, given[item.id]) for item in instrument.items]
+    rows.scores += [key | score(instrument, told) for told in content["scores"]]
 
 
 def _rescored(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
-    told = content["rescored"]
-    instrument = known.instrument(told["instrument"]["code"], told["instrument"]["version"])
+    rescored = content["rescored"]
+    asked = rescored["instrument"]
+    instrument = known.instrument(asked["code"], asked["version"])
     key = {
         "STUDYID": entry.study_id,
-        "RESPONSEID": told["response_id"],
+        "RESPONSEID": rescored["response_id"],
         "USUBJID": usubjid(content),
         "QSCAT": category(instrument),
         "POSITION": entry.position,
     }
-    rows.scores += [key | _score(instrument, score) for score in content["scores"]]
-
-
-def _about(entry: Entry, content: Row, response: Row, known: Definitions) -> Row:
-    visit = None
-    if response["visit"]:
-        visit = known.protocol(entry.study_id, response["protocol_version"]).visit(response["visit"])
-    return {
-        "SITEID": content["site"],
-        "SUBJID": content["subject_id"],
-        "INSTRUMENT": response["instrument"]["code"],
-        "INSTRVER": response["instrument"]["version"],
-        "INSTRDIG": response["instrument"]["digest"],
-        "ASSESSMENT": response["assessment"],
-        "VISIT": response["visit"],
-        "VISITNUM": visit.number if visit else None,
-        "VISITDY": response["study_day"],
-        "OCCURRENCEID": response["occurrence_id"],
-        "PROTVER": response["protocol_version"],
-        "QSLANG": response["language"],
-        "LOCALDAY": response["local_day"],
-        "QSDTC": response["completed_at"],
-        "QSSTDTC": response["started_at"],
-        "CORRDTC": response["corrected_at"],
-        "RECVDTC": response["received_at"],
-        "TIMEZONE": response["time_zone"],
-        "CLOCKOFF": response["clock_offset_ms"],
-        "FINDINGS": json.dumps([finding["code"] for finding in response["findings"]]),
-        "DIGEST": response["digest"],
-        "AMENDSID": response.get("amends_id"),
-        "EVENTID": str(entry.event_id),
-    }
-
-
-def _answer(item: Any, given: Row) -> Row:
-    answer = given.get(item.id)
-    row = {
-        "ITEMID": item.id,
-        "QSTESTCD": item.sdtm.qstestcd if item.sdtm else item.id.upper(),
-        "QSTEST": item.sdtm.qstest if item.sdtm else item.id,
-        "QSORRES": None,
-        "QSSTRESN": None,
-        "QSSTAT": None,
-        "QSREASND": None,
-    }
-    if answer is None:
-        return row | {"QSSTAT": "NOT DONE", "QSREASND": "SKIPPED"}
-    if answer in NOT_DONE:
-        counts = item.not_asked_as if answer == NOT_ASKED else None
-        number = None if counts is None else float(counts)
-        return row | {"QSSTRESN": number, "QSSTAT": "NOT DONE", "QSREASND": NOT_DONE[answer]}
-    return row | {"QSORRES": str(int(answer)), "QSSTRESN": float(answer)}
-
-
-def _score(instrument: Instrument, score: Row) -> Row:
-    sdtm = instrument.scale(score["scale"]).sdtm
-    return {
-        "SCALE": score["scale"],
-        "RUN": score.get("run", 1),
-        "QSTESTCD": sdtm.qstestcd if sdtm else score["scale"].upper(),
-        "QSSTRESN": score["value"],
-        "QSREASND": score["reason"],
-        "ANSWERED": score["answered"],
-        "EXPECTED": score["expected"],
-        "RULE": score["rule"],
-        "METHOD": score["method"],
-        "METHODVER": score["method_version"],
-        "ITEMSUSED": json.dumps(score["items_used"]),
-        "ITEMSMISS": json.dumps(score["items_missing"]),
-    }
-
-
-def category(instrument: Instrument) -> str:
-    """SDTM's QSCAT for an instrument."""
-    return instrument.qscat or instrument.code.upper()
+    rows.scores += [key | score(instrument, told) for told in content["scores"]]

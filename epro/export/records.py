@@ -1,0 +1,213 @@
+"""One participant as the feed tells of her up to a position: what every export is made from. Pure.
+
+Nothing is dropped: a response keeps every version of itself and every run of its scores. What counts now is
+`current`, the latest amendment, and its `scores`, the latest run of each scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Told = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Run:
+    """One scoring: the scores as the feed told them, and by which entry."""
+
+    position: int
+    at: str
+    event_id: str
+    scores: list[Told]
+
+
+@dataclass(slots=True)
+class Version:
+    """A response as it was filed (number 0), or as an amendment left it (1, 2, ...). `told` is the feed's word."""
+
+    id: str
+    number: int
+    position: int
+    at: str
+    event_id: str
+    told: Told
+    runs: list[Run]
+
+    @property
+    def scores(self) -> list[Told]:
+        """Of every scale the latest run, in the order they were first told."""
+        if len(self.runs) == 1:
+            return self.runs[0].scores
+        return list({score["scale"]: score for run in self.runs for score in run.scores}.values())
+
+    @property
+    def amendment(self) -> Told | None:
+        """Number, reason, who reported it, who made it and when; None for what was filed first."""
+        found: Told | None = self.told.get("amendment")
+        return found
+
+
+@dataclass(slots=True)
+class Response:
+    """One filed response with its amendments; `id` is the id of the one that was filed first."""
+
+    id: str
+    versions: list[Version]
+
+    @property
+    def current(self) -> Version:
+        return self.versions[-1]
+
+
+@dataclass(slots=True)
+class SetAside:
+    """What was held or in conflict, and how a person settled it, if she has."""
+
+    position: int
+    at: str
+    outcome: str
+    told: Told
+    settlement: Told | None = None
+
+
+@dataclass(slots=True)
+class Week:
+    """A week of the diary, scored; of several scorings of a week the latest is last."""
+
+    position: int
+    at: str
+    event_id: str
+    told: Told
+    scores: list[Told]
+
+
+@dataclass(slots=True)
+class Subject:
+    """All that the feed tells of one participant."""
+
+    study_id: str
+    subject_id: str
+    site: str
+    enrolled: Told | None = None
+    enrolled_position: int | None = None
+    withdrawal: Told | None = None
+    anchors: dict[str, str] = field(default_factory=dict)
+    responses: list[Response] = field(default_factory=list)
+    misses: list[Told] = field(default_factory=list)
+    """Every occurrence that was missed, those answered later too; `unanswered` leaves these out."""
+    set_aside: list[SetAside] = field(default_factory=list)
+    weeks: list[Week] = field(default_factory=list)
+    alerts: list[Told] = field(default_factory=list)
+    """Entries about alerts, whole, in order."""
+
+    @property
+    def usubjid(self) -> str:
+        """SDTM's unique subject identifier: study and subject id."""
+        return f"{self.study_id}-{self.subject_id}"
+
+    def unanswered(self) -> list[Told]:
+        """What was missed and has not been answered since."""
+        answered = {response.current.told["occurrence_id"] for response in self.responses}
+        return [miss for miss in self.misses if miss["id"] not in answered]
+
+
+def fold(study_id: str, subject_id: str, entries: Iterable[Told]) -> Subject:
+    """The participant that these entries tell of: each the feed's content with its `position`, in order."""
+    subject = Subject(study_id, subject_id, "")
+    of: dict[str, Version] = {}
+    for entry in entries:
+        subject.site = entry["site"]
+        step = _STEPS.get(entry["kind"])
+        if step is not None:
+            step(subject, of, entry)
+        elif "alert" in entry:
+            subject.alerts.append(entry)
+    return subject
+
+
+def _stored(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    version = _version(entry, 0)
+    of[version.id] = version
+    subject.responses.append(Response(version.id, [version]))
+
+
+def _amended(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    version = _version(entry, entry["response"]["amendment"]["number"])
+    of[version.id] = version
+    original = entry["response"]["amends_id"]
+    for response in subject.responses:
+        if response.id == original:
+            response.versions.append(version)
+            response.versions.sort(key=lambda one: one.number)
+            return
+    subject.responses.append(Response(original, [version]))
+
+
+def _version(entry: Told, number: int) -> Version:
+    position, at, event = entry["position"], entry["at"], entry["event_id"]
+    run = Run(position, at, event, entry["scores"])
+    return Version(entry["response"]["id"], number, position, at, event, entry["response"], [run])
+
+
+def _rescored(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    version = of.get(entry["rescored"]["response_id"])
+    if version is None:  # a record that names a response which the feed does not tell of
+        return
+    how = {"definition": entry["rescored"]["instrument"]}
+    scores = [score | how for score in entry["scores"]]
+    version.runs.append(Run(entry["position"], entry["at"], entry["event_id"], scores))
+
+
+def _set_aside(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    outcome = entry["kind"].partition(".")[2]
+    subject.set_aside.append(SetAside(entry["position"], entry["at"], outcome, entry["set_aside"]))
+
+
+def _settled(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    settlement = entry["settlement"]
+    for one in subject.set_aside:
+        if one.told["id"] == settlement["set_aside_id"]:
+            one.settlement = settlement | {"at": entry["at"]}
+
+
+def _missed(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.misses.append(entry["occurrence"] | {"position": entry["position"]})
+
+
+def _enrolled(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.enrolled, subject.enrolled_position = entry["participant"], entry["position"]
+    subject.anchors.update(_days(entry["participant"].get("anchors") or {}))
+
+
+def _withdrawn(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.withdrawal = entry["withdrawal"]
+
+
+def _anchor(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.anchors[entry["anchor"]["id"]] = entry["anchor"]["date"]
+
+
+def _week(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    position, at, event = entry["position"], entry["at"], entry["event_id"]
+    subject.weeks.append(Week(position, at, event, entry["week"], entry["scores"]))
+
+
+def _days(anchors: Mapping[str, str]) -> dict[str, str]:
+    return {name: day for name, day in anchors.items() if day}
+
+
+_STEPS = {
+    "response.stored": _stored,
+    "response.amended": _amended,
+    "response.rescored": _rescored,
+    "response.held": _set_aside,
+    "response.conflict": _set_aside,
+    "response.settled": _settled,
+    "occurrence.missed": _missed,
+    "participant.enrolled": _enrolled,
+    "participant.withdrawn": _withdrawn,
+    "anchor.set": _anchor,
+    "week.scored": _week,
+}

@@ -1,0 +1,51 @@
+"""The formats, by name. Whoever adds one adds a line here. Pure.
+
+A format is a function that writes files into a folder from an extract. It may go over the subjects more than once,
+keeps no more than one of them, and puts nothing into its files that the same cut would not give again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epro.errors import NotFound
+from epro.export import csv_files
+from epro.export.extract import Extract, Options
+from epro.export.files import Folder
+
+Writer = Callable[[Extract, Folder, Options], None]
+
+
+class UnknownFormat(NotFound):
+    """There is no export format of this name."""
+
+    code = "unknown_format"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format. `main` is the file that is meant where a single one is asked for, of `media_type`; None where there
+    is none such. All files together go out as a zip.
+    """
+
+    name: str
+    write: Writer
+    main: str | None
+    media_type: str
+    about: str
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("csv", csv_files.write, "long.csv", "text/csv", "tables, long and wide, for any tool"),
+    )
+}
+
+
+def find(name: str) -> Format:
+    """The format of this name. Raises UnknownFormat."""
+    if name not in FORMATS:
+        raise UnknownFormat(f"There is no export format of this name; there are {', '.join(FORMATS)}.")
+    return FORMATS[name]

@@ -1,0 +1,317 @@
+"""Flat tables out of a study, as CSV, Parquet and Excel take them: every answer and score, every response, every
+participant. Pure.
+
+A table's rows come in blocks: of one response the values that all its rows share, and then what differs. Millions
+of rows are so made from thousands of blocks, and what repeats is worked out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from epro.export import rows
+from epro.export.extract import Extract
+from epro.export.records import Response, Subject, Version
+from epro.questionnaires.instrument import Instrument, Item, Scale
+from epro.questionnaires.kinds import settled
+
+TEXT, NUMBER, WHOLE = "text", "number", "whole"
+
+
+class Column(NamedTuple):
+    """One column of a table: its name, what it holds, and what it means."""
+
+    name: str
+    type: str
+    label: str
+
+
+class Block(NamedTuple):
+    """Rows that begin alike: `head` and then each of `rows`."""
+
+    table: str
+    head: tuple[Any, ...]
+    rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: the columns of its heads, and those of its rows."""
+
+    name: str
+    label: str
+    head: tuple[Column, ...]
+    rest: tuple[Column, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.head + self.rest
+
+
+OF_RESPONSE = (
+    Column("STUDYID", TEXT, "Study"),
+    Column("SITEID", TEXT, "Site"),
+    Column("USUBJID", TEXT, "Participant, unique over all studies"),
+    Column("SUBJID", TEXT, "Participant, in the study"),
+    Column("QSCAT", TEXT, "Questionnaire, as SDTM names it"),
+    Column("INSTRUMENT", TEXT, "Code of the instrument"),
+    Column("INSTRVER", TEXT, "Version of the instrument"),
+    Column("ASSESSMENT", TEXT, "Line of the protocol"),
+    Column("VISIT", TEXT, "Visit, by its id"),
+    Column("VISITNUM", NUMBER, "Number of the visit"),
+    Column("VISITDY", WHOLE, "Planned day, counted from the anchor as the protocol does"),
+    Column("LOCALDAY", TEXT, "Day on the participant's calendar"),
+    Column("OCCURRENCEID", TEXT, "What was expected"),
+    Column("RESPONSEID", TEXT, "Response, by the id of what counts now"),
+    Column("ORIGINALID", TEXT, "Response, by the id of what was filed first"),
+    Column("AMENDMENT", WHOLE, "How often it was amended; 0 is as filed"),
+    Column("PROTVER", TEXT, "Version of the protocol"),
+    Column("QSLANG", TEXT, "Language of the questions"),
+    Column("QSSTDTC", TEXT, "Begun, by the phone"),
+    Column("QSDTC", TEXT, "Completed, by the phone"),
+    Column("CORRDTC", TEXT, "Completed, by the server's clock"),
+    Column("RECVDTC", TEXT, "Received"),
+    Column("TIMEZONE", TEXT, "Time zone of the phone"),
+    Column("FINDINGS", TEXT, "Remarks on the upload, codes as a JSON list"),
+    Column("POSITION", WHOLE, "Place in the feed"),
+)
+OF_ANSWER = (
+    Column("KIND", TEXT, "item, score, or questionnaire for one that was missed"),
+    Column("NAME", TEXT, "Id of the item, name of the scale"),
+    Column("QSTESTCD", TEXT, "Item or score, short name"),
+    Column("QSTEST", TEXT, "Item or score, name"),
+    Column("QSORRES", TEXT, "The code as it was given, or the score, as text"),
+    Column("QSSTRESN", NUMBER, "The same as a number, before any reversal"),
+    Column("QSSTAT", TEXT, "NOT DONE where there is no answer or no score"),
+    Column("QSREASND", TEXT, "Why there is none"),
+    Column("ANSWERED", WHOLE, "Of a score: how many of its items were answered"),
+    Column("EXPECTED", WHOLE, "Of a score: how many items it has"),
+    Column("METHOD", TEXT, "Of a score: the scoring method"),
+    Column("METHODVER", TEXT, "Of a score: the version of the method"),
+)
+LONG = Sheet("long", "Every answer and every score, one a row", OF_RESPONSE, OF_ANSWER)
+NOTDONE = Column("NOTDONE", TEXT, "Items without a code, each with its reason")
+OF_SUBJECT = (
+    *OF_RESPONSE[:4],
+    Column("ENRLDTC", TEXT, "Enrolled"),
+    Column("WDRWDTC", TEXT, "Withdrawn"),
+    Column("PROTVER", TEXT, "Version of the protocol at enrolment"),
+    Column("QSLANG", TEXT, "Language at enrolment"),
+    Column("TIMEZONE", TEXT, "Time zone at enrolment"),
+    Column("RESPONSES", WHOLE, "Responses on file"),
+    Column("MISSED", WHOLE, "Missed and not answered since"),
+    Column("WAITING", WHOLE, "Uploads set aside that nobody has settled yet"),
+    Column("POSITION", WHOLE, "Place in the feed of the last response"),
+)
+
+
+def sheets(extract: Extract) -> list[Sheet]:
+    """The tables of a study: `long`, one `wide_...` for each instrument, `subjects`."""
+    wide = [_wide_sheet(extract, code) for code in dict.fromkeys(one.code for one in extract.instruments())]
+    return [LONG, *wide, _subjects_sheet(extract)]
+
+
+def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True) -> Iterator[Block]:
+    """The rows of the tables that are wanted, one participant after the other."""
+    maker = _Maker(extract)
+    known = {sheet.name for sheet in sheets(extract)}
+    long, people = wanted("long"), wanted("subjects")
+    for subject in extract.subjects():
+        for response in subject.responses:
+            head, version = maker.head(subject, response), response.current
+            instrument = maker.instrument(version.told)
+            if long and (lines := maker.lines(instrument, version)):
+                yield Block("long", head, lines)
+            name = wide_name(instrument.code)
+            if name in known and wanted(name):
+                yield Block(name, head, [maker.wide(instrument, version)])
+        if long:
+            yield from maker.missed(subject)
+        if people:
+            yield maker.person(subject)
+
+
+def wide_name(code: str) -> str:
+    """The name of the table with one row a response of this instrument."""
+    return f"wide_{code}"
+
+
+class _Maker:
+    """Rows for one extract; what repeats from response to response is kept."""
+
+    def __init__(self, extract: Extract):
+        self.extract = extract
+        self.instrument = _found(extract)
+        self._visit = cache(extract.visit)
+        self._of_items = cache(self._items)
+        self._of_wide = cache(self._wide_columns)
+        self._shown = cache(lambda instrument: {scale.name for scale in extract.scales(instrument)})
+        self._anchors = [anchor.id for anchor in extract.protocol.anchors]
+
+    def head(self, subject: Subject, response: Response) -> tuple[Any, ...]:
+        version, told = response.current, response.current.told
+        visit = self._visit(told["protocol_version"], told["visit"])
+        found = rows.about(subject.site, subject.subject_id, told, visit) | {
+            "STUDYID": subject.study_id,
+            "USUBJID": subject.usubjid,
+            "QSCAT": rows.category(self.instrument(told)),
+            "RESPONSEID": version.id,
+            "ORIGINALID": response.id,
+            "AMENDMENT": version.number,
+            "POSITION": version.position,
+        }
+        return tuple([found[column.name] for column in OF_RESPONSE])
+
+    def lines(self, instrument: Instrument, version: Version) -> list[tuple[Any, ...]]:
+        """One line an item, in the order of the form, and one a score; none where answers are kept from the reader."""
+        if "answers" not in version.told:
+            return []
+        given = settled(instrument, version.told["answers"])
+        found = [of[given[item]] for item, of in self._of_items(instrument)]
+        shown = self._shown(instrument)
+        return found + [_score_line(instrument, score) for score in version.scores if score["scale"] in shown]
+
+    def _items(self, instrument: Instrument) -> list[tuple[str, _Lines]]:
+        return [(item.id, _Lines(item)) for item in self.extract.items(instrument)]
+
+    def wide(self, instrument: Instrument, version: Version) -> tuple[Any, ...]:
+        names = self._of_wide(instrument.code)
+        if "answers" not in version.told:
+            return (*(None for _ in names), None)
+        given = settled(instrument, version.told["answers"])
+        cells: dict[str, Any] = {}
+        missing = []
+        for item in self.extract.items(instrument):
+            code, name = given[item.id], rows.test_code(item)
+            if code in rows.NOT_DONE:
+                missing.append(f"{name}={rows.NOT_DONE[code]}")
+            else:
+                cells[name] = float(code)
+        shown = self._shown(instrument)
+        for score in version.scores:
+            if score["scale"] not in shown:
+                continue
+            name = rows.test_code(instrument.scale(score["scale"]))
+            cells[name] = score["value"]
+            if score["value"] is None:
+                missing.append(f"{name}={score['reason']}")
+        return (*(cells.get(name) for name in names), "; ".join(missing) or None)
+
+    def _wide_columns(self, code: str) -> list[str]:
+        return [column.name for column in _wide_sheet(self.extract, code).rest[:-1]]
+
+    def missed(self, subject: Subject) -> Iterator[Block]:
+        """A questionnaire that was missed: one line, for the whole of it."""
+        line = ("questionnaire", None, "QSALL", "Questionnaire", None, None, "NOT DONE", "MISSED")
+        for miss in subject.unanswered():
+            yield Block("long", self._missed_head(subject, miss), [line + (None,) * 4])
+
+    def _missed_head(self, subject: Subject, miss: dict[str, Any]) -> tuple[Any, ...]:
+        instrument = self.extract.instrument_of(miss["assessment"])
+        visit = self._visit(miss.get("protocol_version"), miss["visit"])
+        found = {
+            "STUDYID": subject.study_id,
+            "SITEID": subject.site,
+            "USUBJID": subject.usubjid,
+            "SUBJID": subject.subject_id,
+            "QSCAT": rows.category(instrument) if instrument else None,
+            "INSTRUMENT": instrument.code if instrument else None,
+            "INSTRVER": instrument.version if instrument else None,
+            "ASSESSMENT": miss["assessment"],
+            "VISIT": miss["visit"],
+            "VISITNUM": visit.number if visit else None,
+            "VISITDY": miss["study_day"],
+            "LOCALDAY": miss["local_day"],
+            "OCCURRENCEID": miss["id"],
+            "PROTVER": miss.get("protocol_version"),
+            "POSITION": miss["position"],
+        }
+        return tuple([found.get(column.name) for column in OF_RESPONSE])
+
+    def person(self, subject: Subject) -> Block:
+        enrolled, withdrawal = subject.enrolled or {}, subject.withdrawal or {}
+        head = (subject.study_id, subject.site, subject.usubjid, subject.subject_id)
+        row = (
+            enrolled.get("enrolled_at"),
+            withdrawal.get("at"),
+            enrolled.get("protocol_version"),
+            enrolled.get("language"),
+            enrolled.get("time_zone"),
+            len(subject.responses),
+            len(subject.unanswered()),
+            sum(one.settlement is None for one in subject.set_aside),
+            max((response.current.position for response in subject.responses), default=None),
+            *(subject.anchors.get(name) for name in self._anchors),
+        )
+        return Block("subjects", head, [row])
+
+
+class _Lines(dict[Any, tuple[Any, ...]]):
+    """The line of one item for each answer there can be, made when it is first given."""
+
+    def __init__(self, item: Item):
+        self.item = item
+
+    def __missing__(self, given: Any) -> tuple[Any, ...]:
+        row = rows.answer(self.item, given)
+        names = ("ITEMID", "QSTESTCD", "QSTEST", "QSORRES", "QSSTRESN", "QSSTAT", "QSREASND")
+        self[given] = line = ("item", *(row[name] for name in names), None, None, None, None)
+        return line
+
+
+def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:
+    value, scale = told["value"], instrument.scale(told["scale"])
+    return (
+        "score",
+        scale.name,
+        rows.test_code(scale),
+        rows.test_name(scale),
+        None if value is None else number_text(value),
+        value,
+        "NOT DONE" if value is None else None,
+        told["reason"],
+        told["answered"],
+        told["expected"],
+        told["method"],
+        told["method_version"],
+    )
+
+
+def number_text(value: float) -> str:
+    """A number as text, the shortest that reads back the same: 4, 66.66666666666667."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _found(extract: Extract) -> Callable[[dict[str, Any]], Instrument]:
+    kept: dict[tuple[str, str], Instrument] = {}
+
+    def instrument(told: dict[str, Any]) -> Instrument:
+        key = (told["instrument"]["code"], told["instrument"]["version"])
+        if key not in kept:
+            kept[key] = extract.instrument(*key)
+        return kept[key]
+
+    return instrument
+
+
+def _wide_sheet(extract: Extract, code: str) -> Sheet:
+    """One row a response: every item's code and every score under its QSTESTCD, over all versions of the instrument."""
+    parts: dict[str, Column] = {}
+    for instrument in extract.instruments():
+        if instrument.code == code:
+            shown: list[Item | Scale] = [*extract.items(instrument), *extract.scales(instrument)]
+            for part in shown:
+                name = rows.test_code(part)
+                parts.setdefault(name, Column(name, NUMBER, rows.test_name(part)))
+    return Sheet(wide_name(code), f"Responses to {code}, one a row", OF_RESPONSE, (*parts.values(), NOTDONE))
+
+
+def _subjects_sheet(extract: Extract) -> Sheet:
+    anchors = [
+        Column(anchor.id.upper(), TEXT, f"Anchor: {anchor.label.get('en', anchor.id)}")
+        for anchor in extract.protocol.anchors
+    ]
+    return Sheet("subjects", "Participants, one a row", OF_SUBJECT[:4], (*OF_SUBJECT[4:], *anchors))

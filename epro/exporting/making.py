@@ -1,0 +1,96 @@
+"""Making an export: its files, what is said about them, and the trail's entry of who read what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from epro import trail
+from epro.export import files
+from epro.export.extract import Extract, Options
+from epro.export.registry import Format
+from epro.tx import Actor, begin
+
+ABOUT = "export.json"
+
+
+@dataclass(frozen=True)
+class Made:
+    """An export that is done: its files stand in `folder`; `digest` is over all of them."""
+
+    id: UUID
+    folder: files.Folder
+    told: dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        return sum(one["rows"] for one in self.told["files"])
+
+    @property
+    def digest(self) -> str:
+        return str(self.told["digest"])
+
+    def names(self) -> list[str]:
+        """Its files, what is told about them last."""
+        return [*(one["name"] for one in self.told["files"]), ABOUT]
+
+
+def make(
+    actor: Actor, extract: Extract, format: Format, options: Options, path: Path, id: UUID | None = None
+) -> Made:
+    """Write the files into an empty folder and say so in the trail. The same cut, reader and options give the same."""
+    folder = files.Folder(path)
+    format.write(extract, folder, options)
+    told = _told(extract, format, options, folder)
+    folder.at(ABOUT).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+    made = Made(id or uuid4(), folder, told)
+    _record(actor, made)
+    return made
+
+
+def _told(extract: Extract, format: Format, options: Options, folder: files.Folder) -> dict[str, Any]:
+    cut, listed = extract.cut, files.told(folder)
+    return {
+        "study": extract.study_id,
+        "cut": {
+            "name": cut.name,
+            "position": cut.position,
+            "at": cut.stamp,
+            "digest": cut.digest,
+        },
+        "format": format.name,
+        "options": asdict(options),
+        "blinded": extract.blinded,
+        "sites": None if extract.sites is None else list(extract.sites),
+        "software": f"epro {extract.software}",
+        "protocol_versions": [protocol.version for protocol in extract.protocols],
+        "instruments": [
+            {"code": one.code, "version": one.version, "digest": one.digest} for one in extract.instruments()
+        ],
+        "files": listed,
+        "digest": files.digest_of(listed),
+    }
+
+
+def _record(actor: Actor, made: Made) -> None:
+    told = made.told
+    with begin(actor) as tx:
+        trail.record(
+            tx,
+            trail.study_chain(tx, told["study"]),
+            "export.made",
+            "export",
+            made.id,
+            format=told["format"],
+            cut=told["cut"]["name"],
+            position=told["cut"]["position"],
+            blinded=told["blinded"],
+            sites=told["sites"],
+            rows=made.rows,
+            files=len(told["files"]),
+            digest=made.digest,
+        )
