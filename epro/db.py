@@ -115,9 +115,12 @@ def contacts_engine() -> Engine:
 
 def reading(made: Engine) -> Engine:
     """The same engine for readers: everything they read is of one instant, and they keep no writer waiting."""
-    if made.dialect.name == "postgresql":
-        return made.execution_options(epro_reading=True, isolation_level="REPEATABLE READ")
-    return made.execution_options(epro_reading=True)
+    known: Engine | None = vars(made).get("epro_reader")
+    if known is None:
+        postgresql = made.dialect.name == "postgresql"
+        isolation = {"isolation_level": "REPEATABLE READ"} if postgresql else {}
+        known = vars(made)["epro_reader"] = made.execution_options(epro_reading=True, **isolation)
+    return known
 
 
 def contacts_url(main: str, contacts: str | None) -> str:

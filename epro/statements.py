@@ -41,10 +41,17 @@ class Write:
 
 
 @lru_cache(maxsize=64)
-def select_by_key(table: sa.Table, lock: bool) -> sa.Select[Any]:
-    """The row of a key (`bound_key`), locked until the end of the act if asked."""
+def names_of(table: sa.Table) -> tuple[str, ...]:
+    """The names of a table's columns, in the order in which `select_by_key` gives them."""
+    return tuple(column.name for column in table.columns)
+
+
+@lru_cache(maxsize=64)
+def select_by_key(table: sa.Table, lock: bool, skip_locked: bool = False) -> sa.Select[Any]:
+    """The row of a key (`bound_key`), locked until the end of the act if asked; none if somebody else holds it and
+    such are to be skipped."""
     statement = sa.select(*table.columns).where(*_is_key(table, 0))
-    return statement.with_for_update() if lock else statement
+    return statement.with_for_update(skip_locked=skip_locked) if lock else statement
 
 
 @lru_cache(maxsize=64)
@@ -59,14 +66,14 @@ def insert_records(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
     return sa.insert(table).from_select(list(names), records(table, names)).inline()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def update_by_key(table: sa.Table, names: tuple[str, ...], number: int = 0) -> sa.Update:
     """Values (`value0_<name>`) for the row of a key."""
     values = {name: sa.bindparam(f"value{number}_{name}", type_=table.c[name].type) for name in names}
     return sa.update(table).where(*_is_key(table, number)).values(values)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def together(shapes: tuple[Shape, ...]) -> sa.Select[Any]:
     """Several writes as one statement. They see what was there before all of them, and none of each other."""
     parts = [_part(shape, number).cte(f"w{number}") for number, shape in enumerate(shapes)]

@@ -66,6 +66,25 @@ def system(name: str) -> Actor:
     return Actor("system", name)
 
 
+class Plain(SimpleNamespace):
+    """The values of a row, by name, as they were read and as they have been changed since."""
+
+    def __init__(self, table: sa.Table, values: Sequence[Any]) -> None:
+        super().__init__(**dict(zip(statements.names_of(table), values, strict=True)))
+        self.settle()
+
+    def settle(self) -> None:
+        """From here on it counts as read."""
+        self._was = {name: value for name, value in vars(self).items() if name != "_was"}
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from what was read."""
+        return {name: vars(self)[name] for name, value in self._was.items() if vars(self)[name] != value}
+
+    def key(self, table: sa.Table) -> tuple[Any, ...]:
+        return tuple(self._was[column.name] for column in table.primary_key)
+
+
 @dataclass
 class Tx:
     """A transaction with its instant and its actor."""
@@ -91,28 +110,36 @@ class Tx:
     def all(self, statement: sa.Select[Any]) -> list[Any]:
         return list(self.session.scalars(statement))
 
+    def rows(self, statement: sa.Select[Any], asked: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows of a ready statement of columns, past the ORM."""
+        return self.session.connection().execute(statement, asked).all()
+
     def insert(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
         """Many plain rows in one statement, past the ORM: a third of the time where answers come in."""
         if not rows:
             return
-        table = _table(model)
+        table = table_of(model)
         if table.info.get("audited"):
             self.session.info[db.OWES] = table.name
         self._send(Write(table, tuple(rows[0]), rows))
 
-    def plain(self, model: type, *key: Any, lock: bool = False) -> Any | None:
-        """The row as a plain object that nobody tracks, for where answers come in; `write` puts values back."""
-        table = _table(model)
-        row = (
-            self.session.connection()
-            .execute(statements.select_by_key(table, lock), statements.bound_key(table, key))
-            .first()
-        )
-        return None if row is None else SimpleNamespace(**row._mapping)
+    def plain(self, model: type, *key: Any, lock: bool = False, skip_locked: bool = False) -> Any | None:
+        """The row as a plain object that nobody tracks, for what is done often; `put_back` writes what was changed."""
+        table = table_of(model)
+        asked = statements.select_by_key(table, lock, skip_locked)
+        row = self.session.connection().execute(asked, statements.bound_key(table, key)).first()
+        return None if row is None else Plain(table, row)
+
+    def put_back(self, model: type, row: Plain) -> None:
+        """Write what was changed of a plain row since it was read or put back."""
+        changed = row.changed()
+        if changed:
+            self.write(model, *row.key(table_of(model)), **changed)
+            row.settle()
 
     def write(self, model: type, *key: Any, **values: Any) -> None:
         """Put values into the row of this key, past the ORM."""
-        table = _table(model)
+        table = table_of(model)
         if table.info.get("audited") and not values.keys() <= table.info.get("unaudited", set()):
             self.session.info[db.OWES] = table.name
         self._send(Write(table, tuple(values), [values], key))
@@ -185,7 +212,8 @@ def attempt(tx: Tx, log: logging.Logger, what: str, part: Callable[[], Any], **t
     return True
 
 
-def _table(model: Any) -> sa.Table:
+def table_of(model: Any) -> sa.Table:
+    """The table of a model, for statements past the ORM."""
     table: sa.Table = model.__table__
     return table
 
@@ -196,7 +224,7 @@ def glance(model: type, *key: Any) -> Any | None:
     alone = made.dialect.name == "postgresql"
     engine = made.execution_options(isolation_level="AUTOCOMMIT") if alone else db.reading(made)
     with engine.connect() as connection:
-        table = _table(model)
+        table = table_of(model)
         return connection.execute(
             statements.select_by_key(table, False), statements.bound_key(table, key)
         ).first()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import phonenumbers
 import sqlalchemy as sa
@@ -20,6 +21,10 @@ from epro.contacts.sealing import CannotOpen, key_ring, seal, unseal
 from epro.errors import Invalid
 
 FIELDS = ("phone", "email", "name")
+_OF = sa.select(*Contact.__table__.columns).where(
+    Contact.__table__.c.study_id == sa.bindparam("study_id"),
+    Contact.__table__.c.owner == sa.bindparam("owner"),
+)
 
 
 def normal(field: str, value: str, region: str | None = None) -> str:
@@ -42,9 +47,9 @@ def keep(study_id: str, owner: str, values: Mapping[str, str | None], now: datet
 
 def of(study_id: str, owner: str) -> dict[str, str]:
     """The fields kept of one person, opened; empty when there are none."""
-    query = sa.select(Contact).where(Contact.study_id == study_id, Contact.owner == owner)
-    with Session(db.reading(db.contacts_engine())) as session:
-        return {row.field: _open(row) for row in session.scalars(query)}
+    with db.reading(db.contacts_engine()).connect() as connection:
+        rows = connection.execute(_OF, {"study_id": study_id, "owner": owner}).all()
+    return {row.field: _open(row) for row in rows}
 
 
 def owners(field: str, value: str) -> list[tuple[str, str]]:
@@ -96,14 +101,14 @@ def _keep_field(
     return keys.mac(row.salt.encode(), f"{field}\x00{value}".encode())
 
 
-def _open(row: Contact) -> str:
+def _open(row: Any) -> str:
     key = _ring().get(row.key_id)
     if key is None:
         raise CannotOpen("The key that a contact field was sealed with is not in the ring.")
     return unseal(key, row.key_id, _place(row), row.sealed)
 
 
-def _place(row: Contact) -> str:
+def _place(row: Any) -> str:
     return f"contacts/{row.study_id}/{row.owner}/{row.field}"
 
 

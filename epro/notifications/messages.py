@@ -81,7 +81,7 @@ def plan(
     return True
 
 
-def withhold(tx: Tx, participant: Participant, message: Message, reason: str) -> None:
+def withhold(tx: Tx, participant: Any, message: Any, reason: str) -> None:
     """Note that a message does not go out, and why."""
     message.withheld_at, message.withheld_reason, message.lease_until = tx.now, reason, None
     trail.record(tx, participant, "message.withheld", "message", message.id, reason=reason)

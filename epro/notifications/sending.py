@@ -1,10 +1,11 @@
 """Sending what the ledger says is due. Never a transaction open while a provider is called.
 
-Three acts: *begin* (under the participant's lock: is it still wanted? then say that it is begun), the call, and
-*note* (what came of it). When a worker dies in between, the message stays begun. A patient's reminder is then
-never sent again by itself: if the provider can be asked it is asked, else its fate is unknown and shown. A
-message to staff about an alert is begun again: a doubled alert beats a lost one. Where it is refused, the next
-channel is tried, and this goes on, less and less often, as long as the message is of use.
+Three steps: *begin* (under the participant's lock: is it still wanted? then say that it is begun, and commit), the
+call, and *note* (what came of it), in one act with the begin of the next message. When a worker dies in between, the
+message stays begun. A patient's reminder is then never sent again by itself: if the provider can be asked it is asked,
+else its fate is unknown and shown. A message to staff about an alert is begun again: a doubled alert beats a lost
+one. Where it is refused, the next channel is tried, and this goes on, less and less often, as long as the message is
+of use.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from epro.notifications.models import Alert, Message
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant, Site
-from epro.tx import AWAY, Tx, begin, look, system
+from epro.tx import AWAY, Plain, Tx, begin, look, system, table_of
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +43,41 @@ Senders = Mapping[str, Sender]
 
 
 @dataclass(frozen=True)
+class Due:
+    """A message whose moment has come, and whose row orders it."""
+
+    study_id: str
+    subject_id: str
+    message_id: UUID
+
+
+@dataclass(frozen=True)
 class Job:
     """A message that this worker has begun: everything the call needs."""
 
-    study_id: str
-    message_id: UUID
+    due: Due
     attempt: int
     begun_at: datetime
     channel: str
     outgoing: Outgoing
+    is_reminder: bool
     again: bool  # whether it was begun before, by a worker that never noted an outcome
+
+
+@dataclass(frozen=True)
+class Case:
+    """What decides whether and how a message goes out, as plain rows: read once, with the participant locked."""
+
+    participant: Any
+    message: Any
+    occurrence: Any
+    alert: Any
+    sent_today: int | None  # reminders that she has had on this local day
+    clinic_phone: str | None
+
+
+Outcome = str | SendFailed | SendUnknown
+Called = tuple[Job, Outcome]
 
 
 def send_due(
@@ -64,163 +91,253 @@ def send_due(
     What is due is asked anew every few messages: providers are slow, and an alert need not wait for the reminders
     that were due before it.
     """
-    tried: set[tuple[str, UUID]] = set()
-    while due := _next_few(now or clock.now(), limit, tried):
-        for study_id, message_id in due:
+    tried: set[Due] = set()
+    while few := _next_few(now or clock.now(), limit, tried):
+        called: Called | None = None
+        for due in few:
             if stopped():
-                return len(tried)
-            tried.add((study_id, message_id))
-            _send_or_pass_over(study_id, message_id, senders, now)
+                break
+            tried.add(due)
+            called = _call_or_pass_over(_turn(called, due, senders, now), senders)
+        _turn(called, None, senders, now)
+        if stopped():
+            break
     return len(tried)
 
 
-def _next_few(now: datetime, limit: int, tried: set[tuple[str, UUID]]) -> list[tuple[str, UUID]]:
+def _next_few(now: datetime, limit: int, tried: set[Due]) -> list[Due]:
     """Messages that are due and were not tried in this round. One that was can still be due: somebody had her row."""
     few = min(FEW, limit - len(tried))
     return [one for one in _due(now, few + len(tried)) if one not in tried][:few] if few else []
 
 
-def _send_or_pass_over(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> None:
-    """One message. A fault in it keeps no other from being sent; it comes back at the next round."""
+def _turn(called: Called | None, due: Due | None, senders: Senders, now: datetime | None) -> Job | None:
+    """Note what came of the last call and begin the next message, in one act; each alone when that fails.
+
+    A fault in one message keeps no other from being sent; it comes back at the next round.
+    """
     try:
-        job = _begin(study_id, message_id, senders, now)
-        if job is not None:
-            _note(job, _call(job, senders), now)
+        return _note_and_begin(called, due, senders, now)
     except AWAY:
         raise
     except Exception as fault:
-        log.error(
-            "message passed over: %s at %s",
-            type(fault).__name__,
-            places(fault),
-            extra={"action": "message.passed_over", "message_id": str(message_id)},
-        )
+        if called is None or due is None:
+            _pass_over(called[0].due if called else due, fault)
+            return None
+    _turn(called, None, senders, now)
+    return _turn(None, due, senders, now)
 
 
-def _due(now: datetime, limit: int) -> list[tuple[str, UUID]]:
-    """Up to `limit` messages that wait and as many that were begun and have no end; those to staff come first."""
-    waiting = sa.and_(Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= now)
-    left = sa.and_(Message.lease_until.is_not(None), Message.lease_until <= now)
-    alerts_first = sa.case((Message.purpose == "reminder", 1), else_=0)
-    wanted = sa.select(Message.study_id, Message.id, alerts_first.label("turn")).limit(limit)
-    with look(WORKER, now) as tx:
-        found = [
-            *tx.session.execute(wanted.where(waiting).order_by(alerts_first, Message.due_at)),
-            *tx.session.execute(wanted.where(left).order_by(alerts_first, Message.lease_until)),
-        ]
-    return [(row.study_id, row.id) for row in sorted(found, key=lambda row: row.turn)]
-
-
-def _begin(study_id: str, message_id: UUID, senders: Senders, now: datetime | None) -> Job | None:
-    """Say that this message is begun, if it is still this worker's to send and still wanted."""
+def _note_and_begin(
+    called: Called | None, due: Due | None, senders: Senders, now: datetime | None
+) -> Job | None:
+    if called is None and due is None:
+        return None
     with begin(WORKER, now) as tx:
-        message = tx.get(Message, study_id, message_id)
-        if message is None:
-            return None
-        participant = tx.get(Participant, study_id, message.subject_id, lock=True, skip_locked=True)
-        if participant is None:
-            return None  # somebody holds her row: it comes back at the next tick
-        message = tx.get(Message, study_id, message_id, lock=True)
-        assert message is not None
-        if not _claimable(message, tx.now):
-            return None
-        return _claim(tx, participant, message, senders)
+        if called is not None:
+            _note(tx, *called)
+        return _begin(tx, due, senders) if due is not None else None
 
 
-def _claimable(message: Message, now: datetime) -> bool:
+def _call_or_pass_over(job: Job | None, senders: Senders) -> Called | None:
+    """A sender that breaks its word leaves the message begun: nobody knows what became of it."""
+    if job is None:
+        return None
+    try:
+        return job, _call(job, senders)
+    except AWAY:
+        raise
+    except Exception as fault:
+        _pass_over(job.due, fault)
+        return None
+
+
+def _pass_over(due: Due | None, fault: Exception) -> None:
+    log.error(
+        "message passed over: %s at %s",
+        type(fault).__name__,
+        places(fault),
+        extra={"action": "message.passed_over", "message_id": str(due.message_id if due else None)},
+    )
+
+
+_TURN = sa.case((Message.purpose == "reminder", 1), else_=0)  # messages to staff come first
+_NOW, _MOST = sa.bindparam("now", type_=Message.due_at.type), sa.bindparam("most", type_=sa.Integer)
+_DUE = sa.select(Message.study_id, Message.subject_id, Message.id, _TURN.label("turn")).limit(_MOST)
+_WAITING = _DUE.where(
+    Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= _NOW
+).order_by(_TURN, Message.due_at)
+_LEFT = _DUE.where(Message.lease_until.is_not(None), Message.lease_until <= _NOW).order_by(
+    _TURN, Message.lease_until
+)
+
+
+def _due(now: datetime, limit: int) -> list[Due]:
+    """Up to `limit` messages that wait and as many that were begun and have no end; those to staff come first."""
+    asked = {"now": now, "most": limit}
+    with look(WORKER, now) as tx:
+        found = [row for query in (_WAITING, _LEFT) for row in tx.rows(query, asked)]
+    return [Due(row.study_id, row.subject_id, row.id) for row in sorted(found, key=lambda row: row.turn)]
+
+
+def _begin(tx: Tx, due: Due, senders: Senders) -> Job | None:
+    """Say that this message is begun, if it is still this worker's to send and still wanted."""
+    participant = tx.plain(Participant, due.study_id, due.subject_id, lock=True, skip_locked=True)
+    if participant is None:
+        return None  # somebody holds her row: it comes back at the next tick
+    case = _case(tx, participant, due)
+    if case is None or not _claimable(case.message, tx.now):
+        return None
+    with tx.together():
+        job = _claim(tx, case, senders)
+        tx.put_back(Message, case.message)
+        tx.put_back(Participant, participant)
+    return job
+
+
+_MESSAGES, _OCCURRENCES, _ALERTS, _SITES = map(table_of, (Message, Occurrence, Alert, Site))
+_HERS = _MESSAGES.alias("hers")
+_OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at")
+_OF_ALERT = ("cleared_at", "standing_since", "owner")
+_DAY_BEGAN = sa.bindparam("day_began", type_=Message.due_at.type)
+# What may have gone out counts. `due_at` only narrows the index: reminders are of use for less.
+_SENT_TODAY = sa.select(sa.func.count()).where(
+    _HERS.c.study_id == _MESSAGES.c.study_id,
+    _HERS.c.subject_id == _MESSAGES.c.subject_id,
+    _HERS.c.purpose == "reminder",
+    _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+    _HERS.c.begun_at >= _DAY_BEGAN,
+    _HERS.c.failed_at.is_(None),
+)
+_CASE = (
+    sa.select(
+        *_MESSAGES.columns,
+        *(_OCCURRENCES.c[name] for name in _OF_OCCURRENCE),
+        *(_ALERTS.c[name] for name in _OF_ALERT),
+        sa.case((_MESSAGES.c.purpose == "reminder", _SENT_TODAY.scalar_subquery())).label("sent_today"),
+        _SITES.c.phone,
+    )
+    .select_from(_MESSAGES)
+    .outerjoin(
+        _OCCURRENCES,
+        sa.and_(
+            _OCCURRENCES.c.study_id == _MESSAGES.c.study_id, _OCCURRENCES.c.id == _MESSAGES.c.occurrence_id
+        ),
+    )
+    .outerjoin(
+        _ALERTS, sa.and_(_ALERTS.c.study_id == _MESSAGES.c.study_id, _ALERTS.c.id == _MESSAGES.c.alert_id)
+    )
+    .outerjoin(
+        _SITES, sa.and_(_SITES.c.study_id == _MESSAGES.c.study_id, _SITES.c.id == sa.bindparam("site_id"))
+    )
+    .where(
+        _MESSAGES.c.study_id == sa.bindparam("study_id"),
+        _MESSAGES.c.id == sa.bindparam("message_id", type_=sa.Uuid()),
+    )
+    .with_for_update(of=_MESSAGES)
+)
+
+
+def _case(tx: Tx, participant: Any, due: Due) -> Case | None:
+    """Everything that decides about a message of this participant (locked), in one question."""
+    day_began = rules.day_began_at(participant.time_zone, tx.now)
+    asked = {
+        "study_id": due.study_id,
+        "message_id": due.message_id,
+        "site_id": participant.site_id,
+        "day_began": day_began,
+        "since": day_began - rules.ALERT_USEFUL_FOR,
+    }
+    for row in tx.rows(_CASE, asked):
+        values, facts = row[: len(_MESSAGES.columns)], row[len(_MESSAGES.columns) :]
+        *facts, sent_today, phone = facts
+        occurrence = SimpleNamespace(**dict(zip(_OF_OCCURRENCE, facts, strict=False)))
+        alert = SimpleNamespace(**dict(zip(_OF_ALERT, facts[len(_OF_OCCURRENCE) :], strict=True)))
+        return Case(participant, Plain(_MESSAGES, values), occurrence, alert, sent_today, phone)
+    return None
+
+
+def _claimable(message: Any, now: datetime) -> bool:
     if message.withheld_at is not None:
         return False
     if message.begun_at is None:
-        return message.due_at <= now
+        return bool(message.due_at <= now)
     return message.lease_until is not None and message.lease_until <= now
 
 
-def _claim(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
+def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
+    message, participant = case.message, case.participant
     again = message.begun_at is not None
-    occurrence = (
-        tx.get(Occurrence, message.study_id, message.occurrence_id) if message.occurrence_id else None
-    )
-    alert = tx.get(Alert, message.study_id, message.alert_id) if message.alert_id else None
     if again and message.purpose == "reminder":
-        return _ask_about(tx, participant, message, senders)
-    reason = rules.unwanted(message, participant, occurrence, alert, tx.now)
-    reason = reason or _beyond_cap(tx, participant, message)
-    if message.begun_at is not None and tx.now >= message.begun_at + IN_DOUBT_FOR:
+        return _ask_about(tx, case, senders)
+    reason = rules.unwanted(message, participant, case.occurrence, case.alert, tx.now)
+    if case.sent_today is not None and case.sent_today >= rules.DAILY_CAP:
+        reason = reason or "cap_reached"
+    if again and tx.now >= message.begun_at + IN_DOUBT_FOR:
         reason = reason or "in_doubt_too_long"
     left = [pair for pair in _reachable(participant, message, senders) if not refused_by(message, pair[0])]
     if reason or not left:
         _drop(tx, participant, message, reason, again)
         return None
     turn = 0 if message.purpose == "reminder" else message.attempts % len(left)
-    return _start(tx, participant, message, *left[turn], again)
+    return _start(tx, case, *left[turn], again)
 
 
-def _beyond_cap(tx: Tx, participant: Participant, message: Message) -> str | None:
-    """Whether she has had her reminders for this local day (participant locked). What may have gone out counts."""
-    if message.purpose != "reminder":
-        return None
-    day_began = rules.day_began_at(participant.time_zone, tx.now)
-    today = sa.select(sa.func.count()).where(
-        Message.study_id == participant.study_id,
-        Message.subject_id == participant.subject_id,
-        Message.purpose == "reminder",
-        Message.due_at
-        >= day_began - rules.ALERT_USEFUL_FOR,  # narrows the index; reminders are of use for less
-        Message.begun_at >= day_began,
-        Message.failed_at.is_(None),
-    )
-    return "cap_reached" if tx.session.execute(today).scalar_one() >= rules.DAILY_CAP else None
-
-
-def _start(tx: Tx, participant: Participant, message: Message, channel: str, to: str, again: bool) -> Job:
+def _start(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
+    message = case.message
     message.attempts += 1
-    message.channel, message.lease_until = channel, tx.now + LEASE
+    message.channel = channel
     if not again:
         message.begun_at = tx.now
     trail.record(
-        tx, participant, "message.begun", "message", message.id, channel=channel, attempt=message.attempts
-    )
-    return Job(
-        message.study_id,
+        tx,
+        case.participant,
+        "message.begun",
+        "message",
         message.id,
+        channel=channel,
+        attempt=message.attempts,
+    )
+    return _job(tx, case, channel, to, again)
+
+
+def _job(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
+    """It is this worker's for the length of a lease."""
+    message = case.message
+    message.lease_until = tx.now + LEASE
+    return Job(
+        Due(message.study_id, message.subject_id, message.id),
         message.attempts,
         message.begun_at or tx.now,
         channel,
-        _outgoing(tx, participant, message, channel, to),
+        _outgoing(tx, case.participant, message, channel, to, case.clinic_phone),
+        message.purpose == "reminder",
         again,
     )
 
 
-def _ask_about(tx: Tx, participant: Participant, message: Message, senders: Senders) -> Job | None:
+def _ask_about(tx: Tx, case: Case, senders: Senders) -> Job | None:
     """A reminder whose outcome nobody noted: ask the provider if it can be asked, else say 'unknown'."""
+    message = case.message
     channel = message.channel or ""
     sender: Any = senders.get(channel)
-    to = dict(_reachable(participant, message, senders)).get(channel)
+    to = dict(_reachable(case.participant, message, senders)).get(channel)
     too_late = tx.now >= message.expires_at + rules.USEFUL_FOR
     if not isinstance(sender, Askable) or to is None or too_late:
         message.unknown_at, message.lease_until = tx.now, None
-        trail.record(tx, participant, "message.unknown", "message", message.id, reason="worker_lost")
+        trail.record(tx, case.participant, "message.unknown", "message", message.id, reason="worker_lost")
         return None
-    message.lease_until = tx.now + LEASE
-    return Job(
-        message.study_id,
-        message.id,
-        message.attempts,
-        message.begun_at or tx.now,
-        channel,
-        _outgoing(tx, participant, message, channel, to),
-        True,
-    )
+    return _job(tx, case, channel, to, again=True)
 
 
-def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
+def _call(job: Job, senders: Senders) -> Outcome:
     sender = senders[job.channel]
     try:
         if job.again and isinstance(sender, Askable):
             found = sender.find(job.outgoing, job.begun_at - timedelta(minutes=10))
             if found is not None and not _is_anothers(job, found):
                 return found
-            if _is_reminder(job):
+            if job.is_reminder:
                 # The same words may have gone to the same phone for somebody else: then nobody can tell.
                 return SendUnknown(NOT_TOLD_APART) if found else SendFailed("not_taken", permanent=True)
         return sender.send(job.outgoing)
@@ -230,36 +347,33 @@ def _call(job: Job, senders: Senders) -> str | SendFailed | SendUnknown:
 
 def _is_anothers(job: Job, provider_id: str) -> bool:
     with look(WORKER) as tx:
-        query = sa.select(Message.id).where(Message.provider_id == provider_id, Message.id != job.message_id)
+        query = sa.select(Message.id).where(
+            Message.provider_id == provider_id, Message.id != job.due.message_id
+        )
         return tx.one(query) is not None
 
 
-def _is_reminder(job: Job) -> bool:
-    with look(WORKER) as tx:
-        message = tx.get(Message, job.study_id, job.message_id)
-        return message is not None and message.purpose == "reminder"
-
-
-def _note(job: Job, outcome: str | SendFailed | SendUnknown, now: datetime | None) -> None:
-    with begin(WORKER, now) as tx:
-        message = tx.get(Message, job.study_id, job.message_id)
-        assert message is not None
-        participant = tx.get(Participant, job.study_id, message.subject_id, lock=True)
-        message = tx.get(Message, job.study_id, job.message_id, lock=True)
-        assert participant is not None and message is not None
-        if message.attempts != job.attempt or message.begun_at is None:
-            return  # another worker took it over, or a call-back had it planned again: that counts
-        if message.accepted_at is not None:
-            return  # a call-back has told it before: no lost reply puts that into doubt again
+def _note(tx: Tx, job: Job, outcome: Outcome) -> None:
+    due = job.due
+    participant = tx.plain(Participant, due.study_id, due.subject_id, lock=True)
+    message = tx.plain(Message, due.study_id, due.message_id, lock=True)
+    assert participant is not None and message is not None
+    if message.attempts != job.attempt or message.begun_at is None:
+        return  # another worker took it over, or a call-back had it planned again: that counts
+    if message.accepted_at is not None:
+        return  # a call-back has told it before: no lost reply puts that into doubt again
+    with tx.together():
         if isinstance(outcome, str):
             accepted(tx, participant, message, outcome)
         elif isinstance(outcome, SendFailed):
             _failed(tx, participant, message, outcome)
         else:
             _unknown(tx, participant, message, outcome)
+        tx.put_back(Message, message)
+        tx.put_back(Participant, participant)
 
 
-def accepted(tx: Tx, participant: Participant, message: Message, provider_id: str) -> None:
+def accepted(tx: Tx, participant: Any, message: Any, provider_id: str) -> None:
     """The provider has it (participant locked). Known once: a call-back may have told it before the reply did."""
     message.lease_until = None
     if message.accepted_at is None:
@@ -267,7 +381,7 @@ def accepted(tx: Tx, participant: Participant, message: Message, provider_id: st
         trail.record(tx, participant, "message.accepted", "message", message.id, provider_id=provider_id)
 
 
-def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFailed) -> None:
+def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed) -> None:
     log.warning(
         "message refused",
         extra={"action": "message.refused", "message_id": str(message.id), "refusal": outcome.code},
@@ -292,7 +406,7 @@ def _failed(tx: Tx, participant: Participant, message: Message, outcome: SendFai
     )
 
 
-def try_next_channel(tx: Tx, message: Message, channel: str, refusal: str) -> None:
+def try_next_channel(tx: Tx, message: Any, channel: str, refusal: str) -> None:
     """A message to staff that this channel will never carry (participant locked): the next one is tried at once.
 
     Until it has an end, `failure` keeps the channels that are out, with their refusals: "sms bad_number, email ...".
@@ -302,18 +416,18 @@ def try_next_channel(tx: Tx, message: Message, channel: str, refusal: str) -> No
         _plan_again(message, tx.now)
 
 
-def refused_by(message: Message, channel: str) -> bool:
+def refused_by(message: Any, channel: str) -> bool:
     """Whether this channel is known never to carry this message."""
     return any(told.startswith(f"{channel} ") for told in (message.failure or "").split(", "))
 
 
-def _plan_again(message: Message, due_at: datetime) -> None:
+def _plan_again(message: Any, due_at: datetime) -> None:
     """No provider has it, that is certain: so it simply waits again."""
     message.begun_at = message.accepted_at = message.provider_id = message.lease_until = None
     message.due_at = due_at
 
 
-def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUnknown) -> None:
+def _unknown(tx: Tx, participant: Any, message: Any, outcome: SendUnknown) -> None:
     """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
     message.lease_until = tx.now + LEASE
     if message.purpose != "reminder":
@@ -331,7 +445,7 @@ def _unknown(tx: Tx, participant: Participant, message: Message, outcome: SendUn
     )
 
 
-def _drop(tx: Tx, participant: Participant, message: Message, reason: str | None, again: bool) -> None:
+def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: bool) -> None:
     """It is not sent (any more): for this reason, or because no channel is left."""
     if again:
         message.unknown_at, message.lease_until = tx.now, None
@@ -343,7 +457,7 @@ def _drop(tx: Tx, participant: Participant, message: Message, reason: str | None
         messages.withhold(tx, participant, message, reason or "no_channel")
 
 
-def _reachable(participant: Participant, message: Message, senders: Senders) -> list[tuple[str, str]]:
+def _reachable(participant: Any, message: Any, senders: Senders) -> list[tuple[str, str]]:
     """(channel, address) pairs that can reach the recipient, the preferred first."""
     study_id = trail.INSTALLATION if message.recipient.startswith("staff/") else participant.study_id
     preferences: Mapping[str, Any] = (
@@ -359,14 +473,15 @@ def _reachable(participant: Participant, message: Message, senders: Senders) -> 
     return [(channel, addresses[channel] or "") for channel in chosen if channel in senders]
 
 
-def _outgoing(tx: Tx, participant: Participant, message: Message, channel: str, to: str) -> Outgoing:
-    site = tx.get(Site, participant.study_id, participant.site_id)
+def _outgoing(
+    tx: Tx, participant: Any, message: Any, channel: str, to: str, clinic_phone: str | None
+) -> Outgoing:
     settings = db.settings()
     params: dict[str, str | int] = {
         "app_name": settings["APP_NAME"] or "epro",
         "site": participant.site_id,
         "count": message.why.get("count", 1),
-        "clinic_phone": (site.phone if site else None) or "",
+        "clinic_phone": clinic_phone or "",
     }
     language = message.language if message.language in wording.shipped() else FALLBACK
     text = wording.render(message.template, language, params, message.rotation)

@@ -65,8 +65,9 @@ def accepted_before_the_call() -> None:
     call = sending._call
 
     def noted_first(job: Any, senders: Any) -> Any:
-        if not sending._is_reminder(job):
-            sending._note(job, "surely", None)
+        if not job.is_reminder:
+            with begin(sending.WORKER) as tx:
+                sending._note(tx, job, "surely")
         return call(job, senders)
 
     sending._call = noted_first
@@ -75,10 +76,9 @@ def accepted_before_the_call() -> None:
 def reminder_begun_again() -> None:
     """A reminder whose outcome nobody noted is simply sent again, and the provider is not asked."""
 
-    def again(tx: Any, participant: Any, message: Any, senders: Any) -> Any:
-        return sending._start(
-            tx, participant, message, *sending._reachable(participant, message, senders)[0], False
-        )
+    def again(tx: Any, case: Any, senders: Any) -> Any:
+        (way, *_) = sending._reachable(case.participant, case.message, senders)
+        return sending._start(tx, case, *way, False)
 
     sending._ask_about = again
 

@@ -279,7 +279,8 @@ def test_workers_that_race_for_one_message_send_it_once(app, cast, ada):
     def race() -> None:
         with app.app_context(), clock.moved_to(EVENING):
             start.wait()
-            jobs.append(sending._begin(row.study_id, row.id, {"sms": cast.sms}, EVENING))
+            due = sending.Due(row.study_id, row.subject_id, row.id)
+            jobs.append(sending._turn(None, due, {"sms": cast.sms}, EVENING))
 
     racers = [Thread(target=race) for _ in range(4)]
     for racer in racers:
@@ -496,6 +497,28 @@ def test_a_row_that_the_database_refuses_stops_nobody_else(cast, ada, monkeypatc
     monkeypatch.setattr(sending, "_outgoing", refuses_hers)
     cast.tick(EVENING)
     assert [m.to for m in cast.sms.taken] == ["+8613900000002"]
+
+
+@on_sqlite
+def test_what_came_of_one_is_noted_though_the_next_cannot_be_begun(cast, ada, monkeypatch):
+    """They share an act; when it fails each is done alone."""
+    with cast.on("2026-03-02T10:00"):
+        for number in (2, 3):
+            cast.enrol(contact={"phone": f"+861390000000{number}"})
+    began, sound = [], sending._outgoing
+
+    def refuses_the_second(tx, participant, *more):
+        began.append(participant.subject_id)
+        if len(set(began)) == 2:
+            raise DataError("statement", {}, Exception("too long"))
+        return sound(tx, participant, *more)
+
+    monkeypatch.setattr(sending, "_outgoing", refuses_the_second)
+    cast.tick(EVENING)
+    first, _, third = dict.fromkeys(began)
+    with look(TESTS) as tx:
+        accepted = {row.subject_id for row in tx.all(sa.select(Message)) if row.accepted_at}
+    assert accepted == {first, third} and len(cast.sms.taken) == 2
 
 
 @on_sqlite
