@@ -6,6 +6,7 @@ Asked once at the start in production. Every reason is named; nothing is started
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import sqlalchemy as sa
 from flask import Flask
@@ -36,15 +37,18 @@ def refuse_unsafe_start(app: Flask) -> None:
             _refuse_unsafe()
 
 
-def refuse_placeholders(tx: Tx, protocol: Protocol) -> None:
-    """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder."""
+def refuse_placeholders(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
+    """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder.
+
+    For a version that is to be published, or `published` and to be approved.
+    """
     if db.settings()["ENV"] != "production":
         return
-    reasons = list(_placeholders_of(tx, protocol, bundled_instrument))
+    find = partial(catalogue.find, tx) if published else bundled_instrument
+    reasons = list(_placeholders_of(tx, protocol, find))
     if reasons:
-        raise ConfigurationError(
-            "The study is not published:\n" + "\n".join(f"  - {reason}" for reason in reasons)
-        )
+        what = "The approval is not entered" if published else "The study is not published"
+        raise ConfigurationError(f"{what}:\n" + "\n".join(f"  - {reason}" for reason in reasons))
 
 
 def _refuse_unsafe() -> None:
@@ -110,10 +114,14 @@ def _about_login(setting: str, engine: sa.Engine) -> Iterator[str]:
 
 
 def _placeholders(tx: Tx) -> Iterator[str]:
-    """Open studies whose instruments have no licensed wording yet."""
-    for study in tx.all(sa.select(Study)):
-        protocol = protocols.find(tx, study.id, study.protocol_version)
-        yield from _placeholders_of(tx, protocol, lambda code, version: catalogue.find(tx, code, version))
+    """Instruments without licensed wording that any version asks which is in force at a site, or approved for one."""
+    for study_id in tx.all(sa.select(Study.id).order_by(Study.id)):
+        reasons = [
+            reason
+            for protocol in protocols.to_be_asked(tx, study_id)
+            for reason in _placeholders_of(tx, protocol, partial(catalogue.find, tx))
+        ]
+        yield from dict.fromkeys(reasons)  # versions ask the same instruments
 
 
 def _placeholders_of(

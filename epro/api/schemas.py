@@ -342,7 +342,7 @@ class SetAsideOut(Schema):
     subject_id = fields.String()
     response_id = fields.String(allow_none=True)
     outcome = fields.String(validate=validate.OneOf(["held", "conflict"]))
-    digest = fields.String()
+    digest = fields.String(allow_none=True)
     findings = fields.List(fields.Nested(FindingOut))
     received_at = fields.String()
 

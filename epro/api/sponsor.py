@@ -12,8 +12,7 @@ from flask import Response, request, stream_with_context
 
 from epro.api.door import Door, actor, sponsor_lock
 from epro.api.schemas import FeedIn, FeedOut
-from epro.questionnaires import catalogue
-from epro.responses.sight import hides_scores
+from epro.responses import sight
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.stream import feed
@@ -72,18 +71,16 @@ def _records(who: Actor, study_id: str, after: int, limit: int) -> list[dict[str
         entries = feed.after(tx, study_id, after, limit)
         if who.kind == "key":  # a machine feeds the trial database and gets everything
             return [feed.told(entry, blinded=False) for entry in entries]
-        protocol = protocols.current(tx, study_id)
-        return [_told_to_a_person(tx, protocol, entry) for entry in entries]
+        there = protocols.by_site(tx, study_id)
+        base = protocols.current(tx, study_id)
+        return [_told_to_a_person(tx, there.get(entry.content["site"], base), entry) for entry in entries]
 
 
 def _told_to_a_person(tx: Tx, protocol: Protocol | None, entry: feed.Entry) -> dict[str, Any]:
     """What is blinded is withheld from everybody, what the study hides from those it names."""
-    hidden = protocol is not None and hides_scores(tx.actor, protocol, entry.study_id, entry.content["site"])
-    return feed.told(entry, blinded=True, hidden=hidden, blinded_items=_blinded_items(tx, entry))
-
-
-def _blinded_items(tx: Tx, entry: feed.Entry) -> frozenset[str]:
-    """The items of this entry's instrument whose answers no person may read here."""
+    assert protocol is not None
+    hidden = sight.hides_scores(tx.actor, protocol, entry.study_id, entry.content["site"])
     asked = entry.content.get("response", {}).get("instrument")
-    found = catalogue.find(tx, asked["code"], asked["version"]) if asked else None
-    return frozenset(item.id for item in found.items if item.blinded) if found else frozenset()
+    items = sight.blinded_items(tx, asked["code"], asked["version"]) if asked else ()
+    unseen = sight.asks_blinded(tx, protocol)
+    return feed.told(entry, blinded=True, hidden=hidden, blinded_items=items, unseen=unseen)

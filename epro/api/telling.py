@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from epro.notifications import alerts, following
 from epro.notifications.models import Alert, Message
-from epro.responses import receiving
+from epro.responses import receiving, sight
 from epro.responses.models import Response, Score, SetAside
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
@@ -100,8 +100,15 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     return {
         "participant": _json(participant(row, participants.anchors(tx, row))),
         "occurrences": [_occurrence(tx, found) for found in occurrences.of(tx, row)],
-        "responses": [_response(found, scores, found.id in counting) for found in responses],
-        "set_aside": [_set_aside(found) for found in receiving.set_aside(tx, row)],
+        "responses": [
+            _response(
+                found, scores, found.id in counting, hidden=sight.hides_content(tx, row, _asked_by(found))
+            )
+            for found in responses
+        ],
+        "set_aside": [
+            _set_aside(found, hidden=sight.hides_content(tx, row)) for found in receiving.set_aside(tx, row)
+        ],
         "messages": [
             _message(found)
             for found in _of(tx, Message, row, Message.planned_at)
@@ -138,7 +145,10 @@ def set_asides(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
         .offset(asked["offset"])
     )
     page = rows[: asked["limit"]]
-    told = [{**_set_aside(row), "study": row.study_id, "subject_id": row.subject_id} for row in page]
+    told = [
+        {**_set_aside(row, hidden=_hides(tx, row)), "study": row.study_id, "subject_id": row.subject_id}
+        for row in page
+    ]
     return {"set_asides": told, "more": len(rows) > len(page)}
 
 
@@ -222,7 +232,18 @@ def _counting(responses: list[Response]) -> set[Any]:
     return {receiving.primary(rivals).id for rivals in by_occurrence.values()}
 
 
-def _response(row: Response, scores: dict[Any, list[dict[str, Any]]], counts: bool) -> dict[str, Any]:
+def _asked_by(response: Response) -> tuple[str, str]:
+    return response.instrument_code, response.instrument_version
+
+
+def _hides(tx: Tx, row: SetAside) -> bool:
+    participant = tx.get(Participant, row.study_id, row.subject_id)
+    return sight.hides_content(tx, participant)
+
+
+def _response(
+    row: Response, scores: dict[Any, list[dict[str, Any]]], counts: bool, *, hidden: bool
+) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "occurrence_id": str(row.occurrence_id),
@@ -235,8 +256,8 @@ def _response(row: Response, scores: dict[Any, list[dict[str, Any]]], counts: bo
         "received_at": instant(row.received_at),
         "time_zone": row.time_zone,
         "clock_offset_ms": row.clock_offset_ms,
-        "digest": row.digest,
-        "findings": row.findings,
+        "digest": None if hidden else row.digest,
+        "findings": sight.findings(row.findings, hidden=hidden),
         "counts": counts,
         "scores": scores.get(row.id, []),
     }
@@ -259,13 +280,13 @@ def _occurrence(tx: Tx, row: Occurrence) -> dict[str, Any]:
     }
 
 
-def _set_aside(row: SetAside) -> dict[str, Any]:
+def _set_aside(row: SetAside, *, hidden: bool) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "response_id": row.response_id,
         "outcome": row.outcome,
-        "digest": row.digest,
-        "findings": row.findings,
+        "digest": None if hidden else row.digest,
+        "findings": sight.reasons(row.findings, hidden=hidden),
         "received_at": instant(row.received_at),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 from epro import production
 from epro.cli.opening import opened
 from epro.cli.progress import shown
-from epro.cli.study import BUILDER, FILE, known_instruments, read_or_exit
+from epro.cli.study import BUILDER, FILE, known_instruments, name_and_exit, read_or_exit
 from epro.notifications.recalls import recalled
 from epro.questionnaires import wording
 from epro.scheduling import amending
@@ -60,6 +59,7 @@ def approve(study: str, version: str, site: str, on: datetime, dry_run: bool, as
         enter = amending.approval if dry_run else amending.approve
         row = enter(tx, study, version, site, on.date())
         protocol = amending.published(tx, study, version, site)
+        production.refuse_placeholders(tx, protocol, published=True)
         told = _told(tx, protocol, amending.amended(tx, protocol), site)
         in_force = row.in_force_from
     _show(told, as_json)
@@ -74,9 +74,7 @@ def _fitting(tx: Tx, protocol: Protocol) -> Protocol:
     try:
         amending.refuse_unfit(tx, protocol)
     except amending.UnfitAmendment as unfit:
-        for fault in unfit.errors:
-            click.echo(f"{fault['pointer']}: {fault['detail']} [{fault['code']}]", err=True)
-        sys.exit(1)
+        name_and_exit(unfit)
     return before
 
 

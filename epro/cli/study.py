@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -13,11 +14,11 @@ from epro.cli.opening import opened
 from epro.questionnaires import wording
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled
-from epro.scheduling import protocols
+from epro.scheduling import amending, protocols
 from epro.scheduling.checks import Known
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
-from epro.tx import begin, system
+from epro.tx import Tx, begin, system
 
 BUILDER = system("study builder")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -39,13 +40,35 @@ def check(file: Path) -> None:
 @study.command()
 @FILE
 def publish(file: Path) -> None:
-    """Check a study file and publish it. The same version with other content is refused."""
+    """Check a study file and publish it. The same version with other content is refused.
+
+    A later version of a study that is published changes nothing at a site before it is approved there: see
+    `epro study amend` and `epro study approve`.
+    """
     with opened(), begin(BUILDER) as tx:
         protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
         production.refuse_placeholders(tx, protocol)
-        new = protocols.publish(tx, protocol, file.read_text(encoding="utf-8"))
+        later = protocols.current(tx, protocol.study_id) is not None
+        new = publish_or_exit(tx, protocol, file)
     word = "published" if new else "was published before, exactly so"
     click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")
+    if new and later:
+        click.echo("each site stays with its version until this one is approved there: epro study approve")
+
+
+def publish_or_exit(tx: Tx, protocol: Protocol, file: Path) -> bool:
+    """Publish; True if it is new. What would break what is on file is named on stderr, and the command exits with 1."""
+    try:
+        return amending.publish(tx, protocol, file.read_text(encoding="utf-8"))
+    except amending.UnfitAmendment as unfit:
+        name_and_exit(unfit)
+
+
+def name_and_exit(unfit: amending.UnfitAmendment) -> NoReturn:
+    """Every fault of a version that does not fit on stderr; exit with 1."""
+    for fault in unfit.errors:
+        click.echo(f"{fault['pointer']}: {fault['detail']} [{fault['code']}]", err=True)
+    sys.exit(1)
 
 
 def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:

@@ -22,6 +22,7 @@ from epro.questionnaires.pack_checks import is_language
 from epro.questionnaires.packs import Pack
 from epro.questionnaires.previews import preview as page_of
 from epro.scheduling import protocols
+from epro.scheduling.protocol import Protocol
 from epro.signin import passwords, staff
 from epro.signin.models import Staff
 from epro.studies.access import PERMISSIONS
@@ -114,18 +115,29 @@ def approve(
 def status(study: str) -> None:
     """For each instrument and language of STUDY: what is placeholder, imported, approved, and in force."""
     with opened(), look(COMMAND) as tx:
-        protocol = protocols.current(tx, study)
-        if protocol is None:
+        versions = protocols.to_be_asked(tx, study)
+        if not versions:
             raise NotFound(f"There is no study {study}.")
-        asked = sorted({(one.instrument.code, one.instrument.version) for one in protocol.assessments})
         found = [
             (one, language, on_record.standing(tx, one, language))
-            for code, version in asked
+            for code, version, language in _asked(versions)
             if (one := catalogue.find(tx, code, version)) is not None
-            for language in protocol.languages
         ]
     for one, language, standing in found:
         click.echo("\n".join(_told(one, language, standing)))
+
+
+def _asked(versions: list[Protocol]) -> list[tuple[str, str, str]]:
+    """Code, version and language of everything that these versions of a study ask, by code; languages as they name
+    them.
+    """
+    asked = {
+        (one.instrument.code, one.instrument.version, language): None
+        for protocol in versions
+        for one in protocol.assessments
+        for language in protocol.languages
+    }
+    return sorted(asked, key=lambda one: one[:2])
 
 
 @wording.command()

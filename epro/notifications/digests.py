@@ -30,11 +30,9 @@ def plan_due(tx: Tx, limit: int = 50) -> int:
     """Plan the digests whose hour has come, up to about `limit`; returns how many."""
     planned = 0
     for study_id in tx.all(sa.select(Study.id).order_by(Study.id)):
-        protocol = protocols.current(tx, study_id)
-        if protocol is None or protocol.staff_digest is None:
-            continue
-        for site in tx.all(sa.select(Site).where(Site.study_id == study_id).order_by(Site.id)):
-            if planned < limit:
+        for site_id, protocol in protocols.by_site(tx, study_id).items():
+            site = tx.get(Site, study_id, site_id)
+            if planned < limit and site is not None and protocol.staff_digest is not None:
                 planned += _of_site(tx, site, protocol.staff_digest)
     return planned
 

@@ -1,7 +1,12 @@
-"""What a role may see of scores and of alerts on answers; whoever tells them asks here first."""
+"""What a role may see of scores, of what was answered, and of alerts on answers; whoever tells them asks here first.
+
+A digest of few possible answers tells the one, and so can a remark of an edit check: from whom scores are hidden,
+both are. What an instrument flags as blinded is withheld from every person.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from epro.questionnaires import catalogue
@@ -22,6 +27,48 @@ def hides_scores(actor: Actor, protocol: Protocol, study_id: str, site_id: str) 
         if grant.study_id == study_id and grant.site_id in (site_id, "*")
     }
     return not here.isdisjoint(protocol.hide_scores_from)
+
+
+def hides_content(tx: Tx, participant: Any, instrument: tuple[str, str] | None = None) -> bool:
+    """Whether the actor must not learn what this participant answered: to an instrument (code, version), or to any
+    of her study where it is not known which.
+    """
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    if hides_scores(tx.actor, protocol, participant.study_id, participant.site_id):
+        return True
+    return bool(blinded_items(tx, *instrument)) if instrument else asks_blinded(tx, protocol)
+
+
+def asks_blinded(tx: Tx, protocol: Protocol) -> bool:
+    """Whether any instrument of a study has items that no person may read the answers to."""
+    return any(blinded_items(tx, one.instrument.code, one.instrument.version) for one in protocol.assessments)
+
+
+def blinded_items(tx: Tx, code: str, version: str) -> frozenset[str]:
+    """The items of an instrument whose answers no person may read."""
+    found = catalogue.find(tx, code, version)
+    return frozenset(item.id for item in found.items if item.blinded) if found else frozenset()
+
+
+def findings(found: Iterable[Mapping[str, Any]], *, hidden: bool) -> list[Mapping[str, Any]]:
+    """The findings as they may be told: those on answers, and how many there are, are part of what is hidden."""
+    return [one for one in found if not hidden or not _on_answers(one)]
+
+
+def reasons(found: Iterable[Mapping[str, Any]], *, hidden: bool) -> list[Mapping[str, Any]]:
+    """Why an upload was set aside, as it may be told: that it was for its answers, and not for which."""
+    told = findings(found, hidden=hidden)
+    return told if len(told) == len(list(found)) else [*told, HIDDEN]
+
+
+HIDDEN = {
+    "code": "about_answers",
+    "detail": "There is something about the answers that who reads scores can see.",
+}
+
+
+def _on_answers(finding: Mapping[str, Any]) -> bool:
+    return finding.get("pointer", "").startswith("/answers") or finding["code"] == "more_findings"
 
 
 def hides_answers(tx: Tx, alert: Any) -> bool:

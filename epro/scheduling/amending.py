@@ -80,8 +80,17 @@ def amended(tx: Tx, protocol: Protocol) -> Protocol:
 def amend(tx: Tx, protocol: Protocol, source: str) -> bool:
     """Publish a version that waits for its approvals. True if it is new. Raises UnfitAmendment, NotFound."""
     amended(tx, protocol)
-    refuse_unfit(tx, protocol)
-    return protocols.publish(tx, protocol, source, amends=True)
+    return publish(tx, protocol, source)
+
+
+def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
+    """Publish a study, or a later version of one, which then waits for its approvals. True if it is new.
+
+    Raises UnfitAmendment, ChangedProtocol.
+    """
+    if not protocols.is_published(tx, protocol):
+        refuse_unfit(tx, protocol)
+    return protocols.publish(tx, protocol, source)
 
 
 def dry_run(

@@ -23,16 +23,16 @@ class ChangedProtocol(Conflict):
     code = "changed_protocol"
 
 
-def publish(tx: Tx, protocol: Protocol, source: str, *, amends: bool = False) -> bool:
+def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
     """Publish a checked study file. True if it is new, False if exactly this is published already.
 
-    New participants follow the version published last, those enrolled stay with theirs; one that `amends` waits
-    for the approval of each site. Raises ChangedProtocol.
+    The first version of a study is its base: what is asked wherever no later one is in force. A later version
+    waits for the approval of each site (see amending.py, which also checks it). Raises ChangedProtocol.
     """
     if is_published(tx, protocol):
         return False
     head = trail.study_chain(tx, protocol.study_id)
-    _open_study(tx, protocol, amends)
+    _open_study(tx, protocol)
     for assessment in protocol.assessments:
         catalogue.publish(tx, assessment.instrument.code, assessment.instrument.version)
     tx.add(
@@ -90,7 +90,30 @@ def at_site(tx: Tx, study_id: str, site_id: str) -> Protocol | None:
     """What new participants of this site get now, or None when no version in force knows the site."""
     approved = in_force(tx, study_id, site_id)
     protocol = find(tx, study_id, approved.version) if approved else current(tx, study_id)
-    return protocol if protocol and any(site.id == site_id for site in protocol.sites) else None
+    return protocol if protocol and _has_site(protocol, site_id) else None
+
+
+def by_site(tx: Tx, study_id: str) -> dict[str, Protocol]:
+    """The version in force at each site of a study: what new participants get there now."""
+    first = current(tx, study_id)
+    if first is None:
+        return {}
+    query = sa.select(SiteVersion.site_id, SiteVersion.version).join(PublishedProtocol, _SAME_VERSION)
+    query = query.where(SiteVersion.study_id == study_id, SiteVersion.in_force_from <= tx.now)
+    oldest_first = query.order_by(PublishedProtocol.published_at, PublishedProtocol.version)
+    newest = {row.site_id: row.version for row in tx.session.execute(oldest_first)}
+    sites = tx.all(sa.select(Site.id).where(Site.study_id == study_id).order_by(Site.id))
+    found = {site: find(tx, study_id, newest[site]) if site in newest else first for site in sites}
+    return {site: protocol for site, protocol in found.items() if _has_site(protocol, site)}
+
+
+def to_be_asked(tx: Tx, study_id: str) -> list[Protocol]:
+    """Each version that is in force at any site, or approved for one and on its way, in the order of their names."""
+    ahead = sa.select(SiteVersion.version).where(
+        SiteVersion.study_id == study_id, SiteVersion.in_force_from > tx.now
+    )
+    versions = {*(protocol.version for protocol in by_site(tx, study_id).values()), *tx.all(ahead)}
+    return [find(tx, study_id, version) for version in sorted(versions)]
 
 
 def in_force(tx: Tx, study_id: str, site_id: str) -> SiteVersion | None:
@@ -116,23 +139,26 @@ def versions(tx: Tx, study_id: str) -> list[Protocol]:
 _NEWEST = (PublishedProtocol.published_at.desc(), PublishedProtocol.version.desc())
 
 
+def _has_site(protocol: Protocol, site_id: str) -> bool:
+    return any(site.id == site_id for site in protocol.sites)
+
+
+_SAME_VERSION = sa.and_(
+    PublishedProtocol.study_id == SiteVersion.study_id, PublishedProtocol.version == SiteVersion.version
+)
+
+
 def _approved(study_id: str, site_id: str) -> sa.Select[Any]:
-    same = sa.and_(
-        PublishedProtocol.study_id == SiteVersion.study_id, PublishedProtocol.version == SiteVersion.version
-    )
-    query = sa.select(SiteVersion).join(PublishedProtocol, same)
+    query = sa.select(SiteVersion).join(PublishedProtocol, _SAME_VERSION)
     return query.where(SiteVersion.study_id == study_id, SiteVersion.site_id == site_id)
 
 
-def _open_study(tx: Tx, protocol: Protocol, amends: bool) -> None:
-    study = tx.get(Study, protocol.study_id)
-    if study is None:
+def _open_study(tx: Tx, protocol: Protocol) -> None:
+    if tx.get(Study, protocol.study_id) is None:
         tx.add(Study(id=protocol.study_id, protocol_version=protocol.version, opened_at=tx.now))
-    elif not amends:
-        study.protocol_version = protocol.version
-    tx.session.flush()
+        tx.session.flush()
     for site in protocol.sites:
-        if not amends or tx.get(Site, protocol.study_id, site.id) is None:
+        if tx.get(Site, protocol.study_id, site.id) is None:
             open_site(tx, protocol, site.id)
 
 

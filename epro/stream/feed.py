@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 
+from epro.responses import sight
 from epro.trail.models import FeedEntry
 from epro.tx import Tx
 
@@ -42,10 +43,16 @@ def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
 
 
 def told(
-    entry: Entry, *, blinded: bool, hidden: bool = False, blinded_items: Collection[str] = ()
+    entry: Entry,
+    *,
+    blinded: bool,
+    hidden: bool = False,
+    blinded_items: Collection[str] = (),
+    unseen: bool = False,
 ) -> dict[str, Any]:
     """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number, nor the answers
-    to blinded items; one from whom the study hides scores gets no score and no answer at all.
+    to blinded items; one from whom the study hides scores gets no score and no answer at all. `unseen`: what was
+    set aside may be an answer that the reader must not learn.
     """
     content = entry.content
     if (blinded or hidden) and "scores" in content:
@@ -54,12 +61,21 @@ def told(
         content["alert"]["why"] = {"call_needed": True}
     if hidden or (blinded and blinded_items):
         _withhold(content.get("response", {}), None if hidden else blinded_items)
+    if hidden or unseen:
+        _withhold_reasons(content.get("set_aside"))
     return {"position": entry.position, **content}
 
 
 def _withhold(response: dict[str, Any], items: Collection[str] | None) -> None:
-    """Take answers out, those of `items` or all; the digest too, for of few possible answers it tells the one."""
+    """Take answers out, those of `items` or all; the digest and remarks on answers too, for they can tell one."""
     answers = response.pop("answers", {})
     response.pop("digest", None)
+    response["findings"] = sight.findings(response.get("findings", []), hidden=True)
     if items is not None:
         response["answers"] = {item: code for item, code in answers.items() if item not in items}
+
+
+def _withhold_reasons(aside: dict[str, Any] | None) -> None:
+    if aside:
+        aside.pop("digest", None)
+        aside["findings"] = sight.reasons(aside["findings"], hidden=True)

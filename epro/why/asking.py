@@ -19,7 +19,7 @@ from epro.notifications import alerts
 from epro.notifications.models import Alert, AlertStep, Message
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
-from epro.responses import receiving
+from epro.responses import receiving, sight
 from epro.responses.models import Response, Score, SetAside
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
@@ -96,7 +96,8 @@ def _occurrence(tx: Tx, participant: Participant, id: UUID) -> Answer:
     stays = participants.zone_stays(tx, participant)
     said = due.planned(row, protocol, _anchors(tx, participant), stays, plan)
     said += due.still(row, tx.now) + raised.outcome(row, responses, own)
-    said += [one for aside in _asides_of(tx, participant, row.id) for one in scored.set_aside(aside)]
+    for aside in _asides_of(tx, participant, row.id):
+        said += scored.set_aside(aside, _reasons(tx, participant, aside))
     for message in _of(tx, Message, participant, Message.occurrence_id == row.id):
         said += _message(tx, participant, message)
     found = _of(tx, Alert, participant, _about(row))
@@ -172,7 +173,7 @@ def _response(tx: Tx, participant: Participant, id: UUID) -> Answer:
     ]
     if not on_file and not asides:
         raise NotFound()
-    said = [said for aside in asides for said in scored.set_aside(aside)]
+    said = [said for aside in asides for said in scored.set_aside(aside, _reasons(tx, participant, aside))]
     for response in on_file:
         said += _filed(tx, participant, response)
     return Answer(Said("question.response", tx.now, {"id": id}), said, participant.time_zone)
@@ -182,7 +183,9 @@ def _filed(tx: Tx, participant: Participant, response: Response) -> list[Said]:
     protocol = protocols.find(tx, response.study_id, response.protocol_version)
     rivals = [one for one in receiving.of(tx, participant) if one.occurrence_id == response.occurrence_id]
     counts = receiving.primary(rivals).id == response.id
-    said = scored.filed(response, protocol.assessment(response.assessment_id), counts=counts)
+    asked = (response.instrument_code, response.instrument_version)
+    findings = sight.findings(response.findings, hidden=sight.hides_content(tx, participant, asked))
+    said = scored.filed(response, findings, protocol.assessment(response.assessment_id), counts=counts)
     own = protocols.find(tx, participant.study_id, participant.protocol_version)
     if hides_scores(tx.actor, own, participant.study_id, participant.site_id):
         return [*said, Said("score.hidden", response.received_at)]
@@ -205,7 +208,8 @@ def _page(tx: Tx, participant: Participant) -> Answer:
     for alert in _of(tx, Alert, participant, sa.true()):
         if alerts.stands(alert):
             said.append(page.alert(alert, hidden=_hidden(tx, alert), urgency=alerts.urgency(alert)))
-    said += [page.held(one) for one in receiving.set_aside(tx, participant) if one.settled_at is None]
+    waiting = [one for one in receiving.set_aside(tx, participant) if one.settled_at is None]
+    said += [page.held(one, _reasons(tx, participant, one)) for one in waiting]
     if participant.opted_out_at is not None:
         said.append(Said("page.opted_out", participant.opted_out_at))
     for one in _happened(tx, participant, Event.action == "participant.withdrawn"):
@@ -233,6 +237,10 @@ def _asides_of(tx: Tx, participant: Participant, occurrence_id: UUID) -> list[Se
     """Uploads that were set aside and say that they answer this occurrence."""
     named = str(occurrence_id)
     return [one for one in receiving.set_aside(tx, participant) if _answers(one) == named]
+
+
+def _reasons(tx: Tx, participant: Participant, aside: SetAside) -> list[Mapping[str, Any]]:
+    return sight.reasons(aside.findings, hidden=sight.hides_content(tx, participant))
 
 
 def _answers(aside: SetAside) -> Any:

@@ -35,9 +35,9 @@ def alert(row: Any, *, hidden: bool, urgency: str) -> Said:
     return Said("page.alert", row.raised_at, facts)
 
 
-def held(aside: Any) -> Said:
-    """An upload that waits for a person."""
-    finding = Word("finding", aside.findings[0]["code"]) if aside.findings else None
+def held(aside: Any, findings: Sequence[Mapping[str, Any]]) -> Said:
+    """An upload that waits for a person, with the first reason that may be told."""
+    finding = Word("finding", findings[0]["code"]) if findings else None
     return Said("page.held", aside.received_at, {"finding": finding, "id": aside.id})
 
 

@@ -5,7 +5,7 @@ No answer and no value of a score stands here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from epro.questionnaires import explaining
@@ -14,24 +14,27 @@ from epro.scheduling.protocol import Assessment
 from epro.why.sentences import LANGUAGES, Said, Word
 
 
-def filed(response: Any, assessment: Assessment, *, counts: bool) -> list[Said]:
-    """A response on file, with its findings; `counts`: whether it is the one that counts for its occurrence."""
+def filed(
+    response: Any, findings: Iterable[Mapping[str, Any]], assessment: Assessment, *, counts: bool
+) -> list[Said]:
+    """A response on file, with the findings that may be told; `counts`: whether it is the one that counts for its
+    occurrence."""
     facts = {
         "assessment": assessment.label,
         "local_day": response.local_day,
         "completed_at": response.corrected_at,
     }
     told = [Said("response.stored", response.received_at, facts)]
-    told += [_finding("response.finding", response, one) for one in response.findings]
+    told += [_finding("response.finding", response, one) for one in findings]
     if not counts:
         told.append(Said("response.other_counts", response.received_at))
     return told
 
 
-def set_aside(aside: Any) -> list[Said]:
-    """An upload that could not be filed, and every reason for it."""
+def set_aside(aside: Any, findings: Iterable[Mapping[str, Any]]) -> list[Said]:
+    """An upload that could not be filed, and every reason for it that may be told."""
     told = [Said(f"upload.{aside.outcome}", aside.received_at, {"id": aside.id})]
-    return told + [_finding("upload.finding", aside, one) for one in aside.findings]
+    return told + [_finding("upload.finding", aside, one) for one in findings]
 
 
 def scores(rows: Sequence[Any], definitions: Mapping[str, Instrument]) -> Iterator[Said]:

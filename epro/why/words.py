@@ -139,6 +139,10 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
             "zh-CN": "该版本的问卷尚未发布。",
         },
         "more_findings": {"en": "And more of them.", "zh-CN": "还有更多。"},
+        "about_answers": {
+            "en": "There is something about the answers that who reads scores can see.",
+            "zh-CN": "答案方面有需要查看之处，有权查看得分者可见。",
+        },
         "occurrence_cancelled": {
             "en": "It was not expected any more when it was completed.",
             "zh-CN": "完成时已不再要求填写。",

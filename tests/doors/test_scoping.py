@@ -250,7 +250,12 @@ def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(st
     }
     assert [len(found) for found in scores["vera"]] == [len(found) for found in scores["vilma"]] == [1]
     assert scores["vico"] == scores["vida"] == scores["vita"] == [[]]  # another role uncovers nothing
+    for who, sees in (("vera", True), ("vico", False), ("vita", False)):
+        assert {_sees_what_was_sent(stage, who, path)} == {sees}, who
     for who in ("vida", "vita"):
+        (aside,) = _records(stage, stage.token(who), "response.held")
+        assert "digest" not in aside["set_aside"]
+        assert [one["code"] for one in aside["set_aside"]["findings"]] == ["about_answers"]
         (record,) = _stored(stage, stage.token(who))
         assert record["scores"] == [] and record["response"]["findings"] is not None
         assert (
@@ -281,15 +286,41 @@ def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
         with begin(system("tests")) as tx:
             key = staff.add_key(tx, "masked", "lake", 366)[1]
     _answer_in("masked", stage, "vera2")
+    assert not _sees_what_was_sent(stage, "vera2", "/v1/site/participants/01-001/timeline?study=masked")
     (read,), (fed,) = _stored(stage, stage.token("mia")), _stored(stage, key)
     assert (read["scores"], read["response"]["answers"], "digest" in read["response"]) == ([], {}, False)
     assert (len(fed["scores"]), fed["response"]["answers"]) == (1, {"worst_fatigue": 5})
     assert fed["response"]["digest"]
 
 
+def _sees_what_was_sent(stage: Any, who: str, path: str) -> bool:
+    """Whether digests and remarks on answers are told to her, everywhere alike: of few answers they tell the one."""
+    timeline = stage.ask(who, "GET", path).get_json()
+    (response,), (aside,) = timeline["responses"], timeline["set_aside"]
+    (listed,) = stage.ask(who, "GET", "/v1/site/set-asides" + path[path.index("?") :]).get_json()[
+        "set_asides"
+    ]
+    why = [
+        stage.ask(who, "GET", path.replace("timeline", "why") + about).text
+        for about in ("", f"&response={aside['response_id']}", f"&occurrence={response['occurrence_id']}")
+    ]
+    seen = {
+        response["digest"] is not None,
+        *(one["digest"] is not None for one in (aside, listed)),
+        *(one["findings"][0]["code"] == "out_of_range" for one in (aside, listed)),
+        *("who reads scores" not in text for text in why),
+    }
+    assert len(seen) == 1, seen
+    return seen.pop()
+
+
 def _stored(stage: Any, key: str) -> list[dict[str, Any]]:
+    return _records(stage, key, "response.stored")
+
+
+def _records(stage: Any, key: str, kind: str) -> list[dict[str, Any]]:
     told = stage.send("GET", "/v1/sponsor/feed", key).get_json()["records"]
-    return [record for record in told if record["kind"] == "response.stored"]
+    return [record for record in told if record["kind"] == kind]
 
 
 def test_enrolling_at_a_foreign_site_is_answered_like_at_none(stage):
@@ -409,7 +440,7 @@ def _name_of(stage: Any, side: Side) -> str:
 
 
 def _answer_in(study: str, stage: Any, nurse: str = "vera") -> None:
-    """One participant of a study who answers the diary of yesterday evening, late."""
+    """One participant of a study who answers the diary of yesterday evening, late, and sends what is no answer."""
     with clock.moved_to(at("2026-03-03T09:00")):
         vera = stage.sign_in(nurse)
         made = vera.enrol(
@@ -422,8 +453,11 @@ def _answer_in(study: str, stage: Any, nurse: str = "vera") -> None:
         phone = Phone(stage.cast.line).activate(vera.code_for(made["subject_id"]))
         phone.sync()
     evening = at("2026-03-03T20:00")
-    phone.answer(phone.open_at(evening)[0], {"worst_fatigue": 5}, evening, evening + timedelta(minutes=1))
+    (asked, *_) = phone.open_at(evening)
+    for code in (5, 99):
+        phone.answer(asked, {"worst_fatigue": code}, evening, evening + timedelta(minutes=1))
     with clock.moved_to(evening + timedelta(minutes=2)):
         phone.refresh()
-        assert phone.upload(evening + timedelta(minutes=2))[0]["outcome"] == "stored"
+        receipts = phone.upload(evening + timedelta(minutes=2))
+        assert [receipt["outcome"] for receipt in receipts] == ["stored", "held"]
     sequencer.sequence()

@@ -17,10 +17,10 @@ from epro.cli.study import known_instruments
 from epro.notifications import digests
 from epro.notifications.models import Message
 from epro.notifications.senders.recording import RecordingSender
-from epro.scheduling import protocols
 from epro.scheduling.reading import read
 from epro.tx import begin, look, system
 from tests.cast import STUDY_FILE, at
+from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 NOOR, INES, OTTO = "+8613800000001", "+8613800000002", "+8613800000003"
@@ -37,7 +37,7 @@ def study(app):
     )
     assert protocol is not None, faults
     with begin(TESTS) as tx:
-        protocols.publish(tx, protocol, text)
+        begin_with(tx, protocol, text)
 
 
 @pytest.fixture

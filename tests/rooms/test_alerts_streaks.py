@@ -18,13 +18,13 @@ import sqlalchemy as sa
 from epro.cli.study import known_instruments
 from epro.notifications import attending, steps
 from epro.notifications.models import Alert, AlertStep, Message
-from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.reading import read
 from epro.studies.models import Participant
 from epro.trail.models import Event, FeedEntry
 from epro.tx import begin, look, system
 from tests.cast import STUDY_FILE, at
+from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 ESCALATION = "      escalation: [{after: 4h, role: investigator}]\n"
@@ -46,7 +46,7 @@ def ruled(app):
         )
         assert protocol is not None, faults
         with begin(TESTS) as tx:
-            protocols.publish(tx, protocol, text)
+            begin_with(tx, protocol, text)
 
     return publish
 
@@ -132,7 +132,7 @@ def test_another_assessment_has_an_alert_of_its_own(cast, app, enrolled):
     )
     assert protocol is not None, faults
     with begin(TESTS) as tx:
-        protocols.publish(tx, protocol, text)
+        begin_with(tx, protocol, text)
     enrolled()
     cast.tick(at("2026-03-13T07:00"))
     assert sorted(len(days) for _, days in told("missed")) == [1, 11]

@@ -22,11 +22,11 @@ import sqlalchemy as sa
 from epro import clock, worker
 from epro.cli.study import known_instruments
 from epro.notifications.models import Alert, Message
-from epro.scheduling import protocols
 from epro.scheduling.reading import read
 from epro.trail.models import Event, FeedEntry
 from epro.tx import begin, look, system
 from tests.cast import STUDY_FILE, at
+from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 NOOR, INES, OTTO = "+8613800000001", "+8613800000002", "+8613800000003"
@@ -52,7 +52,7 @@ def study(app):
         protocol, faults = read(text, known_instruments())
         assert protocol is not None, faults
         with begin(TESTS) as tx:
-            protocols.publish(tx, protocol, text)
+            begin_with(tx, protocol, text)
 
     return publish
 

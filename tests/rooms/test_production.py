@@ -2,12 +2,14 @@
 
 PR-01  The login of the application can do what the application does, and nothing else.
 PR-02  Nobody of the staff comes in with a password alone.
+PR-03  No site asks placeholder wording, by whatever version of the study it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,11 +18,15 @@ from click.testing import CliRunner, Result
 
 from epro import config, create_app, db, production, schema
 from epro.cli import epro
+from epro.cli.study import known_instruments
 from epro.config import ConfigurationError
+from epro.scheduling import amending, protocols
+from epro.scheduling.protocol import Protocol
+from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.signin.models import Staff
 from epro.tx import begin, look, system
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, STUDY, STUDY_FILE
 
 PRODUCTION = {
     "EPRO_ENV": "production", "EPRO_SECRET_KEY": "a secret of an installation of its own, made at random",
@@ -168,3 +174,48 @@ def test_an_account_without_one_keeps_production_from_starting_and_the_mend_work
 
 def test_nobody_gets_no_seed(command):
     assert command("staff", "totp", str(UUID(int=7))).exit_code != 0
+
+
+# PR-03.
+
+LICENSED, OWN = "{code: lupusqol,", "{code: pgi_s,"
+FLARE = "  - id: flare\n"
+ADDED = """  - id: severity
+    label: {en: Severity, zh-CN: 严重度}
+    instrument: {code: fss, version: "1.0"}
+    at: [month1]
+    window: {opens: "08:00", closes: "22:00"}
+    sync_grace: 1d
+"""
+
+
+def version(number: str, *texts: tuple[str, str]) -> tuple[Protocol, str]:
+    text = STUDY_FILE.read_text(encoding="utf-8").replace('version: "1.0"\n', f'version: "{number}"\n', 1)
+    for before, after in texts:
+        assert before in text
+        text = text.replace(before, after)
+    protocol, faults = read(text, known_instruments())
+    assert protocol is not None, faults
+    return protocol, text
+
+
+@pytest.mark.parametrize("approved_for", ["2026-03-02", "2999-03-02"], ids=["in force", "on its way"])
+def test_a_version_with_placeholders_keeps_production_from_starting_once_a_site_has_it(
+    pilot, command, approved_for
+):
+    app, tests = create_app(pilot), system("tests")
+    with app.app_context(), begin(tests) as tx:
+        protocols.publish(tx, *version("1.0", (LICENSED, OWN)))
+        protocols.publish(tx, *version("2.0", (LICENSED, OWN), (FLARE, ADDED + FLARE)))
+    production.refuse_unsafe_start(app)
+    refused = command("study", "approve", STUDY, "2.0", "--site", "02", "--date", approved_for)
+    assert refused.exit_code == 1 and "asks fss 1.0, whose wording is a placeholder" in str(refused.exception)
+    with app.app_context(), begin(tests) as tx:
+        amending.approve(tx, STUDY, "2.0", "02", date.fromisoformat(approved_for))
+    with pytest.raises(ConfigurationError) as caught:
+        production.refuse_unsafe_start(app)
+    (reason,) = str(caught.value).splitlines()[1:]
+    assert "asks fss 1.0, whose wording is a placeholder" in reason
+    with app.app_context():
+        for engine in db.db.engines.values():
+            engine.dispose()

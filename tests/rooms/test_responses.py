@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from epro import canonical, clock
 from epro.questionnaires.library import bundled_instrument
-from epro.responses import receiving
+from epro.responses import receiving, sight
 from epro.responses.models import Draft, Response, Score, SetAside
 from epro.scheduling.models import Occurrence
 from epro.simulation.people import in_process
@@ -465,3 +465,17 @@ def test_a_draft_is_no_answer_and_ends_with_one(cast, ada):
     upload(ada, entry(ada))
     with clock.moved_to(EVENING):
         assert ada.call("PUT", path, {"answers": {}}).body["code"] == "not_open"
+
+
+def test_what_is_said_of_answers_is_told_to_those_who_may_read_them():
+    said = [
+        {"code": "late_sync", "detail": "-"},
+        {"code": "edit_check", "detail": "-", "pointer": "/answers/one"},
+        {"code": "unknown_time_zone", "detail": "-", "pointer": "/time_zone"},
+        {"code": "more_findings", "detail": "And 3 more."},
+    ]
+    codes = [one["code"] for one in sight.findings(said, hidden=True)]
+    assert codes == ["late_sync", "unknown_time_zone"]
+    assert [one["code"] for one in sight.reasons(said, hidden=True)] == [*codes, "about_answers"]
+    assert sight.reasons(said[:1], hidden=True) == said[:1]
+    assert sight.findings(said, hidden=False) == sight.reasons(said, hidden=False) == said

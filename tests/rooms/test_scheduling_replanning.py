@@ -32,6 +32,7 @@ from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import begin, look, system
 from tests.cast import STUDY, at
+from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 TEXT = (Path(__file__).parent.parent / "studies" / "two_arms.yaml").read_text(encoding="utf-8")
@@ -62,7 +63,7 @@ def protocol_of(text: str):
 
 def publish(text: str, *, amends: bool = False) -> None:
     with begin(TESTS) as tx:
-        (amending.amend if amends else protocols.publish)(tx, protocol_of(text), text)
+        (amending.amend if amends else begin_with)(tx, protocol_of(text), text)
 
 
 @pytest.fixture
@@ -298,6 +299,34 @@ def test_a_site_goes_over_on_its_day_and_the_other_stays(two_arms):
     with two_arms.on("2026-03-06T10:00"):
         assert two_arms.enrol()["protocol_version"] == "3.0"
         assert two_arms.enrol("otto")["protocol_version"] == "2.0"
+
+
+def test_a_version_that_is_only_published_is_followed_nowhere(two_arms, command, tmp_path):
+    """Whatever publishes it: each site enrols under what is approved there, or under the version it began with."""
+    file = tmp_path / "study.yaml"
+    file.write_text(written("3.0", (BOTH_EVENINGS, EARLIER)), encoding="utf-8")
+    with two_arms.on("2026-03-02T10:00"):
+        said = command("study", "publish", str(file))
+        assert said.exit_code == 0 and "until this one is approved there" in said.output
+        enrolled = [two_arms.enrol(nurse)["protocol_version"] for nurse in ("noor", "otto")]
+        assert (
+            command("study", "approve", STUDY, "3.0", "--site", "02", "--date", "2026-03-02").exit_code == 0
+        )
+        enrolled += [two_arms.enrol(nurse)["protocol_version"] for nurse in ("noor", "otto")]
+    assert enrolled == ["2.0", "2.0", "2.0", "3.0"]
+    with two_arms.on("2026-03-02T10:00"), look(TESTS) as tx:
+        assert {site: one.version for site, one in protocols.by_site(tx, STUDY).items()} == {
+            "01": "2.0",
+            "02": "3.0",
+        }
+
+
+@on_sqlite
+def test_a_later_version_that_breaks_what_is_on_file_is_not_published(two_arms, command, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(written("3.0", ("number: 1", "number: 7")), encoding="utf-8")
+    refused = command("study", "publish", str(file))
+    assert refused.exit_code == 1 and "[visit_renumbered]" in refused.output
 
 
 def test_the_dry_run_is_what_happens(two_arms):

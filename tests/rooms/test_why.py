@@ -27,7 +27,7 @@ from epro.notifications.models import Alert, Message
 from epro.notifications.senders import SendFailed, SendUnknown
 from epro.questionnaires import checking
 from epro.questionnaires.methods import REASONS
-from epro.scheduling import amending, protocols
+from epro.scheduling import amending
 from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.simulation.people import Phone
@@ -38,6 +38,7 @@ from epro.why.sentences import LANGUAGES, Said, Who, Word, told
 from epro.why.templates import SENTENCES
 from epro.why.words import WORDS
 from tests.cast import PASSWORD, STUDY_FILE, at
+from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 SIGNALS = STUDY_FILE.with_name("signals.yaml")
@@ -116,7 +117,7 @@ def publish(path: Path = STUDY_FILE, **words: str) -> None:
     protocol, faults = read(text, known_instruments())
     assert protocol is not None, faults
     with begin(TESTS) as tx:
-        protocols.publish(tx, protocol, text)
+        begin_with(tx, protocol, text)
 
 
 # Due, moved, cancelled.
