@@ -29,6 +29,7 @@ from epro.notifications import alerts, attending, digests, sending
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
+from epro.responses import weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
 from epro.stream import delivering
@@ -47,6 +48,13 @@ FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken
 POLL = 0.5  # seconds until it shows that the end has been asked for
 OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 Senders = dict[str, Sender]
+STEPS = (
+    occurrences.extend_due,
+    attending.attend_due,
+    weeks.score_due,
+    alerts.escalate_due,
+    digests.plan_due,
+)
 
 
 class Stop:
@@ -81,12 +89,12 @@ def tick(senders: Senders, now: datetime | None = None) -> int:
 
 
 def attend(now: datetime | None = None) -> int:
-    """Extend plans, attend to occurrences, escalate alerts, plan the staff's digests; returns how much there was.
+    """Extend plans, attend to occurrences, score weeks, escalate alerts, plan digests; returns how much there was.
 
     Asks nobody outside. If one of them fails, the others do their work all the same; the fault is raised at the end.
     """
     done, faults = 0, list[Exception]()
-    for step in (occurrences.extend_due, attending.attend_due, alerts.escalate_due, digests.plan_due):
+    for step in STEPS:
         try:
             done += _until_nothing(partial(_act, step, now))
         except Exception as fault:

@@ -158,6 +158,16 @@ def endpoints(asked: dict[str, Any], subject_id: str) -> Response:
         return make_response(telling_scores.changes(tx, participant, asked.get("lang")))
 
 
+@site.get("/participants/<subject_id>/weeks/<assessment>/<int:number>")
+@site.arguments(StudySpokenIn, location="query")
+@site.response(200, EXPLANATIONS)
+def week(asked: dict[str, Any], subject_id: str, assessment: str, number: int) -> Response:
+    """How each score of a week of a diary came about: formula, what counted, what was missing, rule, versions."""
+    with look(actor()) as tx:
+        participant = _find(tx, subject_id, "response.read", asked)
+        return make_response(telling_scores.week(tx, participant, assessment, number, asked.get("lang")))
+
+
 @site.get("/responses/<uuid:response_id>/scores")
 @site.arguments(SpokenIn, location="query")
 @site.response(200, EXPLANATIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,11 @@ import sqlalchemy as sa
 from epro.errors import NotFound
 from epro.questionnaires import catalogue
 from epro.questionnaires.explaining import explain, in_words
-from epro.responses import endpoints, receiving
-from epro.responses.endpoints import Change, Point, Week
-from epro.responses.models import Response
+from epro.responses import endpoints, receiving, weeks
+from epro.responses.endpoints import Change, Point
+from epro.responses.models import Response, WeekScore
 from epro.responses.sight import hides_scores
+from epro.responses.weeks import Standing
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Endpoint
 from epro.studies import access
@@ -42,14 +44,35 @@ def changes(tx: Tx, participant: Participant, language: str | None) -> dict[str,
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
     spoken = language or protocol.default_language
     told = [_endpoint(tx, participant, endpoint, spoken) for endpoint in protocol.endpoints]
-    weeks = endpoints.weeks(tx, participant, protocol)
+    by_assessment: dict[str, list[Standing]] = defaultdict(list)
+    for one in weeks.standing(tx, participant.study_id, [participant.subject_id]):
+        by_assessment[one.row.assessment_id].append(one)
     return {
         "endpoints": [one for one in told if one is not None],
         "weeks": [
             {"assessment": assessment, "weeks": [_week(week) for week in found]}
-            for assessment, found in weeks.items()
+            for assessment, found in by_assessment.items()
         ],
     }
+
+
+def week(
+    tx: Tx, participant: Participant, assessment: str, number: int, language: str | None
+) -> dict[str, Any]:
+    """How each score of a week of a diary came about, by the definition of its latest run. Raises NotFound."""
+    found = weeks.standing(tx, participant.study_id, [participant.subject_id], assessment, number)
+    if not found:
+        raise NotFound()
+    row = found[0].row
+    told = _about(row) | {"subject_id": row.subject_id, "study": row.study_id, "assessment": assessment}
+    if _hidden(tx, participant):
+        return told | {"scores": []}
+    definition = catalogue.find(tx, row.instrument_code, row.definition_version)
+    assert definition is not None
+    spoken = language if language in definition.languages else None
+    made = {"run": row.run, "scored_at": row.scored_at.isoformat()}
+    scores = explain(definition, weeks.answers_of(tx, row, definition), spoken)
+    return told | {"scores": [one | made for one in scores if not one["blinded"]]}
 
 
 def _hidden(tx: Tx, participant: Participant) -> bool:
@@ -99,6 +122,7 @@ def _point(point: Point) -> dict[str, Any]:
         "study_day": point.study_day,
         "value": point.value,
         "reason": point.reason,
+        **({"week": point.week} if point.week is not None else {}),
     }
 
 
@@ -106,10 +130,24 @@ def _change(one: Change) -> dict[str, Any]:
     return _point(one.point) | {"change": one.change, "responder": one.responder}
 
 
-def _week(week: Week) -> dict[str, Any]:
-    scores = {one.scale: one for one in week.scores if not one.blinded}
+def _about(row: WeekScore) -> dict[str, Any]:
     return {
-        "from_study_day": week.first,
+        "number": row.week,
+        "from_study_day": row.first_study_day,
+        "first_day": row.first_day.isoformat(),
+        "last_day": row.last_day.isoformat(),
+        "run": row.run,
+        "instrument": {
+            "code": row.instrument_code,
+            "version": row.definition_version,
+            "digest": row.definition_digest,
+        },
+    }
+
+
+def _week(week: Standing) -> dict[str, Any]:
+    scores = {name: one for name, one in week.scores.items() if not one.blinded}
+    return _about(week.row) | {
         "scores": {
             name: {
                 "value": one.value,

@@ -13,7 +13,7 @@ from epro import production
 from epro.cli.opening import opened
 from epro.questionnaires import wording
 from epro.questionnaires.instrument import Instrument
-from epro.questionnaires.library import bundled
+from epro.questionnaires.library import bundled, derived_from
 from epro.scheduling import amending, protocols
 from epro.scheduling.checks import Known
 from epro.scheduling.protocol import Protocol
@@ -102,4 +102,6 @@ def known_instruments(
 
 def _known(one: Instrument, more: Set[str]) -> Known:
     items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
-    return Known({*one.languages, *more}, items, scales, asked=one.derived_from is None)
+    weekly = derived_from(one.code)
+    by_week = [scale.name for scale in weekly.scales] if weekly else []
+    return Known({*one.languages, *more}, items, scales, one.derived_from is None, by_week)

@@ -129,6 +129,7 @@ def _remind(tx: Tx, participant: Participant, occurrence: Occurrence, step: atte
 
 def _miss(tx: Tx, participant: Participant, occurrence: Occurrence, assessment: Assessment) -> None:
     occurrence.missed_at, occurrence.attention_at = tx.now, None
+    occurrence.week_at = occurrences.week_mark(tx, occurrence)
     occurrence.change_no = occurrences.next_change(participant)
     tx.session.flush()
     event = trail.record(tx, participant, "occurrence.missed", "occurrence", occurrence.id)

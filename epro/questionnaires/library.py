@@ -63,6 +63,11 @@ def _by_code_then_version(instrument: Instrument) -> tuple[str, list[int]]:
 
 
 def derived_from(code: str) -> Instrument | None:
-    """The newest bundled instrument whose items are days of this one, or None."""
-    found = [one for one in _bundled() if one.derived_from and one.derived_from["instrument"] == code]
-    return found[-1] if found else None
+    """The first version of the bundled instrument whose items are days of this one, or None."""
+    return _derived().get(code)
+
+
+@cache
+def _derived() -> dict[str, Instrument]:
+    newest_first = reversed(_bundled())
+    return {one.derived_from["instrument"]: one for one in newest_first if one.derived_from}

@@ -1,9 +1,10 @@
-"""What a study reads off its scores: change from baseline, who responded, the diary by the week. Told, not stored."""
+"""What a study reads off its scores, of answers and of weeks of a diary: change from baseline, who responded. Told,
+not stored.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,21 +12,19 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro.questionnaires import library, scoring
-from epro.questionnaires.instrument import Instrument
-from epro.questionnaires.scoring import Score as Scored
-from epro.responses import receiving
-from epro.responses.models import Response, Score
+from epro.responses import weeks
+from epro.responses.models import Response, Score, WeekScore
 from epro.scheduling import anchors
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import Baseline, Endpoint, Protocol
-from epro.studies.models import Participant
+from epro.scheduling.protocol import Baseline, Endpoint
 from epro.tx import Tx
 
 
 @dataclass(frozen=True)
 class Point:
-    """One score of one answer that counts, with the day and visit it belongs to."""
+    """One score of one answer that counts, with the day and visit it belongs to; or of one `week` of a diary, which
+    belongs to its last day and has the week's own id for both ids.
+    """
 
     response_id: UUID
     occurrence_id: UUID
@@ -35,6 +34,7 @@ class Point:
     value: float | None
     reason: str | None
     blinded: bool
+    week: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,6 @@ class Change:
     baseline: Point | None
     change: float | None
     responder: bool | None
-
-
-@dataclass(frozen=True)
-class Week:
-    """Seven days of a diary, from `first` on (a study day), with the scores that they come to."""
-
-    first: int
-    scores: list[Scored]
 
 
 def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]:
@@ -75,6 +67,11 @@ def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]
         )
         for row in _counting(latest.values())
     ]
+    found += [
+        _of_week(one.scores[scale])
+        for one in weeks.standing(tx, participant.study_id, [participant.subject_id], assessment)
+        if scale in one.scores
+    ]
     return sorted(found, key=lambda point: (point.local_day, str(point.response_id)))
 
 
@@ -94,14 +91,10 @@ def changes(tx: Tx, participant: Any, endpoint: Endpoint) -> list[Change]:
     return [_change(endpoint, point, baseline) for point in found]
 
 
-def weeks(tx: Tx, participant: Participant, protocol: Protocol) -> dict[str, list[Week]]:
-    """For each diary that has scores by the week: assessment id -> its weeks, counted from its first day."""
-    told = {}
-    for assessment in protocol.assessments:
-        weekly = library.derived_from(assessment.instrument.code)
-        if assessment.every is not None and weekly is not None:
-            told[assessment.id] = list(_weeks(tx, participant, assessment.id, assessment.every.first, weekly))
-    return told
+def _of_week(row: WeekScore) -> Point:
+    last = row.first_study_day + (row.last_day - row.first_day).days
+    told = (row.id, row.id, None, row.last_day, last, row.value, row.reason, row.blinded)
+    return Point(*told, week=row.week)
 
 
 def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
@@ -111,26 +104,6 @@ def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
         return Change(point, baseline, None, None)
     responder = endpoint.responder.reached(point.value, baseline.value) if endpoint.responder else None
     return Change(point, baseline, point.value - baseline.value, responder)
-
-
-def _weeks(
-    tx: Tx, participant: Participant, assessment: str, first: int, weekly: Instrument
-) -> Iterator[Week]:
-    assert weekly.derived_from is not None
-    days, item = weekly.derived_from["days"], weekly.derived_from["item"]
-    by_week: dict[int, dict[str, Any]] = defaultdict(dict)
-    for study_day, answer in _answers(tx, participant, assessment, item):
-        week, day = divmod(study_day - first, days)
-        by_week[week][weekly.items[day].id] = answer
-    for week in sorted(by_week):
-        yield Week(first + week * days, scoring.score(weekly, by_week[week]))
-
-
-def _answers(tx: Tx, participant: Participant, assessment: str, item: str) -> Iterator[tuple[int, Any]]:
-    """Study day and answer, of the answers that count."""
-    query = _answered(participant, assessment, Response.body, Occurrence.study_day)
-    for row in _counting(tx.session.execute(query)):
-        yield row.study_day, receiving.answers_of(row).get(item)
 
 
 def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any]:

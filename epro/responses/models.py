@@ -85,6 +85,43 @@ class Score(Base):
     definition_digest: Mapped[str | None]
 
 
+class WeekScore(Base):
+    """One score of one week of a diary, made of the responses in `sources` (item of the definition -> id).
+
+    `week` counts from 1; `id` names the week in the feed and in the trial database.
+    """
+
+    __tablename__ = "week_scores"
+    __table_args__ = (of_participant(), {"info": FOR_EVER})
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    subject_id: Mapped[str] = mapped_column(primary_key=True)
+    assessment_id: Mapped[str] = mapped_column(primary_key=True)
+    week: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    scale: Mapped[str] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # a later one overwrites none
+    id: Mapped[UUID]
+    first_study_day: Mapped[int]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    protocol_version: Mapped[str]
+    instrument_code: Mapped[str]
+    definition_version: Mapped[str]
+    definition_digest: Mapped[str]
+    sources: Mapped[dict] = mapped_column(Json)
+    value: Mapped[float | None] = mapped_column(sa.Float(53))
+    reason: Mapped[str | None]
+    answered: Mapped[int]
+    expected: Mapped[int]
+    rule: Mapped[str]
+    method: Mapped[str]
+    method_version: Mapped[str]
+    items_used: Mapped[list] = mapped_column(Json)
+    items_missing: Mapped[list] = mapped_column(Json)
+    blinded: Mapped[bool]
+    scored_at: Mapped[datetime]
+
+
 class SetAside(Base):
     """An upload that could not be filed, kept whole: held for a person, or in conflict with one on file.
 

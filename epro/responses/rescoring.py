@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +21,9 @@ from epro.questionnaires import catalogue
 from epro.questionnaires.bulk import Codes, encode, outcomes, score_codes
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.scoring import INVALID_ANSWERS, InvalidAnswers, score
-from epro.responses import receiving
+from epro.responses import receiving, weeks
 from epro.responses.models import Response, Score
+from epro.responses.weeks import Standing
 from epro.studies.models import Participant
 from epro.tx import Tx
 
@@ -66,7 +68,9 @@ class _Filed:
 
     row: Any
     answers: dict[str, Any]
-    scores: dict[str, Score]
+    scores: Mapping[str, Any]
+    week: Standing | None = None
+    """Where it is not a response but a week of a diary."""
 
     @property
     def version(self) -> str:
@@ -93,7 +97,7 @@ def find_changes(tx: Tx, study_id: str, subject_ids: Sequence[str], later: Later
         definition = later.get(code) or catalogue.find(tx, code, version)
         assert definition is not None, f"{code} {version} was published, and is gone"
         changes += _of_group(group, definition)
-    return changes, len(filed)
+    return changes, sum(one.week is None for one in filed)
 
 
 def append(tx: Tx, study_id: str, subject_id: str, changes: Iterable[Change], later: Later) -> int:
@@ -118,6 +122,11 @@ def _append(tx: Tx, participant: Participant, filed: _Filed, changes: list[Chang
         tx, response.instrument_code, filed.version
     )
     assert definition is not None
+    if filed.week is not None:
+        known = filed.week.row
+        why = f"scored again: {'; '.join(dict.fromkeys(reason for one in changes for reason in one.why))}"
+        found = weeks.again(tx, known, weeks.answers_of(tx, known, definition))
+        return weeks.append(tx, participant, found, definition, known.run, reason=why)
     runs = {change.scale: change.run for change in changes}
     rows = [
         _row(tx, response, one, runs[one.scale])
@@ -189,7 +198,23 @@ def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
     ).where(Score.study_id == study_id, Score.subject_id.in_(subject_ids))
     for one in tx.session.execute(of_them.order_by(Score.run)):
         latest[one.response_id][one.scale] = one
-    return [_Filed(row, receiving.answers_of(row), latest[row.id]) for row in rows]
+    responses = [_Filed(row, receiving.answers_of(row), latest[row.id]) for row in rows]
+    return responses + [_week(tx, one) for one in weeks.standing(tx, study_id, subject_ids)]
+
+
+def _week(tx: Tx, found: Standing) -> _Filed:
+    """A week of a diary among what was filed: its answers are days of the diary."""
+    row = found.row
+    definition = catalogue.find(tx, row.instrument_code, row.definition_version)
+    assert definition is not None
+    about = SimpleNamespace(
+        id=row.id,
+        subject_id=row.subject_id,
+        instrument_code=row.instrument_code,
+        instrument_version=row.definition_version,
+        instrument_digest=row.definition_digest,
+    )
+    return _Filed(about, weeks.answers_of(tx, row, definition), found.scores, found)
 
 
 def _of_group(group: list[_Filed], definition: Instrument) -> Iterator[Change]:

@@ -30,6 +30,7 @@ class Known:
     items: Collection[str] = ()
     scales: Collection[str] = ()
     asked: bool = True  # False: derived from other answers, and not asked of anybody
+    weekly: Collection[str] = ()  # scales of a diary's weeks
 
 
 Instruments = Mapping[tuple[str, str], Known]  # (code, version) -> what it has
@@ -542,7 +543,16 @@ def known_items_and_scales(draft: Draft) -> Iterator[Fault]:
         yield from part(draft, (*path, "when"), entry, when, "item")
         yield from part(draft, (*path, "when"), entry, when, "scale")
     for path, entry in draft.entries("endpoints"):
-        yield from part(draft, path, entry, entry, "scale")
+        if not _of_weeks(draft, entry):
+            yield from part(draft, path, entry, entry, "scale")
+
+
+def _of_weeks(draft: Draft, entry: dict[str, Any]) -> bool:
+    """Whether an endpoint is about a score that a diary has by the week."""
+    assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
+    wanted = assessment.get("instrument") or {}
+    known = (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+    return known is not None and "every" in assessment and entry.get("scale") in known.weekly
 
 
 def part(

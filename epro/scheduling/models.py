@@ -50,7 +50,8 @@ class SiteVersion(Base):
 class Occurrence(Base):
     """One expected answering. The plan and the facts are stored; the state is told (see state.py).
 
-    `attention_at` says when the clockwork must look again; blank when never.
+    `attention_at` says when the clockwork must look again; blank when never. `week_at` says since when the week of a
+    diary that it belongs to waits to be scored.
     """
 
     __tablename__ = "occurrences"
@@ -64,11 +65,17 @@ class Occurrence(Base):
             postgresql_where=sa.text("attention_at IS NOT NULL"),
             sqlite_where=sa.text("attention_at IS NOT NULL"),
         ),
+        sa.Index(
+            "ix_occurrences_week",
+            "week_at",
+            postgresql_where=sa.text("week_at IS NOT NULL"),
+            sqlite_where=sa.text("week_at IS NOT NULL"),
+        ),
         {
             "info": {
                 "audited": True,
                 "scope": "subject",
-                "unaudited": {"attention_at", "reminders_done", "change_no"},
+                "unaudited": {"attention_at", "reminders_done", "change_no", "week_at"},
             }
         },
     )
@@ -100,3 +107,4 @@ class Occurrence(Base):
     excused_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancelled_reason: Mapped[str | None]
+    week_at: Mapped[datetime | None]

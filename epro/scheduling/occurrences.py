@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from epro import trail
-from epro.scheduling import attention, course, protocols, timeline
+from epro.scheduling import attention, course, protocols, timeline, weeks
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import OPEN_LATE, Protocol
 from epro.scheduling.rules import Person
@@ -41,6 +41,7 @@ EXTEND_EVERY = timedelta(days=7)
 PUT_OFF = timedelta(hours=1)  # the horizon is far: a plan that fails has time
 TZDATA = version("tzdata")
 LATE = timedelta(days=1)
+A_WEEK = timedelta(days=7)
 
 
 @dataclass
@@ -212,7 +213,10 @@ def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
 
 def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
     """Note that an answer given in time has come (plain rows). True the first time. A miss before stays a fact."""
+    occurrence.week_at = week_mark(tx, occurrence)
     if occurrence.fulfilled_at is not None:
+        if occurrence.week_at is not None:
+            tx.write(Occurrence, occurrence.study_id, occurrence.id, week_at=occurrence.week_at)
         return False
     occurrence.fulfilled_at, occurrence.attention_at = tx.now, None
     occurrence.change_no = next_change(participant)
@@ -223,8 +227,17 @@ def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
         fulfilled_at=occurrence.fulfilled_at,
         attention_at=None,
         change_no=occurrence.change_no,
+        week_at=occurrence.week_at,
     )
     return True
+
+
+def week_mark(tx: Tx, occurrence: Any) -> datetime | None:
+    """What `week_at` of an occurrence is to be when something about its answer has changed: now, where its diary is
+    scored by the week.
+    """
+    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
+    return tx.now if weeks.definition(protocol.assessment(occurrence.assessment_id)) else None
 
 
 def look_again_at_all(tx: Tx, participant: Participant) -> None:
@@ -473,6 +486,8 @@ def _told_move(row: Occurrence, want: timeline.Planned) -> dict[str, Any]:
 def _cancel(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None:
     row.cancelled_at, row.cancelled_reason, row.attention_at = tx.now, why, None
     row.change_no = next_change(participant)
+    if row.opens_at <= tx.now + A_WEEK:  # a week that has not begun has nothing to score
+        row.week_at = week_mark(tx, row)
 
 
 def look_again(

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from epro import canonical, db, trail
 from epro.errors import Conflict
 from epro.questionnaires import catalogue
+from epro.scheduling import weeks
 from epro.scheduling.models import PublishedProtocol, SiteVersion
 from epro.scheduling.protocol import Protocol
 from epro.studies.models import Site, Study
@@ -35,6 +36,9 @@ def publish(tx: Tx, protocol: Protocol, source: str) -> bool:
     _open_study(tx, protocol)
     for assessment in protocol.assessments:
         catalogue.publish(tx, assessment.instrument.code, assessment.instrument.version)
+        weekly = weeks.definition(assessment)
+        if weekly is not None:
+            catalogue.publish(tx, weekly.code, weekly.version)
     tx.add(
         PublishedProtocol(
             study_id=protocol.study_id,

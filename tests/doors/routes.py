@@ -114,6 +114,11 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/site/participants/<subject_id>/endpoints"): Route(
         "staff", "nurse investigator data_manager", names=SUBJECT
     ),
+    ("GET", "/v1/site/participants/<subject_id>/weeks/<assessment>/<int:number>"): Route(
+        "staff",
+        "nurse investigator data_manager",
+        names={**SUBJECT, "assessment": lambda stage: "evening", "number": lambda stage: 1},
+    ),
     ("GET", "/v1/site/responses/<uuid:response_id>/scores"): Route(
         "staff", "nurse investigator data_manager", names={"response_id": lambda stage: stage.ada.response}
     ),

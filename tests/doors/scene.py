@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 
 from epro import clock
 from epro.cli.study import known_instruments
+from epro.exporting import cuts
 from epro.notifications.models import Alert, Message
 from epro.responses.models import SetAside
 from epro.scheduling import protocols
@@ -33,6 +34,7 @@ from epro.stream import sequencer
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
 from tests.support.approvals import keep_an_approval
+from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
 
 OTHER = "other"
@@ -189,6 +191,10 @@ def set_the_scene(cast: Cast) -> Stage:
         keep_an_approval()
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
+            keep_a_week(where[0], phones[name].subject_id)
+    sequencer.sequence()
+    with cast.on("2026-03-04T09:00"), begin(system("tests")) as tx:
+        cuts.make(tx, STUDY, "first")
     return stage
 
 

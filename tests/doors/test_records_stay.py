@@ -24,6 +24,8 @@ FOR_EVER = (
     "wording_approvals",
     "alert_steps",
     "site_versions",
+    "week_scores",
+    "cuts",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

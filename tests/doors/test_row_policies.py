@@ -144,6 +144,7 @@ def test_a_phone_reaches_its_participant_and_nobody_else(stage):
         "messages",
         "alerts",
         "alert_steps",
+        "week_scores",
         "devices",
         "events",
         "feed_entries",

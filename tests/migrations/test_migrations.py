@@ -22,6 +22,7 @@ from epro.tx import begin, system
 from tests.cast import STUDY, at
 from tests.support.approvals import keep_an_approval
 from tests.support.owner import as_owner
+from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
 
 schema.load_models()
@@ -49,6 +50,7 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         keep_an_approval()
         with begin(system("tests")) as tx:
             cuts.make(tx, STUDY, "first")
+    keep_a_week(STUDY, ada.subject_id)
     cast.tick(at("2026-03-04T06:00"))  # the diary of the third is missed: an alert, with its first step
     cast.relay()
     yield environ
@@ -83,7 +85,7 @@ def test_partial_indexes_cover_what_the_models_say(environ):
             if index.dialect_options[connection.dialect.name].get("where") is not None
         }  # fmt: skip
         found = _conditions(connection)
-    assert len(wanted) == 8
+    assert len(wanted) == 9
     assert {name: found.get(name) for name in wanted} == wanted
     assert set(found) == set(wanted)
 
@@ -105,13 +107,13 @@ def test_an_upgraded_database_is_current_and_an_empty_one_is_not(environ, tmp_pa
 def test_what_the_migration_lists_is_what_the_models_say():
     listed, later = _migration("0002_what_the_database_refuses"), _migration("0004_wording_packs")
     alerts, plans = _migration("0007_alerts"), _migration("0006_plans")
-    exports = _migration("0008_cuts_and_exports")
+    exports, weeks = _migration("0008_cuts_and_exports"), _migration("0009_weeks")
     kept = {*listed.APPEND_ONLY, *later.APPEND_ONLY, *alerts.APPEND_ONLY, *plans.APPEND_ONLY}
-    assert {*kept, *exports.APPEND_ONLY} == APPEND_ONLY
+    assert {*kept, *exports.APPEND_ONLY, *weeks.APPEND_ONLY} == APPEND_ONLY
     changeable = {*listed.CHANGEABLE, *exports.CHANGEABLE}
     assert changeable == set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO
     scopes = {name: table.info.get("scope") for name, table in MAIN.items()}
-    assert {*listed.OF_PARTICIPANT, *alerts.OF_PARTICIPANT} == {
+    assert {*listed.OF_PARTICIPANT, *alerts.OF_PARTICIPANT, *weeks.OF_PARTICIPANT} == {
         name for name, scope in scopes.items() if scope == "subject"
     }
     assert [name for name, scope in scopes.items() if scope == "site"] == ["participants"]

@@ -264,7 +264,8 @@ def test_a_baseline_up_to_an_anchor_is_the_last_answer_before_it(cast, ada):
 def test_the_diary_by_the_week_needs_four_days(cast, ada):
     for day, code in ((2, 4), (3, 6), (4, 8), (9, 1), (10, 2), (12, 3), (15, 10)):
         answer(cast, ada, f"2026-03-{day:02}", "evening", {"worst_fatigue": code})
-    with cast.on("2026-03-16T09:00"):
+    cast.tick(at("2026-03-16T12:30"))
+    with cast.on("2026-03-16T13:00"):
         told = cast.staff("ivo").must("GET", f"/v1/site/participants/{ada.subject_id}/endpoints")
     (diary,) = told["weeks"]
     first, second = diary["weeks"]

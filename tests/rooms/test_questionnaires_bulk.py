@@ -83,6 +83,12 @@ def test_columns_of_another_shape_are_refused(shape):
         score_codes(FSS, np.full(shape, 4, dtype=np.uint8))
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.float64])
+def test_columns_of_another_type_are_refused(kind):
+    with pytest.raises(ValueError, match="uint8"):
+        score_codes(FSS, np.full((3, 9), 4, dtype=kind))
+
+
 def test_wide_columns_are_worked_on_in_slices_and_come_back_whole():
     codes = np.random.default_rng(1).integers(1, 8, size=(40_000, 9), dtype=np.uint8)
     nine, seven = score_codes(FSS, codes)
@@ -151,6 +157,10 @@ BAD_LINES = [
     (b'{"id":"a:b","answers":{"fss1":1,"fss1":1}}', "/answers/fss1"),
     (b'{"id":1,"answers":{},"answers":{"fss1":7}}', "/answers"),
     (b'{"id":1,"answers":{"fss1":' + b"[" * 5000 + b"]" * 5000 + b"}}", ""),
+    (
+        b'{"id":1,"answers":{},"x:":' + b"[" * 1010 + b"]" * 1010 + b"}",
+        "",
+    ),  # what one parser reads, not the other
 ]
 
 

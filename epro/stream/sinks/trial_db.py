@@ -34,6 +34,7 @@ TABLES = {
     "responses": tables.responses,
     "answers": tables.answers,
     "scores": tables.scores,
+    "weeks": tables.weeks,
     "amendments": tables.amendments,
     "entries": tables.entries,
 }

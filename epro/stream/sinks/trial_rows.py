@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from epro.questionnaires.kinds import settled
 from epro.scheduling.protocol import Protocol
 from epro.stream.feed import Entry
 
+HAVE_TABLES = ("response", "rescored", "week")
+
 
 @dataclass
 class Rows:
@@ -20,6 +23,7 @@ class Rows:
     responses: list[Row] = field(default_factory=list)
     answers: list[Row] = field(default_factory=list)
     scores: list[Row] = field(default_factory=list)
+    weeks: list[Row] = field(default_factory=list)
     amendments: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
 
@@ -37,12 +41,14 @@ def rows_of(batch: list[Entry], known: Definitions) -> Rows:
     rows = Rows()
     for entry in batch:
         content = entry.content
-        has_table = "response" in content or "rescored" in content
+        has_table = not content.keys().isdisjoint(HAVE_TABLES)
         rows.entries.append(_entry(entry, content, keep_body=not has_table))
         if "response" in content:
             _response(rows, entry, content, known)
         if "rescored" in content:
             _rescored(rows, entry, content, known)
+        if "week" in content:
+            _week(rows, entry, content, known)
     return rows
 
 
@@ -95,4 +101,34 @@ def _rescored(rows: Rows, entry: Entry, content: Row, known: Definitions) -> Non
         "QSCAT": category(instrument),
         "POSITION": entry.position,
     }
+    rows.scores += [key | score(instrument, told) for told in content["scores"]]
+
+
+def _week(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
+    week = content["week"]
+    instrument = known.instrument(week["instrument"]["code"], week["instrument"]["version"])
+    key = {
+        "STUDYID": entry.study_id,
+        "RESPONSEID": week["id"],
+        "USUBJID": usubjid(content),
+        "QSCAT": category(instrument),
+        "POSITION": entry.position,
+    }
+    about = {
+        "RUN": week["run"],
+        "SITEID": content["site"],
+        "SUBJID": content["subject_id"],
+        "INSTRUMENT": week["instrument"]["code"],
+        "INSTRVER": week["instrument"]["version"],
+        "INSTRDIG": week["instrument"]["digest"],
+        "ASSESSMENT": week["assessment"],
+        "WEEK": week["number"],
+        "VISITDY": week["first_study_day"],
+        "FIRSTDAY": week["first_day"],
+        "LASTDAY": week["last_day"],
+        "PROTVER": week["protocol_version"],
+        "SOURCES": json.dumps(week["sources"]),
+        "EVENTID": str(entry.event_id),
+    }
+    rows.weeks.append(key | about)
     rows.scores += [key | score(instrument, told) for told in content["scores"]]

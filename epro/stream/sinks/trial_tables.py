@@ -99,6 +99,30 @@ scores = sa.Table(
     sa.Column("POSITION", sa.BigInteger, nullable=False),
 )
 
+weeks = sa.Table(
+    "weeks",
+    metadata,  # what the scores of a week of a diary belong to, as those of a response to `responses`
+    sa.Column("STUDYID", NAME, primary_key=True),
+    sa.Column("RESPONSEID", NAME, primary_key=True),  # the id of the week, which its scores have too
+    sa.Column("RUN", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("USUBJID", NAME, nullable=False, index=True),
+    sa.Column("SUBJID", NAME, nullable=False),
+    sa.Column("QSCAT", NAME, nullable=False),
+    sa.Column("INSTRUMENT", NAME, nullable=False),
+    sa.Column("INSTRVER", NAME, nullable=False),
+    sa.Column("INSTRDIG", NAME, nullable=False),
+    sa.Column("ASSESSMENT", NAME, nullable=False),
+    sa.Column("WEEK", sa.Integer, nullable=False),  # from 1
+    sa.Column("VISITDY", sa.Integer, nullable=False),  # the study day of its first day
+    sa.Column("FIRSTDAY", NAME, nullable=False),
+    sa.Column("LASTDAY", NAME, nullable=False),
+    sa.Column("PROTVER", NAME, nullable=False),
+    sa.Column("SOURCES", LONG, nullable=False),  # item -> RESPONSEID of the diary
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
 amendments = sa.Table(
     "amendments",
     metadata,

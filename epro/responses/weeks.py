@@ -1,0 +1,310 @@
+"""A diary's scores by the week: stored once the week is complete or over, and again when a later answer changes them.
+
+Whatever settles an occurrence of such a diary sets `week_at` on it (see occurrences.week_mark), and the clockwork asks
+for what is due by that indexed column alone. One look, under the participant's lock, scores the whole week; what comes
+out as it stands on record is left alone, and anything else is the next run, in trail and feed in the same act.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import sqlalchemy as sa
+
+from epro import trail
+from epro.questionnaires import catalogue, scoring
+from epro.questionnaires.instrument import Instrument
+from epro.responses import receiving
+from epro.responses.models import Response, WeekScore
+from epro.scheduling import protocols, weeks
+from epro.scheduling.models import Occurrence
+from epro.scheduling.weeks import Week
+from epro.studies.models import Participant
+from epro.tx import Tx, attempt
+
+log = logging.getLogger(__name__)
+
+PUT_OFF = timedelta(minutes=5)
+WEEKS = UUID("8d1f6a0e-5a52-4c55-9f0e-6f3c1f0b7c11")  # the name space of the ids of weeks
+Scores = dict[str, WeekScore]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is on record of one week: the scores of its latest run."""
+
+    scores: Scores
+
+    @property
+    def row(self) -> WeekScore:
+        return max(self.scores.values(), key=lambda one: one.run)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A week as it is to be stored: `sources` are the responses it was made of, item of the definition -> id."""
+
+    assessment: str
+    week: Week
+    days: tuple[date, date]
+    protocol_version: str
+    sources: dict[str, str]
+    answers: dict[str, Any]
+
+
+def score_due(tx: Tx, limit: int = 50) -> int:
+    """Look at up to `limit` occurrences that settled a day of a diary; returns how many were found."""
+    query = (
+        sa.select(Occurrence, Participant)
+        .join(
+            Participant,
+            sa.and_(
+                Participant.study_id == Occurrence.study_id, Participant.subject_id == Occurrence.subject_id
+            ),
+        )
+        .where(Occurrence.week_at <= tx.now)
+        .order_by(Occurrence.week_at)
+        .limit(limit)
+        .with_for_update(of=Participant, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    due = [(row, participant) for row, participant in tx.session.execute(query)]
+    for row, participant in due:
+        _look_or_put_off(tx, participant, row.id)
+    return len(due)
+
+
+def _look_or_put_off(tx: Tx, participant: Participant, occurrence_id: UUID) -> None:
+    def part() -> None:
+        # The lock is held from here on: another worker may have looked at the week meanwhile.
+        row = tx.get(Occurrence, participant.study_id, occurrence_id, lock=True)
+        if row is not None and row.week_at is not None:
+            look(tx, participant, row)
+
+    told = {"action": "week.put_off", "occurrence": str(occurrence_id)}
+    if not attempt(tx, log, "week put off", part, **told):
+        tx.session.refresh(participant)
+        same = (Occurrence.study_id == participant.study_id, Occurrence.id == occurrence_id)
+        tx.session.execute(sa.update(Occurrence).where(*same).values(week_at=tx.now + PUT_OFF))
+
+
+def look(tx: Tx, participant: Participant, occurrence: Occurrence) -> bool:
+    """Score the week of this occurrence (participant locked) if it is complete or over; whether a run was added."""
+    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
+    assessment = protocol.assessment(occurrence.assessment_id)
+    first = weeks.definition(assessment)
+    assert first is not None, "only a diary with scores by the week is marked"
+    week = weeks.week_of(assessment, first, occurrence.study_day)
+    rows = _occurrences(tx, participant, assessment.id, week)
+    for row in rows:
+        row.week_at = None
+    stand = weeks.expected(rows)
+    if not stand or not weeks.is_over(stand, tx.now):
+        return False
+    known = standing(tx, participant.study_id, [participant.subject_id], assessment.id, week.number)
+    before = known[0] if known else None
+    definition = _definition(tx, before, first)
+    found = _found(tx, participant, definition, week, stand, protocol.version)
+    scored = scoring.score(definition, found.answers)
+    if before is not None and not _differs(before.scores, scored):
+        return False
+    append(tx, participant, found, definition, before.row.run if before else 0)
+    return True
+
+
+def standing(
+    tx: Tx,
+    study_id: str,
+    subject_ids: Sequence[str],
+    assessment: str | None = None,
+    number: int | None = None,
+) -> list[Standing]:
+    """The weeks on record, of several runs the latest, in order."""
+    query = sa.select(WeekScore).where(WeekScore.study_id == study_id, WeekScore.subject_id.in_(subject_ids))
+    if assessment is not None:
+        query = query.where(WeekScore.assessment_id == assessment)
+    if number is not None:
+        query = query.where(WeekScore.week == number)
+    order = (WeekScore.subject_id, WeekScore.assessment_id, WeekScore.week, WeekScore.run)
+    latest: dict[tuple[str, UUID], Scores] = defaultdict(dict)
+    for row in tx.all(query.order_by(*order)):
+        latest[row.subject_id, row.id][row.scale] = row
+    return [Standing(scores) for scores in latest.values()]
+
+
+def append(
+    tx: Tx,
+    participant: Participant,
+    found: Found,
+    definition: Instrument,
+    run: int,
+    *,
+    reason: str | None = None,
+) -> int:
+    """Append the run after this one (participant locked): rows, trail and feed in one act; returns how many rows."""
+    rows = [
+        _row(tx, participant, found, definition, one, run + 1)
+        for one in scoring.score(definition, found.answers)
+    ]
+    tx.insert(WeekScore, rows)
+    told = {"code": definition.code, "version": definition.version, "digest": definition.digest}
+    place = f"{found.assessment}/{found.week.number}"
+    event = trail.record(
+        tx, participant, "week.scored", "week", place, reason=reason, run=run + 1, definition=told
+    )
+    trail.stream(tx, event, participant, "week.scored", _streamed(found, told, rows))
+    return len(rows)
+
+
+def again(tx: Tx, row: WeekScore, answers: dict[str, Any]) -> Found:
+    """A week on record, to be scored again from what it was made of."""
+    length = (row.last_day - row.first_day).days + 1
+    week = Week(row.week, row.first_study_day, length)
+    days = (row.first_day, row.last_day)
+    return Found(row.assessment_id, week, days, row.protocol_version, dict(row.sources), answers)
+
+
+def answers_of(tx: Tx, row: WeekScore, definition: Instrument) -> dict[str, Any]:
+    """The answers that a week on record was scored from, by the items of this definition."""
+    ids = [UUID(id) for id in row.sources.values()]
+    query = sa.select(Response).where(Response.study_id == row.study_id, Response.id.in_(ids))
+    there = {str(one.id): one for one in tx.all(query)}
+    return {
+        item: _code(definition, item, there[id])
+        for item, id in row.sources.items()
+        if any(one.id == item for one in definition.items)
+    }
+
+
+def _occurrences(tx: Tx, participant: Participant, assessment: str, week: Week) -> list[Occurrence]:
+    query = sa.select(Occurrence).where(
+        Occurrence.study_id == participant.study_id,
+        Occurrence.subject_id == participant.subject_id,
+        Occurrence.assessment_id == assessment,
+        Occurrence.visit_id.is_(None),
+        Occurrence.study_day.between(week.first, week.first + week.days - 1),
+    )
+    return tx.all(query)
+
+
+def _definition(tx: Tx, before: Standing | None, first: Instrument) -> Instrument:
+    """That of the latest run, or the first version; published here if it is not yet."""
+    version = before.row.definition_version if before else first.version
+    return catalogue.find(tx, first.code, version) or catalogue.publish(tx, first.code, version)
+
+
+def _found(
+    tx: Tx,
+    participant: Participant,
+    definition: Instrument,
+    week: Week,
+    stand: Sequence[Occurrence],
+    version: str,
+) -> Found:
+    counting = _counting(tx, participant, [row.id for row in stand])
+    by_item: dict[str, Response] = {}
+    for row in stand:
+        if row.id in counting:  # a day that stands twice, after a moved anchor, is told by its earlier diary
+            by_item.setdefault(definition.items[row.study_day - week.first].id, counting[row.id])
+    sources = {item: str(one.id) for item, one in by_item.items()}
+    answers = {item: _code(definition, item, one) for item, one in by_item.items()}
+    days = weeks.local_days(week, stand[0])
+    return Found(stand[0].assessment_id, week, days, version, sources, answers)
+
+
+def _counting(tx: Tx, participant: Participant, ids: Sequence[UUID]) -> dict[UUID, Response]:
+    """Occurrence -> of its answers the one that counts."""
+    query = sa.select(Response).where(
+        Response.study_id == participant.study_id,
+        Response.subject_id == participant.subject_id,
+        Response.occurrence_id.in_(ids),
+    )
+    rivals: dict[UUID, list[Response]] = defaultdict(list)
+    for row in tx.all(query):
+        rivals[row.occurrence_id].append(row)
+    return {id: receiving.primary(rows) for id, rows in rivals.items()}
+
+
+def _code(definition: Instrument, item: str, response: Response) -> Any:
+    """The diary's answer as a code of the definition; None where it is none."""
+    assert definition.derived_from is not None
+    code = receiving.answers_of(response).get(definition.derived_from["item"])
+    return code if type(code) in (int, float) and code in definition.item(item).codes else None
+
+
+def _differs(before: Mapping[str, WeekScore], scored: Sequence[Any]) -> bool:
+    then = {name: (one.value, one.reason, list(one.items_used)) for name, one in before.items()}
+    return then != {one.scale: (one.value, one.reason, list(one.items_used)) for one in scored}
+
+
+def _row(
+    tx: Tx, participant: Participant, found: Found, definition: Instrument, one: Any, run: int
+) -> dict[str, Any]:
+    name = f"{participant.study_id}/{participant.subject_id}/{found.assessment}/{found.week.number}"
+    return {
+        "study_id": participant.study_id,
+        "subject_id": participant.subject_id,
+        "assessment_id": found.assessment,
+        "week": found.week.number,
+        "scale": one.scale,
+        "run": run,
+        "id": uuid5(WEEKS, name),
+        "first_study_day": found.week.first,
+        "first_day": found.days[0],
+        "last_day": found.days[1],
+        "protocol_version": found.protocol_version,
+        "instrument_code": definition.code,
+        "definition_version": definition.version,
+        "definition_digest": definition.digest,
+        "sources": found.sources,
+        "value": one.value,
+        "reason": one.reason,
+        "answered": one.answered,
+        "expected": one.expected,
+        "rule": one.rule,
+        "method": one.method,
+        "method_version": str(one.method_version),
+        "items_used": list(one.items_used),
+        "items_missing": list(one.items_missing),
+        "blinded": one.blinded,
+        "scored_at": tx.now,
+    }
+
+
+OF_A_SCORE = (
+    "scale",
+    "run",
+    "value",
+    "reason",
+    "answered",
+    "expected",
+    "rule",
+    "method",
+    "method_version",
+    "items_used",
+    "items_missing",
+    "blinded",
+)
+
+
+def _streamed(found: Found, definition: dict[str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The week and its scores, as the feed tells them."""
+    week = {
+        "id": str(rows[0]["id"]),
+        "assessment": found.assessment,
+        "number": found.week.number,
+        "run": rows[0]["run"],
+        "first_study_day": found.week.first,
+        "first_day": found.days[0].isoformat(),
+        "last_day": found.days[1].isoformat(),
+        "protocol_version": found.protocol_version,
+        "instrument": definition,
+        "sources": found.sources,
+    }
+    return {"week": week, "scores": [{name: row[name] for name in OF_A_SCORE} for row in rows]}
