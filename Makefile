@@ -9,8 +9,6 @@ BIN := .venv/bin
 # The environment is ready for exactly this lock, this setup.cfg and this place; anything else makes it again.
 KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.toml) | cksum | tr -d ' ')
 READY := .venv/.ready-$(KEY)
-# Temporary files of tests in memory, where there is room for them: a fifth less to do.
-IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=$${TMPDIR:-/dev/shm}"}')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench docs lock clean
@@ -24,7 +22,7 @@ demo: $(READY) ## a study with some weeks of history, web and worker; PORT=8123 
 	@$(BIN)/epro demo --port $(PORT)
 
 test: $(READY) ## the whole suite, on SQLite and on PostgreSQL; ARGS="-k diary" chooses, JOBS=4 widens
-	@$(IN_MEMORY) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(READY) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -58,6 +58,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         description,
         docs,
         door,
+        edc,
         errors,
         health,
         hooks,
@@ -78,7 +79,15 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     JWTManager(app)
     door.limiter.init_app(app)
     api = description.Description(app)
-    for blueprint in (phone.phone, staff.door, site.site, sponsor.sponsor, hooks.hooks, health.health):
+    for blueprint in (
+        phone.phone,
+        staff.door,
+        site.site,
+        sponsor.sponsor,
+        edc.edc,
+        hooks.hooks,
+        health.health,
+    ):
         api.register_blueprint(blueprint)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     api.spec.options["security"] = [{"bearer": []}]

@@ -29,6 +29,7 @@ LARGEST_BODY = 16 * 1024  # of a form that a person fills in, or a program for h
 LARGER_BODIES = {
     "phone.responses": 2 * 1024 * 1024,
     "phone.Drafts": 256 * 1024,
+    "edc.anchors": 512 * 1024,
     "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
 }
 MOST_ERRORS, LONGEST_NAME = 50, 100  # what a refusal repeats of what was sent
@@ -145,6 +146,16 @@ def sponsor_lock() -> Actor:
     with look(DOOR) as tx:
         found = staff.actor_of_key(tx, text)
     if found is None:
+        raise NotSignedIn()
+    return found
+
+
+def edc_lock() -> Actor:
+    """A machine key of the trial's EDC system, and nobody else."""
+    text = _bearer()
+    with look(DOOR) as tx:
+        found = staff.actor_of_key(tx, text) if text.startswith("epk_") else None
+    if found is None or all(grant.role != "edc" for grant in found.grants):
         raise NotSignedIn()
     return found
 

@@ -383,6 +383,39 @@ class AnchorIn(Strict):
     reason = Text(500, required=True)
 
 
+class GivenAnchorIn(Strict):
+    subject_id = Text(64, required=True)
+    anchor = Text(40, required=True)
+    date = day(required=True)
+    reason = Text(500)
+
+
+class AnchorsIn(Strict):
+    anchors = fields.List(fields.Nested(GivenAnchorIn), required=True, validate=validate.Length(1, 1000))
+
+
+class TakenAnchorOut(Schema):
+    subject_id = fields.String()
+    anchor = fields.String()
+    date = fields.Date()
+    outcome = fields.String(metadata={"enum": ["set", "moved", "unchanged", "kept", "refused"]})
+    before = fields.Date(metadata={"description": "the day that was on record"})
+    code = fields.String(metadata={"description": "why it was refused"})
+    detail = fields.String()
+    plan = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "how many of what in her plan"},
+    )
+
+
+class AnchorsOut(Schema):
+    preview = fields.Boolean()
+    study = fields.String()
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer())
+    results = fields.List(fields.Nested(TakenAnchorOut))
+
+
 class ArmIn(Strict):
     arm = Text(40, required=True)
     reason = Text(500, required=True)

@@ -12,6 +12,7 @@ import click
 from epro import __version__
 from epro.cli import (
     amending,
+    anchors,
     database,
     demo,
     exports,
@@ -44,6 +45,7 @@ for command in (
     database.db,
     database.contacts,
     study.study,
+    anchors.anchors,
     instrument.instrument,
     wording.wording,
     rescoring.rescore,

@@ -17,7 +17,6 @@ from epro.cli.study import BUILDER, FILE, known_instruments, name_and_exit, read
 from epro.notifications.recalls import recalled
 from epro.questionnaires import wording
 from epro.scheduling import amending
-from epro.scheduling.occurrences import Differences
 from epro.scheduling.protocol import Protocol
 from epro.tx import Tx, begin, look
 
@@ -86,7 +85,7 @@ def _told(tx: Tx, protocol: Protocol, before: Protocol, site: str | None = None)
     with shown("re-planning", len(concerned)) as step:
         for participant, found in amending.dry_run(tx, protocol, site):
             row = {"site": participant.site_id, "subject_id": participant.subject_id}
-            people.append({**row, **_counts(found, recalled(tx, found))})
+            people.append({**row, **found.counts(), "recalled": recalled(tx, found)})
             step(1)
     return {
         "study": protocol.study_id,
@@ -99,18 +98,6 @@ def _told(tx: Tx, protocol: Protocol, before: Protocol, site: str | None = None)
         },
         "sites": [_sum(one.id, people) for one in protocol.sites if site in (None, one.id)],
         "participants": people,
-    }
-
-
-def _counts(found: Differences, reminders: int) -> dict[str, int]:
-    return {
-        "kept": len(found.kept),
-        "moved": len(found.moved),
-        "cancelled": len(found.cancelled),
-        "new": len(found.new),
-        "late": len(found.late),
-        "skipped": len(found.over) + len(found.doubled),
-        "recalled": reminders,
     }
 
 

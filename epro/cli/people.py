@@ -95,19 +95,26 @@ def new_seed(staff_id: UUID) -> None:
 
 @click.group()
 def key() -> None:
-    """Machine keys for the sponsor's feed."""
+    """Keys for machines: the sponsor's feed, the trial's EDC."""
 
 
 @key.command("add")
 @click.option("--study", required=True)
 @click.option("--name", required=True, help="What the key is for.")
+@click.option(
+    "--role",
+    default="machine",
+    show_default=True,
+    type=click.Choice(["machine", "edc"]),
+    help="machine: reads the feed; edc: hands in dates, reads nothing.",
+)
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 366))
-def add_key(study: str, name: str, days: int) -> None:
-    """Make a key that reads the feed of one study. It is shown once."""
+def add_key(study: str, name: str, role: str, days: int) -> None:
+    """Make a key for a machine of one study. It is shown once."""
     with opened(), begin(COMMAND) as tx:
         if tx.get(Study, study) is None:
             raise NotFound(f"There is no study {study}.")
-        row, text = accounts.add_key(tx, study, name, days)
+        row, text = accounts.add_key(tx, study, name, days, role)
         made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
     click.echo(made)
 

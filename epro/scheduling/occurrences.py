@@ -66,6 +66,17 @@ class Differences:
     def any(self) -> bool:
         return bool(self.moved or self.cancelled or self.new or self.renewed)
 
+    def counts(self) -> dict[str, int]:
+        """How many of what."""
+        return {
+            "kept": len(self.kept),
+            "moved": len(self.moved),
+            "cancelled": len(self.cancelled),
+            "new": len(self.new),
+            "late": len(self.late),
+            "skipped": len(self.over) + len(self.doubled),
+        }
+
 
 @dataclass(frozen=True)
 class Basis:

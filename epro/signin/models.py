@@ -118,7 +118,7 @@ class ActivationCode(Base):
 
 
 class MachineKey(Base):
-    """A sponsor's machine: reads the feed of one study."""
+    """A machine of one study. role: machine (the sponsor's, reads the feed) | edc (hands in dates, reads nothing)."""
 
     __tablename__ = "machine_keys"
     __table_args__ = {"info": AUDITED}
@@ -126,6 +126,7 @@ class MachineKey(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     study_id: Mapped[str]
     name: Mapped[str]
+    role: Mapped[str] = mapped_column(server_default="machine")
     secret_hash: Mapped[str] = mapped_column(sa.String(64))
     made_at: Mapped[datetime]
     expires_at: Mapped[datetime]

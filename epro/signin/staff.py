@@ -207,20 +207,23 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
     return list(dict.fromkeys(tx.all(query)))
 
 
-def add_key(tx: Tx, study_id: str, name: str, days: int) -> tuple[MachineKey, str]:
-    """A machine key for the feed of one study; its text is shown once."""
+def add_key(tx: Tx, study_id: str, name: str, days: int, role: str = "machine") -> tuple[MachineKey, str]:
+    """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates."""
     secret = secrets.token_urlsafe(32)
     row = tx.add(
         MachineKey(
             id=uuid4(),
             study_id=study_id,
             name=name,
+            role=role,
             secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
             made_at=tx.now,
             expires_at=tx.now + timedelta(days=days),
         )
     )
-    trail.record(tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name)
+    trail.record(
+        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, role=role
+    )
     return row, f"epk_{row.id.hex}_{secret}"
 
 
@@ -248,7 +251,7 @@ def actor_of_key(tx: Tx, text: str) -> Actor | None:
         or not hmac.compare_digest(given, row.secret_hash)
     ):
         return None
-    return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", "machine"),))
+    return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", row.role),))
 
 
 def _check_password(password: str) -> None:

@@ -31,6 +31,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "feed.read": frozenset({"data_manager", "machine"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),
     "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role
+    "anchor.import": frozenset({"edc"}),
     "study.publish": frozenset({"study_builder", "administrator"}),
     "wording.handle": frozenset({"study_builder", "data_manager", "administrator"}),
     "staff.manage": frozenset({"administrator"}),

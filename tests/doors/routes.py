@@ -19,7 +19,7 @@ EVERYBODY = "nurse investigator data_manager study_builder administrator"
 
 @dataclass(frozen=True)
 class Route:
-    """`lock` is phone, staff, sponsor, hook, metrics or open; `roles` of the staff may do it; `body` makes it work."""
+    """`lock`: phone, staff, sponsor, edc, hook, metrics or open; `roles` of the staff may do it; `body` makes it go."""
 
     lock: str
     roles: str = ""
@@ -40,6 +40,7 @@ def _enrolment(site: str = "01") -> dict[str, Any]:
 
 DEVICE = {"installation_id": "an installation", "platform": "test"}
 ANCHOR = {"anchor": "infusion", "date": "2026-03-20", "reason": "as it happened"}
+EDC_DAY = {"subject_id": "DIARY-0001", "anchor": "infusion", "date": "2026-03-20"}
 SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 REASON = {"reason": "as the protocol says"}
@@ -147,6 +148,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/site/set-asides"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
+    ("POST", "/v1/edc/anchors"): Route("edc", body={"anchors": [EDC_DAY]}, query="?preview=true"),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("GET", "/metrics"): Route("metrics"),

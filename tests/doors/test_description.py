@@ -22,6 +22,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from twilio.request_validator import RequestValidator
 
 from epro import worker
+from epro.signin import staff
+from epro.tx import begin, system
 from tests.cast import PASSWORD, STUDY
 from tests.conftest import REHEARSAL
 from tests.doors.routes import ROUTES
@@ -307,6 +309,13 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         device_id=device_id,
         **hers,
     )
+    with stage.today(), begin(system("tests")) as tx:
+        edc = staff.add_key(tx, STUDY, "the EDC", 30, "edc")[1]
+    days = [
+        {"subject_id": who, "anchor": "infusion", "date": "2026-03-21"}
+        for who in (phone.subject_id, "nobody")
+    ]
+    yield "post", "/v1/edc/anchors", stage.send("POST", "/v1/edc/anchors", edc, {"anchors": days})
     yield by("noor", "POST", subject + "/withdrawal", {"reason": "own wish"}, **hers)
     yield by("noor", "GET", subject + "/timeline", **hers)
     yield by("dana", "GET", "/v1/sponsor/feed")

@@ -191,6 +191,7 @@ def _wrong_keys(stage: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
     people = {**all_of_them, **old, **made_up, "a phone's token": phone}
     yield "staff", {**people, "a machine key": machine}
     yield "sponsor", people
+    yield "edc", {**people, "a person's token": noor, "a machine key of the feed": machine}
     yield "phone", {**all_of_them, **old, **made_up, "a person's token": noor, "a machine key": machine}
     yield (
         "metrics",
