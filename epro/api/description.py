@@ -106,6 +106,22 @@ EXPLANATIONS = {
         ),
     },
 }
+_OF_A_WEEK = {
+    "assessment": {"type": "string"},
+    "number": {"type": "integer"},
+    "from_study_day": {"type": "integer"},
+    "first_day": {"type": "string", "format": "date"},
+    "last_day": {"type": "string", "format": "date"},
+    "run": {"type": "integer"},
+    "instrument": {"type": "object"},
+}
+_OF_A_RESPONSE: dict[str, Any] = EXPLANATIONS["properties"]  # type: ignore[assignment]
+WEEK_EXPLANATIONS = {
+    "type": "object",
+    "required": [*_OF_A_WEEK, "subject_id", "study", "scores"],
+    "additionalProperties": False,
+    "properties": _OF_A_WEEK | {name: _OF_A_RESPONSE[name] for name in ("subject_id", "study", "scores")},
+}
 WHY = {
     "type": "object",
     "required": ["question", "sentences"],

@@ -12,7 +12,7 @@ from flask.views import MethodView
 
 from epro import clock
 from epro.api import telling, telling_scores
-from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE, WHY
+from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE, WEEK_EXPLANATIONS, WHY
 from epro.api.door import DOOR, Door, actor, staff_lock
 from epro.api.schemas import (
     AlertOut,
@@ -160,7 +160,7 @@ def endpoints(asked: dict[str, Any], subject_id: str) -> Response:
 
 @site.get("/participants/<subject_id>/weeks/<assessment>/<int:number>")
 @site.arguments(StudySpokenIn, location="query")
-@site.response(200, EXPLANATIONS)
+@site.response(200, WEEK_EXPLANATIONS)
 def week(asked: dict[str, Any], subject_id: str, assessment: str, number: int) -> Response:
     """How each score of a week of a diary came about: formula, what counted, what was missing, rule, versions."""
     with look(actor()) as tx:

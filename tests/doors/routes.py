@@ -178,6 +178,7 @@ def path_of(rule: str, stage: Stage, **names: Any) -> str:
         if known == rule:
             for name, find in ROUTES[method, rule].names.items():
                 value = str(names[name] if name in names else find(stage))
-                path = path.replace(f"<{name}>", value).replace(f"<uuid:{name}>", value)
+                for kind in ("", "uuid:", "int:"):
+                    path = path.replace(f"<{kind}{name}>", value)
     assert "<" not in path, f"the table gives no value for a name in {rule}"
     return path

@@ -280,6 +280,8 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         yield by("noor", "GET", subject + "/why", subject_id=side)
     for query in (f"?alert={stage.ada.alert}", f"?occurrence={stage.ada.occurrence}&lang=zh-CN"):
         yield by("noor", "GET", subject + "/why", None, query, subject_id=stage.ada.subject_id)
+    week = {"subject_id": stage.ada.subject_id, "assessment": "evening", "number": "1"}
+    yield by("noor", "GET", subject + "/weeks/{assessment}/{number}", **week)
     hers_too = {"response_id": stage.ada.response}
     yield by("noor", "GET", "/v1/site/responses/{response_id}/scores", **hers_too)
     yield by("noor", "GET", "/v1/site/alerts")
@@ -375,7 +377,7 @@ def _with_null(schema: Any) -> Any:
 
 
 def _as_described(rule: str) -> str:
-    return rule.replace("<uuid:", "{").replace("<", "{").replace(">", "}")
+    return rule.replace("<uuid:", "{").replace("<int:", "{").replace("<", "{").replace(">", "}")
 
 
 def _some_path(rule: str) -> str:
@@ -383,5 +385,8 @@ def _some_path(rule: str) -> str:
     for name in ("occurrence_id", "device_id", "alert_id"):
         path = path.replace(f"<uuid:{name}>", "00000000-0000-4000-8000-000000000000")
     return (
-        path.replace("<subject_id>", "01-001").replace("<code>/<version>", "none/1").replace("<name>", "none")
+        path.replace("<subject_id>", "01-001")
+        .replace("<code>/<version>", "none/1")
+        .replace("<name>", "none")
+        .replace("<assessment>/<int:number>", "none/1")
     )

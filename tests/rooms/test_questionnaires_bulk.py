@@ -19,6 +19,7 @@ from epro.questionnaires.bulk import (
     score_codes,
     score_file,
 )
+from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled_instrument
 from epro.questionnaires.scoring import InvalidAnswers
 
@@ -81,6 +82,22 @@ def test_a_column_with_a_code_that_is_no_choice_is_refused(code):
 def test_columns_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match="9 items"):
         score_codes(FSS, np.full(shape, 4, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("highest", [250, 250.0], ids=["a code", "a number"])
+def test_the_highest_code_that_may_be_is_a_code_like_others(highest):
+    data = bundled_instrument("fatigue_diary").document()
+    ends = [{"code": code, "label": {"en": "-", "zh-CN": "-"}} for code in (0, 250)]
+    data["choice_sets"] = {"rating": {"lowest": ends[0], "highest": ends[1]}}
+    data["scales"][0]["range"] = [0, 250]
+    wide = parse(data)
+    (column,) = score_codes(wide, encode(wide, [{"worst_fatigue": highest}]))
+    assert column.value.tolist() == [250]
+
+
+def test_what_branching_cannot_leave_out_is_not_left_out():
+    with pytest.raises(InvalidAnswers):
+        encode(FSS, [{"fss1": "NOT_ASKED"}])
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.float64])
