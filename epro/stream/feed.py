@@ -63,13 +63,17 @@ def told(
         _withhold(content.get("response", {}), None if hidden else blinded_items)
     if hidden or unseen:
         _withhold_reasons(content.get("set_aside"))
+        content.get("settlement", {}).pop("reason", None)
     return {"position": entry.position, **content}
 
 
 def _withhold(response: dict[str, Any], items: Collection[str] | None) -> None:
-    """Take answers out, those of `items` or all; the digest and remarks on answers too, for they can tell one."""
+    """Take answers out, those of `items` or all; the digest and remarks on answers too, for they can tell one, and the
+    reason of a correction, which may quote one.
+    """
     answers = response.pop("answers", {})
     response.pop("digest", None)
+    response.get("amendment", {}).pop("reason", None)
     response["findings"] = sight.findings(response.get("findings", []), hidden=True)
     if items is not None:
         response["answers"] = {item: code for item, code in answers.items() if item not in items}

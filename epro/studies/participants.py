@@ -72,7 +72,7 @@ def enrol(
     for name, day in sorted(anchors.items()):
         _add_anchor(tx, participant, name, day, "enrolment")
     tx.session.flush()
-    trail.record(
+    event = trail.record(
         tx,
         participant,
         "participant.enrolled",
@@ -87,7 +87,15 @@ def enrol(
         anchors={name: day.isoformat() for name, day in anchors.items()},
     )
     trail.record(tx, head, "participant.enrolled", "participant", subject_id, site=site.id)
+    trail.stream(tx, event, participant, "participant.enrolled", _enrolled(participant, anchors))
     return participant
+
+
+def _enrolled(participant: Participant, anchors: Mapping[str, date]) -> dict[str, Any]:
+    """As the feed tells it: never the arm, never contact data."""
+    told = {name: getattr(participant, name) for name in ("protocol_version", "language", "time_zone")}
+    days = {name: day.isoformat() for name, day in anchors.items()}
+    return {"participant": told | {"enrolled_at": trail.instant(participant.enrolled_at), "anchors": days}}
 
 
 def hold_numbering(tx: Tx, site: Site) -> trail.ChainHead:
@@ -136,7 +144,7 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
     before = anchors(tx, participant).get(anchor)
     _add_anchor(tx, participant, anchor, day, reason)
     tx.session.flush()
-    trail.record(
+    event = trail.record(
         tx,
         participant,
         "anchor.set",
@@ -147,6 +155,8 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
         day=day.isoformat(),
         before=before.isoformat() if before else None,
     )
+    told = {"id": anchor, "date": day.isoformat()}
+    trail.stream(tx, event, participant, "anchor.set", {"anchor": told})
 
 
 def set_arm(tx: Tx, participant: Participant, arm: str, reason: str) -> None:
@@ -256,9 +266,11 @@ def withdraw(tx: Tx, participant: Participant, reason: str) -> None:
     if participant.withdrawn_at is not None:
         raise AlreadyWithdrawn()
     participant.withdrawn_at = tx.now
-    trail.record(
+    event = trail.record(
         tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason
     )
+    told = {"at": trail.instant(tx.now)}
+    trail.stream(tx, event, participant, "participant.withdrawn", {"withdrawal": told})
 
 
 def put_back(tx: Tx, participant: Any) -> None:

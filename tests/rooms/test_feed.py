@@ -20,7 +20,7 @@ from tests.cast import STUDY
 
 @pytest.fixture
 def answered(cast):
-    """Three people have answered tonight's diary; nothing is carried yet."""
+    """Three people have answered tonight's diary; nothing is carried yet. Their enrolments stand first in the feed."""
     with cast.on("2026-03-02T10:00"):
         phones = [cast.phone(contact={}) for _ in range(3)]
     with cast.on("2026-03-02T20:00") as now:
@@ -47,7 +47,7 @@ def found(cast):
 def test_positions_follow_each_other_from_one(cast, answered):
     assert positions() == []  # nothing has a position before the sequencer gives it
     cast.relay()
-    assert positions() == [1, 2, 3]
+    assert positions() == [1, 2, 3, 4, 5, 6]
 
 
 def test_two_sequencers_at_once_leave_no_gap(app, cast, answered):
@@ -62,7 +62,7 @@ def test_two_sequencers_at_once_leave_no_gap(app, cast, answered):
     for thread in workers:
         thread.join()
     sequencer.sequence()
-    assert positions() == [1, 2, 3]
+    assert positions() == [1, 2, 3, 4, 5, 6]
 
 
 def test_applying_an_entry_twice_changes_nothing(cast, answered):
@@ -70,7 +70,7 @@ def test_applying_an_entry_twice_changes_nothing(cast, answered):
     before = {table.name: count(cast, table) for table in (trial.responses, trial.answers, trial.scores)}
     with look(sequencer.SEQUENCER) as tx:
         entries = feed.after(tx, STUDY, 0, 10)
-    assert cast.sinks[0].apply(STUDY, entries) == 3
+    assert cast.sinks[0].apply(STUDY, entries) == 6
     assert {
         table.name: count(cast, table) for table in (trial.responses, trial.answers, trial.scores)
     } == before
@@ -85,7 +85,7 @@ def test_a_sink_that_is_away_is_caught_up_with_by_itself(cast, answered, monkeyp
     monkeypatch.setattr(type(cast.sinks[0]), "apply", away)
     assert cast.relay() == 0
     monkeypatch.undo()
-    assert cast.relay() == 3
+    assert cast.relay() == 6
     assert found(cast) == []
 
 
@@ -105,7 +105,7 @@ def test_reconciling_names_what_is_not_as_the_feed_has_it(cast, answered, plante
     cast.relay()
     statement, expected = PLANTED[planted]
     with cast.sinks[0].engine.begin() as connection:
-        connection.execute(statement.where(statement.table.c.POSITION == 2))
+        connection.execute(statement.where(statement.table.c.POSITION == 5))
     (difference,) = found(cast)
     assert difference.startswith(expected)
 
@@ -123,7 +123,7 @@ def test_the_command_says_it_and_exits_one(cast, answered, environ):
     cast.relay()
     run = lambda: CliRunner(env=environ).invoke(trialdb.trialdb, ["reconcile", "--study", STUDY])  # noqa: E731
     clean = run()
-    assert (clean.exit_code, clean.output.strip()) == (0, "3 entries compared, 0 differences")
+    assert (clean.exit_code, clean.output.strip()) == (0, "6 entries compared, 0 differences")
     with cast.sinks[0].engine.begin() as connection:
         connection.execute(trial.scores.delete())
     broken = run()
@@ -133,9 +133,9 @@ def test_the_command_says_it_and_exits_one(cast, answered, environ):
 def test_machines_read_it_without_gaps_and_from_the_beginning(cast, answered):
     cast.relay()
     call = lambda path: cast.line("GET", path, None, {"Authorization": f"Bearer {cast.ids['machine']}"}).body  # noqa: E731
-    first = call("/v1/sponsor/feed?limit=2")
-    assert ([r["position"] for r in first["records"]], first["next"], first["more"]) == ([1, 2], 2, True)
+    first = call("/v1/sponsor/feed?limit=5")
+    assert ([r["position"] for r in first["records"]], first["next"], first["more"]) == ([1, 2, 3, 4, 5], 5, True)
     rest = call(f"/v1/sponsor/feed?after={first['next']}")
-    assert ([r["position"] for r in rest["records"]], rest["more"]) == ([3], False)
+    assert ([r["position"] for r in rest["records"]], rest["more"]) == ([6], False)
     assert rest["records"][0]["scores"][0]["value"] == 2
-    assert call("/v1/sponsor/feed?after=3") == {"records": [], "next": 3, "more": False}
+    assert call("/v1/sponsor/feed?after=6") == {"records": [], "next": 6, "more": False}

@@ -47,7 +47,7 @@ on_postgresql = pytest.mark.parametrize("engine_name", ["postgresql"], indirect=
 
 @pytest.fixture
 def answered(cast):
-    """Three people have answered tonight's diary; nothing is carried yet."""
+    """Three people have answered tonight's diary; nothing is carried yet. Their enrolments stand first in the feed."""
     with cast.on("2026-03-02T10:00"):
         phones = [cast.phone(contact={}) for _ in range(3)]
     with cast.on("2026-03-02T20:00") as now:
@@ -173,7 +173,7 @@ def test_an_act_undone_leaves_no_gap(cast):
         except Undone:
             pass
         sequencer.sequence()
-    assert [(entry.position, entry.content["number"]) for entry in entries()] == [(1, 0), (2, 2), (3, 4)]
+    assert [(entry.position, entry.content["number"]) for entry in entries(1)] == [(2, 0), (3, 2), (4, 4)]
 
 
 @on_sqlite
@@ -190,7 +190,7 @@ def test_every_study_has_positions_of_its_own(cast, answered):
     sequencer.sequence()
     with look(TESTS) as tx:
         assert [entry.position for entry in feed.after(tx, "other", 0, 10)] == [1]
-    assert [entry.position for entry in entries()] == [1, 2, 3]
+    assert [entry.position for entry in entries()] == [1, 2, 3, 4, 5, 6]
 
 
 # FD-03.
@@ -232,7 +232,7 @@ def away(environ, engine_name, request):
 
 
 def test_while_the_trial_database_is_away_everything_else_goes_on(cast, answered, away, caplog):
-    assert cast.relay() == 3
+    assert cast.relay() == 6
     ada = answered[0]
     with away():
         with pytest.raises(SinkUnavailable):
@@ -242,8 +242,8 @@ def test_while_the_trial_database_is_away_everything_else_goes_on(cast, answered
             assert ada.upload(now)[0]["outcome"] == "stored"
         assert cast.tick(at("2026-03-03T21:00")) > 0
         assert (cast.relay(), cast.relay()) == (0, 0)
-        waiting = [entry.position for entry in entries(3)]
-        assert waiting == [4]  # positions are given all the same
+        waiting = [entry.position for entry in entries(6)]
+        assert waiting == [7]  # positions are given all the same
         assert {record.action for record in caplog.records if hasattr(record, "action")} >= {"sink.away"}
     assert cast.relay() == 1
     assert found(cast) == []
@@ -252,14 +252,14 @@ def test_while_the_trial_database_is_away_everything_else_goes_on(cast, answered
 def test_one_that_was_away_from_the_start_is_no_trouble_either(cast, answered, away):
     with away():
         assert cast.relay() == 0
-    assert cast.relay() == 3 and found(cast) == []
+    assert cast.relay() == 6 and found(cast) == []
 
 
 def test_an_empty_trial_database_in_its_place_is_filled_from_the_beginning(cast, answered):
     cast.relay()
     before = everything(cast)
     trial.metadata.drop_all(cast.sinks[0].engine)
-    assert sum(cast.relay() for _ in range(2)) == 3  # the first strike finds the tables gone
+    assert sum(cast.relay() for _ in range(2)) == 6  # the first strike finds the tables gone
     assert everything(cast) == before and found(cast) == []
 
 
@@ -268,8 +268,8 @@ def test_a_restored_older_trial_database_is_brought_up_to_date(cast, answered, e
     cast.relay()
     with as_owner(environ, where="trial") as connection:  # as a backup from before the last entry
         for table in TABLES:
-            connection.execute(sa.delete(table).where(table.c.POSITION == 3))
-        connection.execute(sa.update(trial.feed_state).values(POSITION=2))
+            connection.execute(sa.delete(table).where(table.c.POSITION == 6))
+        connection.execute(sa.update(trial.feed_state).values(POSITION=5))
     assert cast.relay() == 1 and found(cast) == []
 
 
@@ -282,9 +282,9 @@ def test_a_gap_is_refused(cast, answered):
     sequencer.sequence()
     before = everything(cast)
     with pytest.raises(FeedGap):
-        cast.sinks[0].apply(STUDY, entries(4))
+        cast.sinks[0].apply(STUDY, entries(7))
     assert everything(cast) == before
-    assert cast.sinks[0].apply(STUDY, entries(3)) == 5
+    assert cast.sinks[0].apply(STUDY, entries(6)) == 8
 
 
 # FD-04.
@@ -302,17 +302,17 @@ def test_two_workers_carry_the_same_entries_once(app, cast, environ, answered):
             return sink.apply(STUDY, batch)
 
     with ThreadPoolExecutor(3) as pool:
-        assert [done.result(timeout=60) for done in [pool.submit(carry, sink) for sink in sinks]] == [3, 3, 3]
-    assert [len(rows) for rows in everything(cast).values()] == [3, 3, 3, 3] and found(cast) == []
+        assert [done.result(timeout=60) for done in [pool.submit(carry, sink) for sink in sinks]] == [6, 6, 6]
+    assert [len(rows) for rows in everything(cast).values()] == [3, 3, 3, 6] and found(cast) == []
 
 
 @on_sqlite
 def test_a_batch_that_overlaps_adds_only_what_is_new(cast, answered):
     sequencer.sequence()
     assert cast.sinks[0].apply(STUDY, entries()[:2]) == 2
-    assert cast.sinks[0].apply(STUDY, entries()) == 3
-    assert cast.sinks[0].apply(STUDY, entries()[:1]) == 3
-    assert cast.sinks[0].apply(STUDY, []) == 3
+    assert cast.sinks[0].apply(STUDY, entries()) == 6
+    assert cast.sinks[0].apply(STUDY, entries()[:1]) == 6
+    assert cast.sinks[0].apply(STUDY, []) == 6
     assert found(cast) == []
 
 
@@ -337,14 +337,14 @@ def test_every_change_of_every_column_is_named(cast, answered, environ, table):
             continue
         other = "'planted'" if isinstance(column.type, sa.String) else "-7"
         with as_owner(environ, where="trial") as connection:
-            row = connection.execute(sa.select(table).where(table.c.POSITION == 2)).mappings().one()
+            row = connection.execute(sa.select(table).where(table.c.POSITION == 5)).mappings().one()
             connection.execute(
-                sa.update(table).where(table.c.POSITION == 2).values({column.name: sa.literal_column(other)})
+                sa.update(table).where(table.c.POSITION == 5).values({column.name: sa.literal_column(other)})
             )
         (difference,) = found(cast)
         assert difference.startswith(f"changed: {table.name} ") and difference.endswith(f"({column.name})")
         with as_owner(environ, where="trial") as connection:
-            connection.execute(sa.update(table).where(table.c.POSITION == 2).values(dict(row)))
+            connection.execute(sa.update(table).where(table.c.POSITION == 5).values(dict(row)))
     assert found(cast) == []
 
 
@@ -355,20 +355,20 @@ def test_a_row_too_many_or_too_few_is_named(cast, answered, environ, reconcile, 
     key = [column.name for column in table.primary_key if column.name != "STUDYID"][-1]
     forged = {"RESPONSEID": str(uuid4()), "ITEMID": "forged", "RUN": 2, "POSITION": 99}[key]
     with as_owner(environ, where="trial") as connection:
-        row = dict(connection.execute(sa.select(table).where(table.c.POSITION == 2)).mappings().one())
+        row = dict(connection.execute(sa.select(table).where(table.c.POSITION == 5)).mappings().one())
         connection.execute(sa.insert(table).values({**row, key: forged}))
-        connection.execute(sa.delete(table).where(table.c.POSITION == 1))
+        connection.execute(sa.delete(table).where(table.c.POSITION == 4))
     done = reconcile()
-    assert done.exit_code == 1 and done.stdout.endswith("3 entries compared, 2 differences\n")
+    assert done.exit_code == 1 and done.stdout.endswith("6 entries compared, 2 differences\n")
     assert f"missing: {table.name} " in done.stdout and f"extra: {table.name} " in done.stdout
     assert str(forged) in done.stdout
 
 
 def test_on_both_databases_all_is_well_and_a_change_is_named(cast, answered, environ, reconcile):
     cast.relay()
-    assert (reconcile().exit_code, reconcile().stdout) == (0, "3 entries compared, 0 differences\n")
+    assert (reconcile().exit_code, reconcile().stdout) == (0, "6 entries compared, 0 differences\n")
     with as_owner(environ, where="trial") as connection:
-        connection.execute(sa.update(trial.scores).where(trial.scores.c.POSITION == 1).values(QSSTRESN=7))
+        connection.execute(sa.update(trial.scores).where(trial.scores.c.POSITION == 4).values(QSSTRESN=7))
     done = reconcile()
     assert done.exit_code == 1 and "changed: scores diary/" in done.stdout and "(QSSTRESN)" in done.stdout
 
@@ -377,7 +377,7 @@ def test_on_both_databases_all_is_well_and_a_change_is_named(cast, answered, env
 def test_one_that_is_behind_is_named(cast, answered, reconcile):
     sequencer.sequence()
     done = reconcile()
-    assert done.exit_code == 1 and "behind: feed_state diary is at 0 of 3" in done.stdout
+    assert done.exit_code == 1 and "behind: feed_state diary is at 0 of 6" in done.stdout
 
 
 @on_sqlite
@@ -385,7 +385,7 @@ def test_one_that_says_it_is_further_than_the_feed_is_named(cast, answered, envi
     cast.relay()
     with as_owner(environ, where="trial") as connection:
         connection.execute(sa.update(trial.feed_state).values(POSITION=9))
-    assert "behind: feed_state diary is at 9 of 3" in reconcile().stdout
+    assert "behind: feed_state diary is at 9 of 6" in reconcile().stdout
 
 
 @on_sqlite
@@ -421,29 +421,29 @@ def test_reconciling_while_work_goes_on_raises_no_alarm(cast, answered, monkeypa
 
     monkeypatch.setattr(reconciling, "last_position", meanwhile)
     assert found(cast) == []
-    assert len(entries()) == 4
+    assert len(entries()) == 7
 
 
 # FD-07.
 
-NO_SECOND = {
+NOT_ONE = {
     "sqlite": (
-        "CREATE TRIGGER no_second BEFORE INSERT ON responses WHEN new.POSITION = 2"
+        "CREATE TRIGGER not_one BEFORE INSERT ON responses WHEN new.POSITION = 5"
         " BEGIN SELECT RAISE(ABORT, 'planted'); END",
-        "DROP TRIGGER no_second",
+        "DROP TRIGGER not_one",
     ),
     "postgresql": (
-        'ALTER TABLE responses ADD CONSTRAINT no_second CHECK ("POSITION" <> 2)',
-        "ALTER TABLE responses DROP CONSTRAINT no_second",
+        'ALTER TABLE responses ADD CONSTRAINT not_one CHECK ("POSITION" <> 5)',
+        "ALTER TABLE responses DROP CONSTRAINT not_one",
     ),
 }
 
 
 @pytest.fixture
 def refusing(cast, environ, engine_name):
-    """The trial database refuses the second entry, until the function that it gives is called."""
+    """The trial database refuses the second answer, until the function that it gives is called."""
     assert cast.sinks[0].position(STUDY) == 0
-    refuse, mend = NO_SECOND[engine_name]
+    refuse, mend = NOT_ONE[engine_name]
     with as_owner(environ, where="trial") as connection:
         connection.exec_driver_sql(refuse)
 
@@ -460,18 +460,18 @@ def parked(cast) -> list:
 
 
 def test_one_entry_that_is_refused_is_parked_and_the_others_are_applied(cast, answered, refusing, caplog):
-    assert cast.relay() == 3
-    second = entries()[1]
+    assert cast.relay() == 6
+    second = entries()[4]
     (row,) = parked(cast)
-    assert (row.POSITION, row.EVENTID, row.BODY) == (2, str(second.event_id), second.body)
+    assert (row.POSITION, row.EVENTID, row.BODY) == (5, str(second.event_id), second.body)
     assert row.REASON in ("IntegrityError", "CheckViolation")
     for table, rows in everything(cast).items():
-        assert [there.POSITION for there in rows if there.POSITION != 2] and 2 not in [
+        assert [there.POSITION for there in rows if there.POSITION != 5] and 5 not in [
             r.POSITION for r in rows
         ], table
-    assert cast.sinks[0].position(STUDY) == 3
+    assert cast.sinks[0].position(STUDY) == 6
     (said,) = [record for record in caplog.records if getattr(record, "action", "") == "entry.parked"]
-    assert (said.study, said.position) == (STUDY, 2) and "worst_fatigue" not in caplog.text
+    assert (said.study, said.position) == (STUDY, 5) and "worst_fatigue" not in caplog.text
     assert cast.relay() == 0 and len(parked(cast)) == 1
 
 
@@ -479,21 +479,21 @@ def test_reconciling_names_what_is_parked_until_it_is_applied(cast, answered, re
     cast.relay()
     assert len(found(cast)) == 1
     done = reconcile()
-    assert done.exit_code == 1 and "parked: entries diary/2 (" in done.stdout
+    assert done.exit_code == 1 and "parked: entries diary/5 (" in done.stdout
     refusing()
     assert len(found(cast)) == 1  # nothing comes by itself
     with as_owner(environ, where="trial") as connection:
         connection.execute(sa.update(trial.feed_state).values(POSITION=0))
-    assert cast.relay() == 3 and found(cast) == []
+    assert cast.relay() == 6 and found(cast) == []
 
 
 @on_sqlite
 def test_what_is_parked_in_a_forged_way_hides_nothing(cast, answered, environ):
     cast.relay()
     with as_owner(environ, where="trial") as connection:
-        forged = {column.name: "x" for column in trial.parked.columns} | {"STUDYID": STUDY, "POSITION": 2}
+        forged = {column.name: "x" for column in trial.parked.columns} | {"STUDYID": STUDY, "POSITION": 5}
         connection.execute(sa.insert(trial.parked).values(forged))
-        connection.execute(sa.delete(trial.scores).where(trial.scores.c.POSITION == 2))
+        connection.execute(sa.delete(trial.scores).where(trial.scores.c.POSITION == 5))
     assert [one.partition(" ")[2][:6] for one in found(cast)] == ["scores"]
 
 
@@ -502,7 +502,7 @@ def test_a_value_too_long_for_its_column_is_parked(cast, answered, environ):
     cast.sinks[0].position(STUDY)
     with as_owner(environ, where="trial") as connection:
         connection.exec_driver_sql('ALTER TABLE responses ALTER COLUMN "QSDTC" TYPE varchar(9)')
-    assert cast.relay() == 3
+    assert cast.relay() == 6
     assert {row.REASON for row in parked(cast)} == {"StringDataRightTruncation"} and len(parked(cast)) == 3
 
 
@@ -518,8 +518,8 @@ def test_two_workers_park_an_entry_once(app, cast, environ, answered, refusing):
             return sink.apply(STUDY, batch)
 
     with ThreadPoolExecutor(2) as pool:
-        assert [done.result(timeout=60) for done in [pool.submit(carry, sink) for sink in sinks]] == [3, 3]
-    assert len(parked(cast)) == 1 and len(everything(cast)["entries"]) == 2
+        assert [done.result(timeout=60) for done in [pool.submit(carry, sink) for sink in sinks]] == [6, 6]
+    assert len(parked(cast)) == 1 and len(everything(cast)["entries"]) == 5
 
 
 @pytest.mark.parametrize("fault", [FeedGap("planted"), LookupError("planted"), KeyError("planted")])
@@ -544,7 +544,7 @@ def test_a_study_that_cannot_be_carried_holds_up_no_other(cast, answered, monkey
             "kind": "test.done",
         }
         tx.insert(FeedEntry, [{**stranger, "at": tx.now, "body": "{}"}])
-    assert cast.relay() == 3 and found(cast) == []
+    assert cast.relay() == 6 and found(cast) == []
     (said,) = [record for record in caplog.records if getattr(record, "action", "") == "sink.study_waits"]
     assert said.study == "first" and "planted" not in said.getMessage()
 
