@@ -65,6 +65,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         phone,
         site,
         site_alerts,
+        site_corrections,
         site_plans,
         sponsor,
         staff,
@@ -72,6 +73,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     from epro.signin import rates, sessions
 
     assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
+    assert site_corrections.amendments  # likewise
     assert site_plans.anchors  # and so here
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
     with app.app_context():

@@ -36,13 +36,13 @@ from epro.api.schemas import (
     SinceIn,
 )
 from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
-from epro.notifications import alerts, callbacks, rules
+from epro.notifications import callbacks, corrections, rules
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, receiving
 from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, sent_at
-from epro.scheduling import anchors, attention, occurrences, on_demand, protocols
+from epro.scheduling import attention, occurrences, on_demand, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import ASK
 from epro.scheduling.state import state_of
@@ -446,14 +446,5 @@ def _act_on(entry: Any, batch_sent_at: Any, arrived_at: datetime, doubt: Finding
     with begin(actor()) as tx:
         participant = may_upload(tx, actor())
         taken = receiving.receive(tx, participant, entry, batch_sent_at, arrived_at=arrived_at, doubt=doubt)
-        changed = alerts.clear(tx, participant, taken.late_for) if taken.late_for is not None else 0
-        if taken.filed is not None:
-            changed += len(alerts.alert_on_answer(tx, participant, taken.filed))
-        if changed:
-            participants.put_back(tx, participant)
-        if taken.filed is not None:
-            filed = taken.filed
-            anchors.follow_answer(
-                tx, participant, filed.occurrence, filed.completed_at, filed.answers, filed.values
-            )
+        corrections.heed(tx, participant, taken)
     return taken.receipt

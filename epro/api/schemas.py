@@ -336,22 +336,6 @@ class WhyIn(StudySpokenIn):
     response = fields.UUID()
 
 
-class SetAsideOut(Schema):
-    id = fields.String()
-    study = fields.String()
-    subject_id = fields.String()
-    response_id = fields.String(allow_none=True)
-    outcome = fields.String(validate=validate.OneOf(["held", "conflict"]))
-    digest = fields.String(allow_none=True)
-    findings = fields.List(fields.Nested(FindingOut))
-    received_at = fields.String()
-
-
-class SetAsidesOut(Schema):
-    set_asides = fields.List(fields.Nested(SetAsideOut))
-    more = fields.Boolean()
-
-
 class CountedOut(Schema):
     study = fields.String()
     subject_id = fields.String()

@@ -27,7 +27,6 @@ from epro.api.schemas import (
     ParticipantsOut,
     ReasonIn,
     ResolutionIn,
-    SetAsidesOut,
     SpokenIn,
     StudyIn,
     StudySpokenIn,
@@ -223,16 +222,6 @@ def resolution(wanted: dict[str, Any], alert_id: UUID) -> dict[str, Any]:
         )
     with begin(actor()) as tx:
         return telling.alert(tx, alerts.resolve(tx, alert_id, wanted["outcome"], wanted.get("note")))
-
-
-@site.get("/set-asides")
-@site.arguments(ListIn, location="query")
-@site.response(200, SetAsidesOut)
-def set_asides(asked: dict[str, Any]) -> dict[str, Any]:
-    """Uploads that could not be filed and wait for a person, at your sites."""
-    access.allow(actor(), "response.read")
-    with look(actor()) as tx:
-        return telling.set_asides(tx, asked)
 
 
 @site.get("/compliance")

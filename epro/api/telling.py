@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from epro.notifications import alerts, following
 from epro.notifications.models import Alert, Message
-from epro.responses import receiving, sight
-from epro.responses.models import Response, Score, SetAside
+from epro.responses import receiving, settling, sight
+from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -95,8 +95,9 @@ def differences(found: occurrences.Differences, *, preview: bool, recalled: int)
 
 def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     """One participant's whole story, as JSON."""
-    responses = receiving.of(tx, row)
+    responses, asides = receiving.of(tx, row), receiving.set_aside(tx, row)
     scores, counting = _scores(tx, row, responses), _counting(responses)
+    settled = settling.made_of(tx, asides)
     return {
         "participant": _json(participant(row, participants.anchors(tx, row))),
         "occurrences": [_occurrence(tx, found) for found in occurrences.of(tx, row)],
@@ -107,7 +108,7 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
             for found in responses
         ],
         "set_aside": [
-            _set_aside(found, hidden=sight.hides_content(tx, row)) for found in receiving.set_aside(tx, row)
+            _set_aside(found, settled.get(found.id), hidden=sight.hides_content(tx, row)) for found in asides
         ],
         "messages": [
             _message(found)
@@ -133,25 +134,6 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     }
 
 
-def set_asides(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
-    """Uploads that wait for a person, oldest first."""
-    query = sa.select(SetAside).where(
-        access.visible(tx.actor, "response.read", SetAside), SetAside.settled_at.is_(None)
-    )
-    rows = tx.all(
-        _asked_for(query, SetAside, asked)
-        .order_by(SetAside.received_at, SetAside.id)
-        .limit(asked["limit"] + 1)
-        .offset(asked["offset"])
-    )
-    page = rows[: asked["limit"]]
-    told = [
-        {**_set_aside(row, hidden=_hides(tx, row)), "study": row.study_id, "subject_id": row.subject_id}
-        for row in page
-    ]
-    return {"set_asides": told, "more": len(rows) > len(page)}
-
-
 def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     """Counts by participant and assessment, of what has opened so far."""
     query = sa.select(Occurrence).where(
@@ -159,7 +141,7 @@ def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
         Occurrence.opens_at <= tx.now,
         sa.or_(Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_not(None)),
     )
-    query = _asked_for(query, Occurrence, asked)
+    query = asked_for(query, Occurrence, asked)
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
     for row in tx.session.scalars(
         query.order_by(Occurrence.study_id, Occurrence.subject_id).execution_options(yield_per=1000)
@@ -178,7 +160,7 @@ def fits(pattern: str, text: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
-def _asked_for(query: sa.Select[Any], table: Any, asked: dict[str, Any]) -> sa.Select[Any]:
+def asked_for(query: sa.Select[Any], table: Any, asked: dict[str, Any]) -> sa.Select[Any]:
     """The rows of the study and the site that were asked for."""
     if "study" in asked:
         query = query.where(table.study_id == asked["study"])
@@ -259,6 +241,8 @@ def _response(
         "digest": None if hidden else row.digest,
         "findings": sight.findings(row.findings, hidden=hidden),
         "counts": counts,
+        "amends_id": str(row.amends_id) if row.amends_id else None,
+        "amendment_no": row.amendment_no,
         "scores": scores.get(row.id, []),
     }
 
@@ -280,8 +264,11 @@ def _occurrence(tx: Tx, row: Occurrence) -> dict[str, Any]:
     }
 
 
-def _set_aside(row: SetAside, *, hidden: bool) -> dict[str, Any]:
+def _set_aside(row: SetAside, made: Settlement | None, *, hidden: bool) -> dict[str, Any]:
     return {
+        "settled_at": instant(made.settled_at) if made else None,
+        "settled_as": made.outcome if made else None,
+        "filed_as": str(made.response_id) if made and made.response_id else None,
         "id": str(row.id),
         "response_id": row.response_id,
         "outcome": row.outcome,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from epro.api import telling
-from epro.notifications import following, steps
+from epro.notifications import alerts, following, steps
 from epro.notifications.models import Alert
+from epro.responses.sight import hides_answers
 from epro.scheduling.models import Occurrence
 from epro.tx import Tx
 
@@ -14,7 +15,15 @@ from epro.tx import Tx
 def story(tx: Tx, row: Alert) -> dict[str, Any]:
     """An alert with all its steps, in order, and the ids of those who can be given it."""
     colleagues = [person.id for person in following.colleagues(tx, row)]
-    return {**telling.alert(tx, row), "steps": steps.of(tx, row), "colleagues": colleagues}
+    return {**telling.alert(tx, row), "steps": _steps(tx, row), "colleagues": colleagues}
+
+
+def _steps(tx: Tx, row: Alert) -> list[dict[str, Any]]:
+    """The steps; what a correction made of the answer is for those alone who may see answers."""
+    hidden = row.kind == alerts.ANSWER and hides_answers(tx, row)
+    names = ("seq", "kind", "at", "by", "channel", "outcome", "note", "to_staff", "occurrence_id")
+    told = [{name: getattr(step, name) for name in names} for step in steps.of(tx, row)]
+    return [{**one, "outcome": None} if hidden and one["kind"] == "corrected" else one for one in told]
 
 
 def at_risk(row: Occurrence, site_id: str) -> dict[str, Any]:

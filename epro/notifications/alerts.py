@@ -68,7 +68,7 @@ def alert_on_miss(tx: Tx, participant: Participant, occurrence: Occurrence, on_m
         "misses": len(misses),
         "rule": {"after": on_miss.after},
     }
-    return _raise(tx, participant, occurrence, MISSED, (occurrence.id,), on_miss, why, misses)
+    return raise_one(tx, participant, occurrence, MISSED, (occurrence.id,), on_miss, why, misses)
 
 
 def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
@@ -78,7 +78,7 @@ def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
     protocol = protocols.find(tx, participant.study_id, filed.occurrence.protocol_version)
     raised = []
     for rule in protocol.alerts_on(filed.occurrence.assessment_id):
-        if _reached(tx, participant, rule, filed):
+        if reached(tx, participant, rule, filed):
             why = {
                 "rule": rule.id,
                 "assessment": rule.assessment,
@@ -86,7 +86,7 @@ def alert_on_answer(tx: Tx, participant: Any, filed: Filed) -> list[Alert]:
                 "response": str(filed.response_id),
             }
             key = (rule.id, filed.response_id)
-            raised.append(_raise(tx, participant, filed.occurrence, ANSWER, key, rule, why))
+            raised.append(raise_one(tx, participant, filed.occurrence, ANSWER, key, rule, why))
     return [alert for alert in raised if alert is not None]
 
 
@@ -128,17 +128,21 @@ def resolve(tx: Tx, alert_id: UUID, outcome: str, note: str | None) -> Alert:
     return alert
 
 
-def clear(tx: Tx, participant: Any, occurrence: Occurrence) -> int:
-    """An answer given in time has come late: this miss is taken out of its alert, which stands no more when none is
-    left or when those left are too few in a row; nor do those of later misses that were worth none without this
-    one. The history stays as it was. Returns how many alerts changed.
+IN_TIME = "completed_offline_in_time"
+BY_THE_SITE = "filed_by_the_site"  # a person has decided that what was set aside counts
+
+
+def clear(tx: Tx, participant: Any, occurrence: Occurrence, why: str = IN_TIME) -> int:
+    """An answer given in time has come late, or counts as the site decided: this miss is taken out of its alert, which
+    stands no more when none is left or when those left are too few in a row; nor do those of later misses that were
+    worth none without this one. The history stays as it was. Returns how many alerts changed.
     """
     own = steps.holding(tx, occurrence)
     for alert in own:
-        _take_out(tx, participant, alert, occurrence)
+        _take_out(tx, participant, alert, occurrence, why)
     later = [alert for alert in _later(tx, occurrence) if not _still_worth(tx, steps.misses_of(tx, alert))]
     for alert in later:
-        _clear(tx, participant, alert, "earlier_completed_offline_in_time")
+        _clear(tx, participant, alert, f"earlier_{why}")
     return len(own) + len(later)
 
 
@@ -291,7 +295,7 @@ def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
     )
 
 
-def _raise(
+def raise_one(
     tx: Tx,
     participant: Any,
     occurrence: Any,
@@ -323,7 +327,7 @@ def _raise(
         steps.write(tx, alert, "joined", occurrence_id=miss)
     event = trail.record(tx, participant, "alert.raised", "alert", alert.id, kind=alert.kind, why=why)
     trail.stream(tx, event, participant, "alert.raised", {"alert": told(alert)})
-    _tell_roles(tx, participant, alert, rule.roles, turn=0)
+    tell_roles(tx, participant, alert, rule.roles, turn=0)
     return alert
 
 
@@ -348,7 +352,7 @@ def _join(tx: Tx, participant: Participant, alert: Alert, occurrence: Occurrence
     further = _joined(tx, alert) - alert.why.get("misses", 1)
     tell_step(tx, participant, alert, "alert.joined", occurrence_id=str(occurrence.id))
     if rules.told_again(on_miss, further):
-        _tell_roles(tx, participant, alert, on_miss.roles, turn=f"further-{further}")
+        tell_roles(tx, participant, alert, on_miss.roles, turn=f"further-{further}")
     return alert
 
 
@@ -385,7 +389,7 @@ def _standing_of(occurrence: Occurrence) -> sa.Select[Any]:
     )
 
 
-def _reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
+def reached(tx: Tx, participant: Any, rule: AlertRule, filed: Filed) -> bool:
     """Whether the rule's threshold is reached; a missing answer, score or baseline reaches nothing."""
     if rule.item is not None:
         answer = filed.answers.get(rule.item)
@@ -406,22 +410,20 @@ def _people(tx: Tx, alert: Alert, roles: Sequence[str]) -> list[Staff]:
     return list(dict.fromkeys(found))
 
 
-def _tell_roles(
-    tx: Tx, participant: Participant, alert: Alert, roles: Sequence[str], *, turn: object
-) -> None:
+def tell_roles(tx: Tx, participant: Participant, alert: Alert, roles: Sequence[str], *, turn: object) -> None:
     for role in roles:
         why = {"role": role, "count": max(alert.misses, 1)}
         tell(tx, participant, alert, _people(tx, alert, (role,)), why, turn=turn)
 
 
-def _take_out(tx: Tx, participant: Any, alert: Alert, occurrence: Occurrence) -> None:
+def _take_out(tx: Tx, participant: Any, alert: Alert, occurrence: Occurrence, why: str) -> None:
     steps.write(tx, alert, "cleared_one", occurrence_id=occurrence.id)
     alert.misses -= 1
     left = steps.misses_of(tx, alert)
     if not left:
-        _clear(tx, participant, alert, "completed_offline_in_time")
+        _clear(tx, participant, alert, why)
     elif stands(alert) and not _still_worth(tx, left):
-        _clear(tx, participant, alert, "earlier_completed_offline_in_time")
+        _clear(tx, participant, alert, f"earlier_{why}")
     else:
         tell_step(tx, participant, alert, "alert.reduced", occurrence_id=str(occurrence.id))
 

@@ -110,7 +110,7 @@ def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any
     """The responses of an assessment with their occurrences, the earliest completed first."""
     asked = sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id)
     return (
-        sa.select(Response.id, Response.occurrence_id, *columns)
+        sa.select(Response.id, Response.occurrence_id, Response.amends_id, Response.amendment_no, *columns)
         .join(Occurrence, asked)
         .where(
             Response.study_id == participant.study_id,
@@ -122,8 +122,14 @@ def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any
 
 
 def _counting(rows: Iterable[Any]) -> list[Any]:
-    """Of rivals for one occurrence the first in this order, which is the one that counts (see receiving.primary)."""
+    """Of rivals for one occurrence the first in this order, with the answers of its latest correction: the one that
+    counts (see receiving.primary).
+    """
     counting: dict[UUID, Any] = {}
+    latest: dict[UUID, Any] = {}
     for row in rows:
-        counting.setdefault(row.occurrence_id, row)
-    return list(counting.values())
+        if row.amends_id is None:
+            counting.setdefault(row.occurrence_id, row)
+        elif row.amends_id not in latest or row.amendment_no > latest[row.amends_id].amendment_no:
+            latest[row.amends_id] = row
+    return [latest.get(row.id, row) for row in counting.values()]

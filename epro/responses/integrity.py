@@ -39,7 +39,11 @@ def faults(tx: Tx) -> Iterator[Fault]:
 
 def _told(tx: Tx, kind: str) -> dict[tuple[str, str], tuple[int, str]]:
     """What the trail says of the records of one kind: (study, id) → (seq, digest)."""
-    actions = ("response.stored",) if kind == "response" else ("response.held", "response.conflict")
+    actions = (
+        ("response.stored", "response.amended")
+        if kind == "response"
+        else ("response.held", "response.conflict")
+    )
     query = sa.select(Event.study_id, Event.object_id, Event.seq, Event.body).where(Event.action.in_(actions))
     return {
         (row.study_id, row.object_id): (row.seq, json.loads(row.body)["details"]["digest"])

@@ -15,7 +15,7 @@ FOR_EVER = {"audited": True, "append_only": True, "scope": "subject"}
 
 
 class Response(Base):
-    """What a participant answered, once. A correction amends it by a new row.
+    """What a participant answered, once. A correction amends it by a new row, which names the first (`amends_id`).
 
     `body` is the canonical content that `digest` is taken over, exactly as the phone meant it. The phone's own
     instants are `started_at` and `completed_at`; `corrected_at` is the completion by our clock, a value beside.
@@ -26,6 +26,15 @@ class Response(Base):
         of_participant(),
         sa.ForeignKeyConstraint(["study_id", "occurrence_id"], ["occurrences.study_id", "occurrences.id"]),
         sa.Index("ix_responses_subject", "study_id", "subject_id", "occurrence_id"),
+        sa.Index(
+            "ix_responses_amends",
+            "study_id",
+            "amends_id",
+            "amendment_no",
+            unique=True,
+            postgresql_where=sa.text("amends_id IS NOT NULL"),
+            sqlite_where=sa.text("amends_id IS NOT NULL"),
+        ),
         {"info": FOR_EVER},
     )
 
@@ -52,6 +61,31 @@ class Response(Base):
     signature: Mapped[str]
     findings: Mapped[list] = mapped_column(Json, default=list)
     amends_id: Mapped[UUID | None]
+    amendment_no: Mapped[int | None]  # 1 is the first correction; the highest is the current one
+
+
+class Amendment(Base):
+    """Why a response was corrected, who said so, and who entered it; `before_digest` is what no longer holds."""
+
+    __tablename__ = "amendments"
+    __table_args__ = (
+        of_participant(),
+        sa.ForeignKeyConstraint(["study_id", "response_id"], ["responses.study_id", "responses.id"]),
+        {"info": FOR_EVER},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    response_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    reason: Mapped[str]
+    reported_by: Mapped[str]  # participant | caregiver | site
+    reported_at: Mapped[datetime | None]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime]
+    before_digest: Mapped[str] = mapped_column(sa.String(64))
+    asked_digest: Mapped[str] = mapped_column(
+        sa.String(64)
+    )  # of the request: the same again gets the same reply
 
 
 class Score(Base):
@@ -151,6 +185,27 @@ class SetAside(Base):
     device_id: Mapped[UUID | None]
     settled_at: Mapped[datetime | None]
     settled_by: Mapped[str | None]
+
+
+class Settlement(Base):
+    """What a person decided about an upload that was set aside: once, and with a reason."""
+
+    __tablename__ = "settlements"
+    __table_args__ = (
+        of_participant(),
+        sa.ForeignKeyConstraint(["study_id", "set_aside_id"], ["set_asides.study_id", "set_asides.id"]),
+        {"info": FOR_EVER},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    set_aside_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    outcome: Mapped[str]  # filed | rejected
+    reason: Mapped[str]
+    settled_by: Mapped[str]
+    settled_at: Mapped[datetime]
+    response_id: Mapped[UUID | None]  # what it was filed as
+    asked_digest: Mapped[str] = mapped_column(sa.String(64))
 
 
 class Draft(Base):

@@ -85,7 +85,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """One entry with everything that is known about it while it is decided."""
 
     tx: Tx
@@ -93,6 +93,10 @@ class _Case:
     submission: Submission
     digest: str
     offset: timedelta | None
+    received_at: datetime
+    device_id: UUID | None
+    settled_from: UUID | None = None
+    """The set-aside that a person files; None for what a phone hands in."""
 
     @property
     def named(self) -> str | None:
@@ -126,23 +130,21 @@ def receive(
     submission = read(entry)
     digest = hashlib.sha256(submission.body).hexdigest()
     offset = (arrived_at or tx.now) - sent_at if sent_at else None
-    case = _Case(tx, participant, submission, digest, offset)
+    case = Case(tx, participant, submission, digest, offset, tx.now, tx.actor.device_id)
     known = _known(case)
     if known is not None:
         return Taken(known, filed=_readable(case) if known.received_at == tx.now else None)
     if doubt is not None:
         return Taken(_set_aside(case, receipts.HELD, [doubt]), filed=_readable(case))
-    findings, occurrence, instrument = _examine(case)
+    findings, occurrence, instrument = examine(case)
     findings = _first(findings)
     held = [finding for finding in findings if finding.holds]
     if held or occurrence is None or instrument is None:
         return Taken(_set_aside(case, receipts.HELD, findings), filed=_readable(case))
-    if occurrence.fulfilled_at is not None:
-        findings.append(ANSWERED_BEFORE)
-    return _file(case, occurrence, instrument, findings)
+    return place(case, occurrence, instrument, findings)
 
 
-def _known(case: _Case) -> Receipt | None:
+def _known(case: Case) -> Receipt | None:
     """The receipt of an entry that is here already, or in conflict with one that is; None when it is new."""
     asked = {
         "study_id": case.participant.study_id,
@@ -167,7 +169,7 @@ def _known(case: _Case) -> Receipt | None:
     return _set_aside(case, receipts.CONFLICT, [other])
 
 
-def _examine(case: _Case) -> tuple[list[Finding], Any, Instrument | None]:
+def examine(case: Case) -> tuple[list[Finding], Any, Instrument | None]:
     """Everything there is to say about a new entry, and what it belongs to as far as that can be told."""
     submission, findings = case.submission, list(case.submission.findings)
     occurrence, instrument = _occurrence(case, findings), _instrument(case, findings)
@@ -182,7 +184,7 @@ def _examine(case: _Case) -> tuple[list[Finding], Any, Instrument | None]:
     return findings, occurrence, instrument
 
 
-def _occurrence(case: _Case, findings: list[Finding]) -> Any:
+def _occurrence(case: Case, findings: list[Finding]) -> Any:
     """The occurrence it answers, if it is hers."""
     asked = case.submission.occurrence_id
     if asked is None:
@@ -196,7 +198,7 @@ def _occurrence(case: _Case, findings: list[Finding]) -> Any:
     return found
 
 
-def _instrument(case: _Case, findings: list[Finding]) -> Instrument | None:
+def _instrument(case: Case, findings: list[Finding]) -> Instrument | None:
     """The version she saw: that one, and no other, the answers are checked and scored with."""
     code, version = case.submission.instrument_code, case.submission.instrument_version
     if code is None or version is None:
@@ -230,25 +232,25 @@ def _answers(instrument: Instrument, submission: Submission) -> list[Finding]:
     faults = checking.check(instrument, submission.answers)
     found = faults or checking.remarks(instrument, submission.answers)
     return [
-        Finding(one.code, one.detail, f"/answers/{_escaped(one.item)}", holds=bool(faults)) for one in found
+        Finding(one.code, one.detail, f"/answers/{escaped(one.item)}", holds=bool(faults)) for one in found
     ]
 
 
-def _about_occurrence(case: _Case, occurrence: Any) -> list[Finding]:
+def _about_occurrence(case: Case, occurrence: Any) -> list[Finding]:
     if occurrence.cancelled_at is None or _while_expected(case, occurrence):
         return []
     return [Finding("occurrence_cancelled", "This is not expected any more.", "/occurrence_id", holds=True)]
 
 
-def _while_expected(case: _Case, occurrence: Any) -> bool:
+def _while_expected(case: Case, occurrence: Any) -> bool:
     """It had opened, and was completed before it was cancelled: by a withdrawal, while the phone was offline."""
     if case.submission.completed_at is None or occurrence.opens_at > occurrence.cancelled_at:
         return False
     return bool(case.corrected_at < occurrence.cancelled_at)
 
 
-def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
-    tx, findings = case.tx, clock_findings(case.submission, case.offset, case.tx.now)
+def _about_time(case: Case, occurrence: Any) -> list[Finding]:
+    findings = clock_findings(case.submission, case.offset, case.received_at)
     withdrawn = case.participant.withdrawn_at
     if withdrawn is not None and case.corrected_at > withdrawn:
         findings.append(
@@ -256,7 +258,7 @@ def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
         )
     elif not occurrence.opens_at <= case.corrected_at < occurrence.closes_at:
         findings.append(FINISHED_LATE if _was_answering(case, occurrence) else OUTSIDE_WINDOW)
-    elif tx.now > occurrence.grace_until:
+    elif case.received_at > occurrence.grace_until:
         findings.append(Finding("late_sync", "It was completed in time and arrived late."))
     if case.submission.time_zone and case.submission.time_zone != occurrence.time_zone:
         findings.append(
@@ -265,7 +267,7 @@ def _about_time(case: _Case, occurrence: Any) -> list[Finding]:
     return findings
 
 
-def _was_answering(case: _Case, occurrence: Any) -> bool:
+def _was_answering(case: Case, occurrence: Any) -> bool:
     """She began before the closing, by the start that the phone tells or by a draft, and finished soon after it."""
     protocol = protocols.find(case.tx, occurrence.study_id, occurrence.protocol_version)
     longer = protocol.assessment(occurrence.assessment_id).while_answering
@@ -294,7 +296,7 @@ def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
     return []
 
 
-def _readable(case: _Case) -> Filed | None:
+def _readable(case: Case) -> Filed | None:
     """What can be read of an entry that was set aside: an answer that asks for a call must not wait until a person
     settles the rest. Only answers that fit their items; no scores. None where it is not known what was asked.
     """
@@ -304,10 +306,15 @@ def _readable(case: _Case) -> Filed | None:
     unfit = {found.item for found in checking.check(instrument, case.submission.answers)}
     answers = {item: code for item, code in case.submission.answers.items() if item not in unfit}
     when = case.corrected_at if case.submission.completed_at else case.tx.now
-    return Filed(case.submission.id or UUID(case.digest[:32]), occurrence, answers, {}, when)
+    return Filed(heard_as(case.submission, case.digest), occurrence, answers, {}, when)
 
 
-def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
+def heard_as(submission: Submission, digest: str) -> UUID:
+    """The id under which alerts look at an upload that was set aside."""
+    return submission.id or UUID(digest[:32])
+
+
+def _set_aside(case: Case, outcome: str, findings: list[Finding]) -> Receipt:
     """Keep it whole, say why, list it for a person."""
     tx, participant = case.tx, case.participant
     told = [finding.told() for finding in findings]
@@ -361,12 +368,14 @@ def _set_aside(case: _Case, outcome: str, findings: list[Finding]) -> Receipt:
     return Receipt(case.named, outcome, case.digest, tx.now, signature, told)
 
 
-def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[Finding]) -> Taken:
+def place(case: Case, occurrence: Any, instrument: Instrument, findings: list[Finding]) -> Taken:
     """Store, score, note: all in the act that will be committed before the receipt goes out."""
     tx, participant, submission = case.tx, case.participant, case.submission
-    told = [finding.told() for finding in findings]
-    row = _row(case, occurrence, instrument, told)
-    scores = _scores(case, instrument)
+    if occurrence.fulfilled_at is not None:
+        findings.append(ANSWERED_BEFORE)
+    remarks = [finding.told() for finding in findings]
+    row = _row(case, occurrence, instrument, remarks)
+    scores = score_rows(tx, participant, submission.id, instrument, submission.answers)
     was_missed = occurrence.missed_at is not None
     with tx.together():
         tx.insert(Response, [row])
@@ -382,20 +391,21 @@ def _file(case: _Case, occurrence: Any, instrument: Instrument, findings: list[F
             occurrence=str(occurrence.id),
             findings=[finding.code for finding in findings],
         )
-        trail.stream(
-            tx, event, participant, "response.stored", _streamed(submission, occurrence, row, scores)
-        )
+        told_of = told(row, occurrence, submission, scores)
+        if case.settled_from is not None:
+            told_of["response"]["settled_from"] = str(case.settled_from)
+        trail.stream(tx, event, participant, "response.stored", told_of)
         participants.put_back(tx, participant)
-    receipt = Receipt(case.named, receipts.STORED, case.digest, tx.now, row["signature"], told)
-    values = {score["scale"]: score["value"] for score in scores}
+    receipt = Receipt(case.named, receipts.STORED, case.digest, case.received_at, row["signature"], remarks)
+    values = values_of(scores)
     filed = Filed(row["id"], occurrence, submission.answers, values, case.corrected_at)
     return Taken(receipt, late_for=occurrence if first and was_missed else None, filed=filed)
 
 
 def _row(
-    case: _Case, occurrence: Any, instrument: Instrument, findings: list[dict[str, str]]
+    case: Case, occurrence: Any, instrument: Instrument, findings: list[dict[str, str]]
 ) -> dict[str, Any]:
-    tx, submission = case.tx, case.submission
+    submission = case.submission
     return {
         "study_id": case.participant.study_id,
         "id": submission.id,
@@ -413,22 +423,25 @@ def _row(
         "completed_at": submission.completed_at,
         "clock_offset_ms": case.offset_ms,
         "corrected_at": case.corrected_at,
-        "received_at": tx.now,
-        "device_id": tx.actor.device_id,
+        "received_at": case.received_at,
+        "device_id": case.device_id,
         "body": submission.body.decode(),
         "digest": case.digest,
-        "signature": receipts.sign(case.named, case.digest, tx.now),
+        "signature": receipts.sign(case.named, case.digest, case.received_at),
         "findings": findings,
     }
 
 
-def _scores(case: _Case, instrument: Instrument) -> list[dict[str, Any]]:
+def score_rows(
+    tx: Tx, participant: Any, response_id: UUID | None, instrument: Instrument, answers: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The first run of scores of a response, as rows."""
     return [
         {
-            "study_id": case.participant.study_id,
-            "response_id": case.submission.id,
+            "study_id": participant.study_id,
+            "response_id": response_id,
             "run": 1,
-            "subject_id": case.participant.subject_id,
+            "subject_id": participant.subject_id,
             "scale": score.scale,
             "value": score.value,
             "reason": score.reason,
@@ -440,14 +453,19 @@ def _scores(case: _Case, instrument: Instrument) -> list[dict[str, Any]]:
             "items_used": list(score.items_used),
             "items_missing": list(score.items_missing),
             "blinded": score.blinded,
-            "scored_at": case.tx.now,
+            "scored_at": tx.now,
         }
-        for score in scoring.score(instrument, case.submission.answers)
+        for score in scoring.score(instrument, answers)
     ]
 
 
-def _streamed(
-    submission: Submission, occurrence: Any, row: dict[str, Any], scores: list[dict[str, Any]]
+def values_of(scores: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Scale -> score."""
+    return {score["scale"]: score["value"] for score in scores}
+
+
+def told(
+    row: Mapping[str, Any], occurrence: Any, submission: Submission, scores: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The response and its scores, as the feed tells them."""
     response = {
@@ -476,11 +494,11 @@ def _streamed(
         "findings": row["findings"],
     }
     left_out = {"study_id", "subject_id", "response_id", "scored_at", "run"}
-    told = [{name: value for name, value in score.items() if name not in left_out} for score in scores]
-    return {"response": response, "scores": told}
+    of_scores = [{name: value for name, value in score.items() if name not in left_out} for score in scores]
+    return {"response": response, "scores": of_scores}
 
 
-def _escaped(item: str) -> str:
+def escaped(item: str) -> str:
     """A key within a JSON pointer (RFC 6901), as far as it is told at all."""
     return item[:LONGEST_ID].replace("~", "~0").replace("/", "~1")
 
@@ -493,8 +511,12 @@ def answers_of(response: Any) -> dict[str, Any]:
 
 def primary(rows: list[Response]) -> Response:
     """Of several answers to one occurrence, the one that counts, whatever order they came in: the earliest
-    completed, then the smallest id. The others stay on file beside it."""
-    return min(rows, key=lambda row: (row.corrected_at, str(row.id)))
+    completed, then the smallest id; of that one the latest correction. The others stay on file beside it."""
+    first = min(
+        (row for row in rows if row.amends_id is None), key=lambda row: (row.corrected_at, str(row.id))
+    )
+    later = [row for row in rows if row.amends_id == first.id]
+    return max(later, key=lambda row: row.amendment_no or 0, default=first)
 
 
 def of(tx: Tx, participant: Participant) -> list[Response]:

@@ -578,6 +578,7 @@ class Protocol:
     show_scores_to_participant: bool
     arms: tuple[Arm, ...] = ()
     born_late: str = SKIP
+    nurses_may_correct: bool = False
 
     @classmethod
     def from_canonical(cls, data: Json) -> Protocol:
@@ -604,6 +605,7 @@ class Protocol:
             show_scores_to_participant=data.get("show_scores_to_participant", False),
             arms=tuple(Arm.from_canonical(arm) for arm in data.get("arms", ())),
             born_late=study.get("born_late", SKIP),
+            nurses_may_correct=data.get("nurses_may_correct", False),
         )
 
     def canonical(self) -> Json:
@@ -620,6 +622,7 @@ class Protocol:
             **({"digest": self.staff_digest.canonical()} if self.staff_digest else {}),
             "blinding": {"hide_scores_from": list(self.hide_scores_from)},
             "show_scores_to_participant": self.show_scores_to_participant,
+            **({"nurses_may_correct": True} if self.nurses_may_correct else {}),
             **({"arms": [arm.canonical() for arm in self.arms]} if self.arms else {}),
         }
 

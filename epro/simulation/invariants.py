@@ -304,10 +304,11 @@ def repeats_change_nothing(facts: Facts) -> Found:
             yield None if same else f"{one.response_id} was sent again and {one.outcome}"
 
 
+ANSWERS = ("response.stored", "response.amended")
+
+
 def in_the_feed_once(facts: Facts) -> Found:
-    told = Counter(
-        json.loads(entry.body)["response"]["id"] for entry in facts.feed if entry.kind == "response.stored"
-    )
+    told = Counter(json.loads(entry.body)["response"]["id"] for entry in facts.feed if entry.kind in ANSWERS)
     for response in facts.responses:
         n = told.get(str(response), 0)
         yield None if n == 1 else f"response {response} is in the feed {n} times"
@@ -343,7 +344,7 @@ def scored_right(facts: Facts) -> Found:
     instruments = {(one.code, one.version): one for one in bundled()}
     told = {
         body["response"]["id"]: body
-        for body in (json.loads(entry.body) for entry in facts.feed if entry.kind == "response.stored")
+        for body in (json.loads(entry.body) for entry in facts.feed if entry.kind in ANSWERS)
     }
     groups: dict[tuple[str, str], list[Any]] = {}
     for row in facts.responses.values():

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from epro import clock
 from epro.contacts import store
 from epro.errors import EproError
-from epro.notifications import alerts, attending
+from epro.notifications import alerts, attending, corrections
 from epro.notifications.models import Alert
 from epro.notifications.senders import Sender
 from epro.questionnaires.instrument import localised
@@ -489,20 +489,11 @@ class Rehearsal:
             participant = tx.plain(Participant, self.protocol.study_id, who.subject_id, lock=True)
             for entry in entries:
                 taken = receiving.receive(tx, participant, entry, now)
-                alerted += self._followed(tx, participant, taken)
+                alerted += corrections.hear(tx, participant, taken)
                 self._note(who, entry, taken.receipt.outcome, first)
         self.diary.done["uploads" if first else "uploads_repeated"] += 1
         if alerted:
             self._changed()
-
-    def _followed(self, tx: Tx, participant: Any, taken: receiving.Taken) -> int:
-        """What the phone's door does after an entry is taken in: clear alerts, raise those on answers."""
-        changed = alerts.clear(tx, participant, taken.late_for) if taken.late_for is not None else 0
-        if taken.filed is not None:
-            changed += len(alerts.alert_on_answer(tx, participant, taken.filed))
-        if changed:
-            participants.put_back(tx, participant)
-        return changed
 
     def _note(self, who: Person, entry: Mapping[str, Any], outcome: str, first: bool) -> None:
         self.diary.handed_in.append(

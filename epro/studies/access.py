@@ -28,6 +28,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "alert.read": frozenset({"nurse", "investigator"}),
     "alert.act": frozenset({"nurse", "investigator"}),
     "response.read": frozenset({"nurse", "investigator", "data_manager"}),
+    "response.correct": frozenset({"nurse", "investigator"}),  # of nurses the study file decides
     "feed.read": frozenset({"data_manager", "machine"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),
     "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role

@@ -19,7 +19,7 @@ from epro.notifications import alerts
 from epro.notifications.models import Alert, AlertStep, Message
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
-from epro.responses import receiving, sight
+from epro.responses import correcting, receiving, sight
 from epro.responses.models import Response, Score, SetAside
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
@@ -174,23 +174,51 @@ def _response(tx: Tx, participant: Participant, id: UUID) -> Answer:
     if not on_file and not asides:
         raise NotFound()
     said = [said for aside in asides for said in scored.set_aside(aside, _reasons(tx, participant, aside))]
+    hidden = _hides(tx, participant)
+    ids = {str(aside.id) for aside in asides}
+    for one in _happened(tx, participant, Event.action == "response.settled") if asides else ():
+        if one.object_id in ids:
+            said.append(scored.settled(one, hidden=sight.hides_content(tx, participant)))
     for response in on_file:
-        said += _filed(tx, participant, response)
+        said += _filed(tx, participant, response, hidden)
     return Answer(Said("question.response", tx.now, {"id": id}), said, participant.time_zone)
 
 
-def _filed(tx: Tx, participant: Participant, response: Response) -> list[Said]:
+def _hides(tx: Tx, participant: Participant) -> bool:
+    own = protocols.find(tx, participant.study_id, participant.protocol_version)
+    return hides_scores(tx.actor, own, participant.study_id, participant.site_id)
+
+
+def _filed(tx: Tx, participant: Participant, response: Response, hidden: bool) -> list[Said]:
     protocol = protocols.find(tx, response.study_id, response.protocol_version)
     rivals = [one for one in receiving.of(tx, participant) if one.occurrence_id == response.occurrence_id]
-    counts = receiving.primary(rivals).id == response.id
+    primary = receiving.primary(rivals)
+    counts = (primary.amends_id or primary.id) == (response.amends_id or response.id)
     asked = (response.instrument_code, response.instrument_version)
     findings = sight.findings(response.findings, hidden=sight.hides_content(tx, participant, asked))
     said = scored.filed(response, findings, protocol.assessment(response.assessment_id), counts=counts)
-    own = protocols.find(tx, participant.study_id, participant.protocol_version)
-    if hides_scores(tx.actor, own, participant.study_id, participant.site_id):
+    said += _corrected(tx, participant, response)
+    if hidden:
         return [*said, Said("score.hidden", response.received_at)]
     rows = receiving.scores_of(tx, response.study_id, [response.id])
     return [*said, *scored.scores(rows, {row.scale: _definition(tx, response, row) for row in rows})]
+
+
+def _corrected(tx: Tx, participant: Participant, response: Response) -> list[Said]:
+    """The corrections of this response (or of the one that it corrects)."""
+    versions = correcting.versions(tx, response.study_id, response.id)
+    if len(versions) == 1:
+        return []
+    ids = [str(one.id) for one in versions]
+    done = _happened(
+        tx, participant, sa.and_(Event.action == "response.amended", Event.object_id.in_(ids[1:]))
+    )
+    rows = receiving.scores_of(tx, response.study_id, [one.id for one in versions])
+    runs = [{row.scale: row for row in rows if row.response_id == one.id} for one in versions]
+    definition = catalogue.find(tx, response.instrument_code, response.instrument_version)
+    assert definition is not None
+    withheld = sight.hides_content(tx, participant, (definition.code, definition.version))
+    return list(scored.corrected(done, runs, definition, hidden=withheld))
 
 
 def _definition(tx: Tx, response: Response, score: Score) -> Instrument:

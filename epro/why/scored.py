@@ -11,6 +11,7 @@ from typing import Any
 from epro.questionnaires import explaining
 from epro.questionnaires.instrument import Instrument
 from epro.scheduling.protocol import Assessment
+from epro.why.happened import Happened
 from epro.why.sentences import LANGUAGES, Said, Word
 
 
@@ -29,6 +30,34 @@ def filed(
     if not counts:
         told.append(Said("response.other_counts", response.received_at))
     return told
+
+
+def corrected(
+    corrections: Sequence[Happened],
+    runs: Sequence[Mapping[str, Any]],
+    definition: Instrument,
+    *,
+    hidden: bool,
+) -> Iterator[Said]:
+    """Each correction with its reason, and of each scale that it changed, that it did. `runs` are the scores of the
+    original and of each correction in turn, scale -> row.
+    """
+    for number, one in enumerate(corrections, 1):
+        facts = {"number": number, "who": one.who, "reason": None if hidden else one.reason}
+        yield Said("response.amended", one.at, facts)
+        for name, row in runs[number].items():
+            before = runs[number - 1].get(name)
+            changed = before is None or (before.value, before.reason) != (row.value, row.reason)
+            if changed and not (hidden or row.blinded):
+                scale = definition.scale(name).label
+                yield Said("score.corrected", one.at, {"scale": scale, "number": number})
+
+
+def settled(one: Happened, *, hidden: bool) -> Said:
+    """What a person decided about an upload that was set aside."""
+    outcome = Word("settled", one.details["outcome"])
+    reason = None if hidden else one.reason
+    return Said("upload.settled", one.at, {"who": one.who, "outcome": outcome, "reason": reason})
 
 
 def set_aside(aside: Any, findings: Iterable[Mapping[str, Any]]) -> list[Said]:

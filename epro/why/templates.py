@@ -381,6 +381,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "It was resolved by {who}: {outcome}.{reason}",
         "zh-CN": "{who}已处理完毕：{outcome}。{reason}",
     },
+    "alert.corrected": {
+        "en": "The answer behind it was corrected by {who}; it stands until somebody resolves it.",
+        "zh-CN": "{who} 更正了相应的回答；在有人处理完之前预警仍然有效。",
+    },
     "alert.cleared": {
         "en": "It cleared by itself: {cause}.",
         "zh-CN": "自动解除：{cause}。",
@@ -406,6 +410,18 @@ SENTENCES: dict[str, dict[str, str]] = {
     "response.other_counts": {
         "en": "Another answer to the same counts, because it was completed earlier.",
         "zh-CN": "同一次填写另有更早完成的回答，以那次为准。",
+    },
+    "response.amended": {
+        "en": "Correction {number} was entered by {who}.{reason}",
+        "zh-CN": "{who} 录入了第 {number} 次更正。{reason}",
+    },
+    "score.corrected": {
+        "en": "The score for {scale} changed because of correction {number}.",
+        "zh-CN": "“{scale}”的得分因第 {number} 次更正而改变。",
+    },
+    "upload.settled": {
+        "en": "{who} settled it: {outcome}.{reason}",
+        "zh-CN": "{who} 作了处理：{outcome}。{reason}",
     },
     "upload.held": {
         "en": "An upload was kept whole and held for a person, not filed.",

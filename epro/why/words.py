@@ -90,6 +90,18 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
             "en": "an earlier answer had been given in time and arrived late, so fewer are missing in a row",
             "zh-CN": "更早的一次回答已按时完成但送达较晚，连续未收到的次数因此减少",
         },
+        "filed_by_the_site": {
+            "en": "the site filed an answer that had been set aside",
+            "zh-CN": "研究中心已将一份搁置的回答归档",
+        },
+        "earlier_filed_by_the_site": {
+            "en": "the site filed an earlier answer that had been set aside, so fewer are missing in a row",
+            "zh-CN": "研究中心已将更早一份搁置的回答归档，连续未收到的次数因此减少",
+        },
+    },
+    "settled": {
+        "filed": {"en": "it was filed", "zh-CN": "已归档"},
+        "rejected": {"en": "it was rejected", "zh-CN": "不予归档"},
     },
     "outcome": {
         "reached": {"en": "reached", "zh-CN": "已联系到"},
@@ -122,6 +134,10 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
         },
         "unknown_time_zone": {"en": "The time zone is not known here.", "zh-CN": "时区无法识别。"},
         "id_in_use": {"en": "Its id is in use.", "zh-CN": "其编号已被使用。"},
+        "answers_left_out": {
+            "en": "Answers that fit no item were left out.",
+            "zh-CN": "与条目不符的回答未予采用。",
+        },
         "answered_before": {
             "en": "Another answer to this is on file; both are kept.",
             "zh-CN": "此前已有另一份回答；两份均保留。",

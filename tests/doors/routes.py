@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 
 from tests.cast import STUDY
-from tests.doors.scene import Stage
+from tests.doors.scene import CORRECTION, SETTLEMENT, Stage
 
 EVERYBODY = "nurse investigator data_manager study_builder administrator"
 
@@ -43,6 +43,7 @@ ANCHOR = {"anchor": "infusion", "date": "2026-03-20", "reason": "as it happened"
 EDC_DAY = {"subject_id": "DIARY-0001", "anchor": "infusion", "date": "2026-03-20"}
 SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
+SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -145,7 +146,19 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),
     ("GET", "/v1/site/at-risk"): Route("staff", "nurse investigator"),
     ("GET", "/v1/site/alert-metrics"): Route("staff", "nurse investigator"),
-    ("GET", "/v1/site/set-asides"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/responses/<uuid:response_id>"): Route(
+        "staff", "nurse investigator data_manager", names={"response_id": lambda stage: stage.ada.response}
+    ),
+    ("POST", "/v1/site/responses/<uuid:response_id>/amendments"): Route(
+        "staff", "investigator", body=CORRECTION, names={"response_id": lambda stage: stage.ada.response}
+    ),
+    ("GET", "/v1/site/set-aside"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/set-aside/<uuid:set_aside_id>"): Route(
+        "staff", "nurse investigator data_manager", names=SET_ASIDE
+    ),
+    ("POST", "/v1/site/set-aside/<uuid:set_aside_id>/settlement"): Route(
+        "staff", "investigator", body=SETTLEMENT, names=SET_ASIDE
+    ),
     ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
     ("POST", "/v1/edc/anchors"): Route("edc", body={"anchors": [EDC_DAY]}, query="?preview=true"),

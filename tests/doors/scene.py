@@ -192,10 +192,27 @@ def set_the_scene(cast: Cast) -> Stage:
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
             keep_a_week(where[0], phones[name].subject_id)
+        _correct_and_settle(stage)
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"), begin(system("tests")) as tx:
         cuts.make(tx, STUDY, "first")
     return stage
+
+
+CORRECTION = {
+    "id": "0b5b1d5e-0000-4000-8000-000000000001",
+    "answers": {"worst_fatigue": 6},
+    "reason": "ticked the wrong number",
+    "reported_by": "participant",
+}
+SETTLEMENT = {"outcome": "rejected", "reason": "sent by mistake"}
+
+
+def _correct_and_settle(stage: Stage) -> None:
+    """At site 01 the investigator has corrected an answer and settled what was set aside."""
+    ines = stage.sign_in("ines")
+    ines.must("POST", f"/v1/site/responses/{stage.ada.response}/amendments", CORRECTION)
+    ines.must("POST", f"/v1/site/set-aside/{stage.ada.set_aside}/settlement", SETTLEMENT)
 
 
 def publish(study: str, **changes: Any) -> None:

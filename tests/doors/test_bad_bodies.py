@@ -571,7 +571,7 @@ ASKED_WRONGLY: list[tuple[str, str, str, int, str]] = [
     ("GET", "/v1/site/participants/01-001%00", "noor", 400, "bad_address"),
     ("GET", "/v1/site/participants?study=%00", "noor", 400, "bad_address"),
     ("GET", "/v1/site/participants?study=a%00b&site=01", "noor", 400, "bad_address"),
-    ("GET", "/v1/site/set-asides?site=%00", "noor", 400, "bad_address"),
+    ("GET", "/v1/site/set-aside?site=%00", "noor", 400, "bad_address"),
     ("GET", "/v1/site/alerts?study=%00", "noor", 400, "bad_address"),
     ("GET", "/v1/sponsor/feed?study=%00", "dana", 400, "bad_address"),
     ("GET", "/docs/assets/%00", "", 400, "bad_address"),

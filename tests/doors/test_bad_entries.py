@@ -494,7 +494,7 @@ def kept_whole(
         )
     assert json.loads(row.body) == sent
     assert (row.outcome, row.settled_at, row.findings) == (receipt["outcome"], None, receipt["findings"])
-    listed = stage.ask(who, "GET", "/v1/site/set-asides?limit=500").get_json()["set_asides"]
+    listed = stage.ask(who, "GET", "/v1/site/set-aside?limit=500").get_json()["set_asides"]
     (told,) = [found for found in listed if found["digest"] == receipt["digest"]]
     assert (told["subject_id"], told["outcome"], told["findings"]) == (
         subject_id,

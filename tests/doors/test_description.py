@@ -27,7 +27,7 @@ from epro.tx import begin, system
 from tests.cast import PASSWORD, STUDY
 from tests.conftest import REHEARSAL
 from tests.doors.routes import ROUTES
-from tests.doors.scene import Stage, entry
+from tests.doors.scene import SETTLEMENT, Stage, entry
 
 NOT_DESCRIBED = {
     "/openapi.json",
@@ -159,6 +159,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
     there = {
         "subject_id": phone.subject_id,
         "alert_id": str(stage.ada.alert),
+        "set_aside_id": str(stage.ada.set_aside),
         "device_id": str(stage.ada.device),
         "occurrence_id": entry(phone)["occurrence_id"],
         "response_id": stage.ada.response,
@@ -284,6 +285,14 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "GET", subject + "/weeks/{assessment}/{number}", **week)
     hers_too = {"response_id": stage.ada.response}
     yield by("noor", "GET", "/v1/site/responses/{response_id}/scores", **hers_too)
+    amendments = "/v1/site/responses/{response_id}/amendments"
+    for query in ("?preview=true", ""):
+        wanted = {"answers": {"worst_fatigue": 1}, "reason": "as she says", "reported_by": "site"}
+        yield by("ines", "POST", amendments, wanted, query, **hers_too)
+    yield by("noor", "GET", "/v1/site/responses/{response_id}", **hers_too)
+    aside = {"set_aside_id": stage.ada.set_aside}
+    yield by("ines", "POST", "/v1/site/set-aside/{set_aside_id}/settlement", SETTLEMENT, **aside)
+    yield by("noor", "GET", "/v1/site/set-aside/{set_aside_id}", **aside)
     yield by("noor", "GET", "/v1/site/alerts")
     alert = {"alert_id": stage.ada.alert}
     yield by("noor", "POST", "/v1/site/alerts/{alert_id}/acknowledgement", {"note": "I call her"}, **alert)
@@ -298,7 +307,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "GET", "/v1/site/alerts", query="?standing=true")
     yield by("noor", "GET", "/v1/site/at-risk")
     yield by("noor", "GET", "/v1/site/alert-metrics")
-    yield by("noor", "GET", "/v1/site/set-asides")
+    yield by("noor", "GET", "/v1/site/set-aside")
     yield by("noor", "GET", "/v1/site/compliance")
     device_id = stage.ask("noor", "GET", f"/v1/site/participants/{phone.subject_id}/timeline").get_json()[
         "devices"
@@ -382,7 +391,7 @@ def _as_described(rule: str) -> str:
 
 def _some_path(rule: str) -> str:
     path = rule
-    for name in ("occurrence_id", "device_id", "alert_id"):
+    for name in ("occurrence_id", "device_id", "alert_id", "set_aside_id"):
         path = path.replace(f"<uuid:{name}>", "00000000-0000-4000-8000-000000000000")
     return (
         path.replace("<subject_id>", "01-001")

@@ -29,6 +29,7 @@ WHERE_ERRORS_ARE_MADE = (
     "epro/studies",
     "epro/notifications",
     "epro/scheduling",
+    "epro/responses/correcting",
 )
 
 

@@ -23,6 +23,8 @@ FOR_EVER = (
     "wording_packs",
     "wording_approvals",
     "alert_steps",
+    "amendments",
+    "settlements",
     "site_versions",
     "week_scores",
     "cuts",

@@ -135,7 +135,7 @@ def test_lists_hold_what_is_hers_and_what_was_asked_for(stage, who, asked):
     right = right[int(wanted.get("offset", 0)) :][: int(wanted.get("limit", 500))]
     expected = [(side.study, side.subject_id) for side in right]
     assert _listed(stage, who, "participants", asked) == expected
-    for what in ("set-asides", "alerts", "compliance"):
+    for what in ("set-aside", "alerts", "compliance"):
         if what == "alerts" and who in ("dana", "dita", "dora"):
             continue
         found = _listed(stage, who, what, asked)

@@ -20,6 +20,7 @@ from epro.exporting import cuts
 from epro.trail.models import FeedEntry
 from epro.tx import begin, system
 from tests.cast import STUDY, at
+from tests.doors.scene import CORRECTION, SETTLEMENT
 from tests.support.approvals import keep_an_approval
 from tests.support.owner import as_owner
 from tests.support.weeks import keep_a_week
@@ -45,7 +46,8 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         ada = cast.phone()
         diary = ada.open_at(now)[0]
         ada.answer(diary, {"worst_fatigue": 4}, now, now)
-        ada.upload(now)
+        (receipt,) = ada.upload(now)
+        _correct_and_settle(cast, ada, diary, receipt["id"], now)
         keep_a_wording(cast.ids["bo"])
         keep_an_approval()
         with begin(system("tests")) as tx:
@@ -54,6 +56,15 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
     cast.tick(at("2026-03-04T06:00"))  # the diary of the third is missed: an alert, with its first step
     cast.relay()
     yield environ
+
+
+def _correct_and_settle(cast, ada, diary, response_id: str, now) -> None:
+    ada.answer(diary, {"no such item": 1}, now, now)
+    ada.upload(now)
+    ines = cast.staff("ines")
+    ines.must("POST", f"/v1/site/responses/{response_id}/amendments", CORRECTION)
+    (aside,) = ines.must("GET", "/v1/site/set-aside?standing=true")["set_asides"]
+    ines.must("POST", f"/v1/site/set-aside/{aside['id']}/settlement", SETTLEMENT)
 
 
 def test_migrating_from_nothing_gives_the_models(environ, history):
@@ -85,7 +96,7 @@ def test_partial_indexes_cover_what_the_models_say(environ):
             if index.dialect_options[connection.dialect.name].get("where") is not None
         }  # fmt: skip
         found = _conditions(connection)
-    assert len(wanted) == 9
+    assert len(wanted) == 10
     assert {name: found.get(name) for name in wanted} == wanted
     assert set(found) == set(wanted)
 
@@ -108,12 +119,13 @@ def test_what_the_migration_lists_is_what_the_models_say():
     listed, later = _migration("0002_what_the_database_refuses"), _migration("0004_wording_packs")
     alerts, plans = _migration("0007_alerts"), _migration("0006_plans")
     exports, weeks = _migration("0008_cuts_and_exports"), _migration("0010_weeks")
+    answers = _migration(next(schema.FOLDER.glob("main/*_corrections.py")).stem)
     kept = {*listed.APPEND_ONLY, *later.APPEND_ONLY, *alerts.APPEND_ONLY, *plans.APPEND_ONLY}
-    assert {*kept, *exports.APPEND_ONLY, *weeks.APPEND_ONLY} == APPEND_ONLY
+    assert {*kept, *exports.APPEND_ONLY, *weeks.APPEND_ONLY, *answers.KEYS} == APPEND_ONLY
     changeable = {*listed.CHANGEABLE, *exports.CHANGEABLE}
     assert changeable == set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO
     scopes = {name: table.info.get("scope") for name, table in MAIN.items()}
-    assert {*listed.OF_PARTICIPANT, *alerts.OF_PARTICIPANT, *weeks.OF_PARTICIPANT} == {
+    assert {*listed.OF_PARTICIPANT, *alerts.OF_PARTICIPANT, *weeks.OF_PARTICIPANT, *answers.KEYS} == {
         name for name, scope in scopes.items() if scope == "subject"
     }
     assert [name for name, scope in scopes.items() if scope == "site"] == ["participants"]

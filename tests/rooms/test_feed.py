@@ -134,7 +134,11 @@ def test_machines_read_it_without_gaps_and_from_the_beginning(cast, answered):
     cast.relay()
     call = lambda path: cast.line("GET", path, None, {"Authorization": f"Bearer {cast.ids['machine']}"}).body  # noqa: E731
     first = call("/v1/sponsor/feed?limit=5")
-    assert ([r["position"] for r in first["records"]], first["next"], first["more"]) == ([1, 2, 3, 4, 5], 5, True)
+    assert ([r["position"] for r in first["records"]], first["next"], first["more"]) == (
+        [1, 2, 3, 4, 5],
+        5,
+        True,
+    )
     rest = call(f"/v1/sponsor/feed?after={first['next']}")
     assert ([r["position"] for r in rest["records"]], rest["more"]) == ([6], False)
     assert rest["records"][0]["scores"][0]["value"] == 2

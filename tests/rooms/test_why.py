@@ -692,6 +692,21 @@ def two_contents_under_one_id(cast):
     yield why(cast, "2026-03-02T20:11", phone, response=id)
 
 
+@tells("response.amended", "score.corrected", "upload.settled")
+def a_correction_and_a_settlement(cast):
+    phone, id = ada(cast), uuid4()
+    answer(cast, phone, "2026-03-02", "2026-03-02T20:02", response_id=id)
+    answer(cast, phone, "2026-03-02", "2026-03-02T20:10", hour="20:05", response_id=id)
+    wish = {"answers": {"worst_fatigue": 9}, "reason": "told me so", "reported_by": "participant"}
+    with cast.on("2026-03-02T21:00"):
+        ines = cast.staff("ines")
+        ines.must("POST", f"/v1/site/responses/{id}/amendments", wish)
+        (aside,) = ines.must("GET", "/v1/site/set-aside")["set_asides"]
+        settled = {"outcome": "rejected", "reason": "sent twice"}
+        ines.must("POST", f"/v1/site/set-aside/{aside['id']}/settlement", settled)
+    yield why(cast, "2026-03-02T21:10", phone, response=id)
+
+
 # Who may see what.
 
 
@@ -728,7 +743,7 @@ def signal(cast) -> tuple[Phone, str]:
     return phone, receipt["id"]
 
 
-@tells("alert.answer", "alert.call", "score.hidden", "page.alert")
+@tells("alert.answer", "alert.call", "score.hidden", "page.alert", "alert.corrected")
 def an_answer_raises_an_alert(cast):
     phone, response = signal(cast)
     alert = newest(Alert)
@@ -746,6 +761,11 @@ def an_answer_raises_an_alert(cast):
     assert "a call is needed" in hers
     assert "Call at once" in his and "score.made" in his and "score.hidden" not in his
     assert "phq09" not in hers and '"value"' not in his
+    wish = {"answers": {"phq01": 1}, "reason": "SECRET", "reported_by": "participant"}
+    with cast.on("2026-03-02T13:30"):
+        cast.staff("ivo").must("POST", f"/v1/site/responses/{response}/amendments", wish)
+    yield why(cast, "2026-03-02T14:00", phone, "ivo", alert=alert.id)
+    assert "SECRET" not in json.dumps(why(cast, "2026-03-02T14:00", phone, "nia", response=response))
 
 
 # The page.
