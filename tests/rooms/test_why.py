@@ -867,11 +867,18 @@ def test_every_word_has_both_languages():
 def test_every_finding_has_words():
     source = "".join(
         Path(file).read_text(encoding="utf-8")
-        for file in ("epro/responses/submission.py", "epro/responses/receiving.py")
+        for file in (
+            "epro/responses/submission.py",
+            "epro/responses/receiving.py",
+            "epro/responses/settling.py",
+        )
     )
     ours = set(re.findall(r'(?:Finding|_held)\(\s*"(\w+)"', source))
     assert {"clock_skew", "not_an_object", "outside_window"} <= ours
-    assert set(WORDS["finding"]) == ours | set(checking.DETAILS) | set(checking.REMARKS) | {"edit_check"}
+    assert set(WORDS["finding"]) == ours | set(checking.DETAILS) | set(checking.REMARKS) | {
+        "edit_check",
+        "about_answers",
+    }
 
 
 def test_an_unknown_word_is_told_as_it_is():
