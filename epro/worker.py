@@ -25,7 +25,7 @@ from flask import Flask
 from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
-from epro.notifications import alerts, attending, digests, sending
+from epro.notifications import alerts, attending, digests, sending, texts_sent
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
@@ -156,10 +156,11 @@ def run(app: Flask, stop: Stop | None = None) -> None:
 
 
 def beat(worker: str, now: datetime | None = None) -> None:
-    """Say that this worker lives; forget those long silent, and counts of tries whose window is over."""
+    """Say that this worker lives; forget those long silent, and what is counted and too old to count."""
     with begin(CLOCKWORK, now) as tx:
         tx.session.execute(sa.delete(Heartbeat).where(Heartbeat.beat_at < tx.now - FORGOTTEN))
         tx.session.execute(sa.delete(RateCount).where(RateCount.expires_at <= tx.now.timestamp()))
+        texts_sent.forget_old(tx)
         statement = db.insert_missing(tx.session, Heartbeat).values(worker=worker, beat_at=tx.now)
         tx.session.execute(
             statement.on_conflict_do_update(index_elements=["worker"], set_={"beat_at": tx.now})

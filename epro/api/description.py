@@ -227,6 +227,7 @@ TIMELINE = {
             unknown_at="string?",
             delivered_at="string?",
             shown_at="string?",
+            opened_at="string?",
         ),
         "alerts": rows(
             id="string",
@@ -256,6 +257,7 @@ TIMELINE = {
         ),
         "anchors": rows(anchor="string", date="string", set_at="string", set_by="string", reason="string?"),
         "time_zones": rows(time_zone="string", since="string"),
+        "snoozes": rows(occurrence_id="string", asked_at="string", until="string"),
         "devices": rows(
             id="string",
             platform="string?",

@@ -21,7 +21,7 @@ from epro.api.door import DOOR, Door, metrics_lock
 from epro.api.errors import problem
 from epro.api.schemas import AliveOut, KeysOut, ReadyOut
 from epro.notifications import following
-from epro.notifications.models import Alert, Heartbeat, Message
+from epro.notifications.models import Alert, CircuitState, Heartbeat, Message
 from epro.responses import receipts
 from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
@@ -105,6 +105,8 @@ def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:
             Message, Message.begun_at.is_(None), Message.withheld_at.is_(None), Message.due_at <= tx.now
         ),
         "messages_unknown": count(Message, Message.unknown_at.is_not(None)),
+        "messages_withheld": count(Message, Message.withheld_at.is_not(None)),
+        "circuits_open": count(CircuitState, CircuitState.opened_at.is_not(None)),
         "alerts_raised": count(Alert),
         "alerts_standing": count(Alert, standing),
         "alerts_without_owner": count(Alert, standing, Alert.owner.is_(None)),

@@ -6,16 +6,16 @@ No route takes a participant's id: who she is comes from her phone's session alo
 from __future__ import annotations
 
 import base64
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask import Response, make_response, request
 from flask.views import MethodView
 from sqlalchemy.exc import DataError, IntegrityError
 
 from epro import canonical, clock, trail
-from epro.api import wakeup
+from epro.api import message_settings, wakeup
 from epro.api.door import Door, actor, failed, hold_back, limiter, may_upload, must_be_here, phone_lock
 from epro.api.schemas import (
     ActivatedOut,
@@ -34,15 +34,17 @@ from epro.api.schemas import (
     ReceiptsOut,
     RefreshIn,
     SinceIn,
+    SnoozeIn,
+    SnoozeOut,
 )
 from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
-from epro.notifications import callbacks, corrections, rules
+from epro.notifications import callbacks, corrections
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, receiving
 from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, sent_at
-from epro.scheduling import attention, occurrences, on_demand, protocols
+from epro.scheduling import attention, occurrences, on_demand, protocols, snoozing
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import ASK
 from epro.scheduling.state import state_of
@@ -109,7 +111,7 @@ class Me(MethodView):
     @phone.arguments(MeIn)
     @phone.response(200, MeOut)
     def patch(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Change language, time zone, reminder hour, quiet hours, channels; `messages: false` stops them."""
+        """Change language, time zone, reminder hour, quiet hours, daily cap, channels; `messages: false` stops them."""
         with begin(actor()) as tx:
             participant = must_be_here(tx, actor())
             protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
@@ -123,7 +125,7 @@ class Me(MethodView):
                         }
                     ]
                 )
-            _check_hours(participant, asked)
+            message_settings.refuse(protocol.messages, participant, asked)
             _change(tx, participant, asked)
             return me_of(tx, participant)
 
@@ -160,6 +162,22 @@ def occurrence_on_demand(asked: dict[str, Any]) -> dict[str, Any]:
         row = on_demand.open_one(tx, participant, asked["assessment"])
         protocol = protocols.find(tx, row.study_id, row.protocol_version)
         return _occurrence(row, participant, protocol, tx)
+
+
+@phone.post("/occurrences/<uuid:occurrence_id>/snooze")
+@phone.arguments(SnoozeIn)
+@phone.response(200, SnoozeOut)
+def snooze(asked: dict[str, Any], occurrence_id: UUID) -> snoozing.Snoozed:
+    """Put reminders of this off: one comes in so many minutes, in the place of those that would come before.
+
+    How often, how long and until when the study file says; a refusal names its `reason`. With the same `request_id`
+    again nothing more is put off.
+    """
+    hold_back()
+    with begin(actor()) as tx:
+        participant = must_be_here(tx, actor())
+        length = timedelta(minutes=asked["minutes"])
+        return snoozing.snooze(tx, participant, occurrence_id, length, asked.get("request_id") or uuid4())
 
 
 @phone.get("/instruments/<code>/<version>")
@@ -273,9 +291,13 @@ class Drafts(MethodView):
 @phone.arguments(ConfirmationsIn)
 @phone.response(200, CountOut)
 def confirmations(asked: dict[str, Any]) -> dict[str, Any]:
-    """Ids of the notifications that the phone has shown."""
+    """Ids of the notifications that the phone has shown, and of those that she has opened."""
     with begin(actor()) as tx:
-        return {"confirmed": callbacks.note_shown(tx, must_be_here(tx, actor()), asked["notifications"])}
+        participant = must_be_here(tx, actor())
+        return {
+            "confirmed": callbacks.note_confirmed(tx, participant, asked["notifications"], "shown"),
+            "opened": callbacks.note_confirmed(tx, participant, asked["opened"], "opened"),
+        }
 
 
 def pair(given: sessions.Pair) -> dict[str, Any]:
@@ -314,8 +336,10 @@ def me_of(tx: Tx, participant: Participant) -> dict[str, Any]:
         "asked_time_zone": _asked_zone(participant),
         "reminder_hour": preferences.get("reminder_hour"),
         "quiet_hours": preferences.get("quiet_hours"),
+        "daily_cap": preferences.get("daily_cap"),
         "channels": preferences.get("channels"),
         "messages": participant.opted_out_at is None,
+        "limits": message_settings.limits(protocol.messages),
         "site": {"id": site.id, "name": site.names.get(participant.language), "phone": site.phone},
     }
 
@@ -326,24 +350,11 @@ def _asked_zone(participant: Participant) -> str | None:
     return zone if zone != participant.time_zone else None
 
 
-def _check_hours(participant: Participant, asked: dict[str, Any]) -> None:
-    """Both hours as they would be afterwards. Raises Invalid if no reminder could ever go out at hers."""
-    changes_them = not asked.keys().isdisjoint(("reminder_hour", "quiet_hours"))
-    if changes_them and rules.contradict({**(participant.preferences or {}), **asked}):
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": "/reminder_hour",
-                    "code": "invalid",
-                    "detail": "The reminder hour lies within the quiet hours.",
-                }
-            ]
-        )
-
-
 def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
     wishes: dict[str, Any] = {
-        name: asked[name] for name in ("reminder_hour", "quiet_hours", "channels") if name in asked
+        name: asked[name]
+        for name in ("reminder_hour", "quiet_hours", "daily_cap", "channels")
+        if name in asked
     }
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
     zone = asked.get("time_zone")
@@ -413,9 +424,18 @@ def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx
         "finish_by": row.closes_at + assessment.while_answering,
         "local_day": row.local_day,
         "time_zone": row.time_zone,
+        "snoozed_until": row.snoozed_until,
         "state": state_of(row, tx.now).value,
-        "reminders": [{"at": look.at} for look in looks if look.kind == "reminder"],
+        "reminders": [{"at": at} for at in _reminders(row, looks)],
     }
+
+
+def _reminders(row: Occurrence, looks: list[attention.Moment]) -> list[datetime]:
+    """When she is reminded of it; a snooze takes the place of what would have come before its end."""
+    planned = [look.at for look in looks if look.kind == "reminder"]
+    if row.snoozed_until is None:
+        return planned
+    return [row.snoozed_until, *(at for at in planned if at >= row.snoozed_until)]
 
 
 def _batch() -> tuple[list[Any], Any]:

@@ -117,6 +117,17 @@ class SiteOut(Schema):
     phone = fields.String(allow_none=True)
 
 
+class MessageLimitsOut(Schema):
+    quiet_hours = fields.List(fields.String(), metadata={"description": "in force where she names none"})
+    always_quiet = fields.List(fields.String(), allow_none=True)
+    longest_quiet_minutes = fields.Integer()
+    daily_cap = fields.Integer(metadata={"description": "in force where she sets none"})
+    least_daily_cap = fields.Integer()
+    most_daily_cap = fields.Integer()
+    snoozes = fields.Integer(metadata={"description": "how often one occurrence can be put off"})
+    longest_snooze_minutes = fields.Integer()
+
+
 class MeOut(Schema):
     subject_id = fields.String()
     study = fields.String()
@@ -131,8 +142,10 @@ class MeOut(Schema):
     )
     reminder_hour = fields.String(allow_none=True)
     quiet_hours = fields.List(fields.String(), allow_none=True)
+    daily_cap = fields.Integer(allow_none=True)
     channels = fields.List(fields.String(), allow_none=True)
     messages = fields.Boolean()
+    limits = fields.Nested(MessageLimitsOut)
     site = fields.Nested(SiteOut)
 
 
@@ -146,6 +159,7 @@ class MeIn(Strict):
     )
     reminder_hour = clock(allow_none=True)
     quiet_hours = fields.List(clock(), validate=validate.Length(equal=2), allow_none=True)
+    daily_cap = fields.Integer(strict=True, validate=validate.Range(0, 20), allow_none=True)
     channels = fields.List(fields.String(validate=validate.OneOf(["sms", "email"])), allow_none=True)
     messages = fields.Boolean(truthy={True}, falsy={False})
 
@@ -182,6 +196,7 @@ class OccurrenceOut(Schema):
     )
     local_day = fields.Date()
     time_zone = fields.String()
+    snoozed_until = fields.AwareDateTime(allow_none=True)
     state = fields.String()
     reminders = fields.List(fields.Nested(ReminderOut))
 
@@ -243,11 +258,26 @@ class DraftOut(Schema):
 
 
 class ConfirmationsIn(Strict):
-    notifications = fields.List(fields.UUID(), required=True, validate=validate.Length(max=200))
+    notifications = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
+    opened = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
 
 
 class CountOut(Schema):
     confirmed = fields.Integer()
+    opened = fields.Integer()
+
+
+class SnoozeIn(Strict):
+    minutes = fields.Integer(strict=True, required=True, validate=validate.Range(1, 1440))
+    request_id = fields.UUID(
+        metadata={"description": "made by the phone; the same one again is the same snooze"}
+    )
+
+
+class SnoozeOut(Schema):
+    occurrence_id = fields.UUID()
+    until = fields.AwareDateTime(metadata={"description": "when the reminder comes"})
+    left = fields.Integer(metadata={"description": "how often it can be put off once more"})
 
 
 # ── staff and site ──
@@ -359,6 +389,18 @@ class CodeOut(Schema):
 
 class AnchorQuery(StudyIn):
     preview = fields.Boolean(load_default=False)
+
+
+class MessageSettingsIn(Strict):
+    quiet_hours = fields.List(clock(), validate=validate.Length(equal=2), allow_none=True)
+    daily_cap = fields.Integer(strict=True, validate=validate.Range(0, 20), allow_none=True)
+    reason = Text(500, required=True)
+
+
+class MessageSettingsOut(Schema):
+    quiet_hours = fields.List(fields.String(), allow_none=True)
+    daily_cap = fields.Integer(allow_none=True)
+    limits = fields.Nested(MessageLimitsOut)
 
 
 class AnchorIn(Strict):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from epro.api import telling
+from epro.api import message_settings, telling
 from epro.api.door import actor
-from epro.api.schemas import AnchorIn, AnchorQuery, ArmIn, DifferencesOut, LanguageIn, TimeZoneIn
+from epro.api.schemas import (
+    AnchorIn,
+    AnchorQuery,
+    ArmIn,
+    DifferencesOut,
+    LanguageIn,
+    MessageSettingsIn,
+    MessageSettingsOut,
+    StudyIn,
+    TimeZoneIn,
+)
 from epro.api.site import site
 from epro.notifications.recalls import recalled
-from epro.scheduling import replanning
+from epro.scheduling import protocols, replanning
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
 from epro.tx import begin
@@ -49,6 +59,26 @@ def language(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> 
 def time_zone(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
     """Change the time zone that she lives in from now on. With `?preview=true` nothing is done."""
     return _replan(asked, subject_id, Wish(time_zone=wanted["time_zone"]), wanted["reason"])
+
+
+@site.post("/participants/<subject_id>/message-settings")
+@site.arguments(StudyIn, location="query")
+@site.arguments(MessageSettingsIn)
+@site.response(200, MessageSettingsOut)
+def settings_of_messages(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
+    """Set her quiet hours and her daily cap, within what the study allows; null takes the study's own again."""
+    wishes: dict[str, Any] = {name: wanted[name] for name in ("quiet_hours", "daily_cap") if name in wanted}
+    with begin(actor()) as tx:
+        participant = access.participant(
+            tx, subject_id, "participant.contact", study_id=asked.get("study"), lock=True
+        )
+        if participant.withdrawn_at is not None:
+            raise participants.AlreadyWithdrawn()
+        study = protocols.find(tx, participant.study_id, participant.protocol_version).messages
+        message_settings.refuse(study, participant, wishes)
+        participants.change_settings(tx, participant, preferences=wishes, reason=wanted["reason"])
+        told = {name: participant.preferences.get(name) for name in ("quiet_hours", "daily_cap")}
+        return {**told, "limits": message_settings.limits(study)}
 
 
 def _replan(asked: dict[str, Any], subject_id: str, wish: Wish, reason: str) -> dict[str, Any]:

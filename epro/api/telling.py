@@ -15,7 +15,7 @@ from epro.responses import receiving, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
-from epro.scheduling.models import Occurrence
+from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
 from epro.studies import access, participants
@@ -129,6 +129,14 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
         "time_zones": [
             {"time_zone": stay.time_zone, "since": instant(stay.since)}
             for stay in participants.zone_stays(tx, row)
+        ],
+        "snoozes": [
+            {
+                "occurrence_id": str(found.occurrence_id),
+                "asked_at": instant(found.asked_at),
+                "until": instant(found.until),
+            }
+            for found in _of(tx, Snooze, row, Snooze.asked_at)
         ],
         "devices": [_device(found) for found in devices.of(tx, row)],
     }
@@ -289,6 +297,7 @@ def _message(row: Message) -> dict[str, Any]:
         "unknown_at",
         "delivered_at",
         "shown_at",
+        "opened_at",
     )
     told = {name: instant(getattr(row, name)) if getattr(row, name) else None for name in facts}
     return {

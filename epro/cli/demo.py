@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from epro import clock
 from epro.cli import children, founding, trying
 from epro.cli.study import known_instruments
+from epro.notifications.wording import faults_of_own
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
 from epro.worker import Stop
@@ -75,7 +76,7 @@ def _study() -> tuple[Protocol, str]:
             f"The example study is not there: {STUDY_FILE}. Run the demo from a checkout of the project."
         )
     text = STUDY_FILE.read_text(encoding="utf-8")
-    protocol, faults = read(text, known_instruments())
+    protocol, faults = read(text, known_instruments(), faults_of_own)
     if protocol is None:
         raise Refused(f"The example study has faults: run `epro study check {STUDY_FILE}` ({len(faults)}).")
     return protocol, text

@@ -11,6 +11,7 @@ import click
 
 from epro import production
 from epro.cli.opening import opened
+from epro.notifications.wording import faults_of_own
 from epro.questionnaires import wording
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled, derived_from
@@ -77,7 +78,7 @@ def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
-    protocol, faults = read(text, known)
+    protocol, faults = read(text, known, faults_of_own)
     for fault in faults:
         click.echo(
             f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",

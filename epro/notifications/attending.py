@@ -98,6 +98,11 @@ def _do(
                 reason=step.reason,
                 number=step.index,
             )
+        case attention.RemindAfterSnooze():
+            _remind_after_snooze(tx, participant, occurrence, step)
+        case attention.DropSnooze():
+            occurrence.snoozed_until = None
+            trail.record(tx, participant, "snooze.dropped", "occurrence", occurrence.id, reason=step.reason)
         case attention.AtRisk():
             occurrence.at_risk_at = tx.now
             trail.record(tx, participant, "occurrence.at_risk", "occurrence", occurrence.id)
@@ -124,6 +129,26 @@ def _remind(tx: Tx, participant: Participant, occurrence: Occurrence, step: atte
         occurrence_id=occurrence.id,
         why={"assessment": occurrence.assessment_id, "number": step.index},
         rotation=occurrence.local_day.toordinal() + step.index,
+    )
+
+
+def _remind_after_snooze(
+    tx: Tx, participant: Participant, occurrence: Occurrence, step: attention.RemindAfterSnooze
+) -> None:
+    occurrence.snoozed_until = None
+    messages.plan(
+        tx,
+        participant,
+        key=("reminder", occurrence.id, "snooze", step.due_at),
+        purpose="reminder",
+        recipient=f"participant/{participant.subject_id}",
+        template="reminder.again",
+        language=participant.language,
+        due_at=step.due_at,
+        expires_at=step.expires_at,
+        occurrence_id=occurrence.id,
+        why={"assessment": occurrence.assessment_id, "snoozed_until": trail.instant(step.due_at)},
+        rotation=occurrence.local_day.toordinal(),
     )
 
 

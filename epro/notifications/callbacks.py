@@ -45,19 +45,23 @@ def note_status(tx: Tx, message_id: UUID, key: str, provider_id: str, status: st
     return True
 
 
-def note_shown(tx: Tx, participant: Participant, message_ids: list[UUID]) -> int:
-    """The phone has shown these messages (participant locked); those that are not hers are passed over."""
+def note_confirmed(tx: Tx, participant: Participant, message_ids: list[UUID], fact: str) -> int:
+    """The phone has `shown` these messages, or she has `opened` them (participant locked). How many are new.
+
+    Each is a fact of its own, noted once; what is not hers is passed over. Neither counts towards anything else.
+    """
+    column = {"shown": Message.shown_at, "opened": Message.opened_at}[fact]
     query = sa.select(Message).where(
         Message.study_id == participant.study_id,
         Message.subject_id == participant.subject_id,
         Message.id.in_(message_ids),
         Message.purpose == "reminder",
-        Message.shown_at.is_(None),
+        column.is_(None),
     )
-    found = tx.all(query)
+    found = tx.all(query) if message_ids else []
     for message in found:
-        message.shown_at = tx.now
-        trail.record(tx, participant, "message.shown", "message", message.id)
+        setattr(message, column.key, tx.now)
+        trail.record(tx, participant, f"message.{fact}", "message", message.id)
     return len(found)
 
 
@@ -87,7 +91,7 @@ def _undelivered(tx: Tx, participant: Participant, message: Message, error: str 
     if message.delivered_at is not None or message.failed_at is not None:
         return
     failure = f"undelivered {error or ''}".strip()
-    if message.purpose == "reminder":
+    if message.purpose == "reminder" and not sending.has_other_channel(tx, participant, message):
         message.failed_at, message.failure = tx.now, failure
     else:
         sending.try_next_channel(tx, message, CHANNEL, failure)

@@ -155,6 +155,36 @@ class Message(Base):
     unknown_at: Mapped[datetime | None]  # begun, and nobody can say whether it went out
     delivered_at: Mapped[datetime | None]
     shown_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+
+
+class SentText(Base):
+    """A text that went, or may have gone, to a number in a country whose carriers count them; kept for two days.
+
+    Number and text stand here as keyed digests only.
+    """
+
+    __tablename__ = "sent_texts"
+    __table_args__ = (sa.Index("ix_sent_texts_at", "at"),)
+
+    number: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(sa.String(64))
+    at: Mapped[datetime]
+
+
+class CircuitState(Base):
+    """How one channel of one provider fares, as all workers know it; see circuit.py. No row: nothing is amiss."""
+
+    __tablename__ = "circuits"
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    strikes: Mapped[list]
+    opened_at: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]
+    pauses: Mapped[int]
+    probing_until: Mapped[datetime | None]
 
 
 class HeardText(Base):

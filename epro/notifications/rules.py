@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from epro.scheduling.messaging import DailyCap, MessageRules, QuietHours
 from epro.scheduling.protocol import AlertRule, OnMiss
 
 USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
 ALERT_USEFUL_FOR = timedelta(days=2)
-QUIET = ("22:00", "08:00")  # nobody is reminded at night unless she asked for it
-DAILY_CAP = 4  # reminders a participant gets on one local day, all her assessments together
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
+JITTER = 0.25  # a wait is longer by up to this share of it, so that not everybody knocks at once
 
 
 def worth_an_alert(on_miss: OnMiss, misses_in_a_row: int) -> bool:
@@ -43,22 +45,36 @@ def is_urgent_now(on_miss: OnMiss, misses: int) -> bool:
     return on_miss.urgent_from is not None and misses >= on_miss.urgent_from
 
 
-def unwanted(message: Any, participant: Any, occurrence: Any, alert: Any, now: datetime) -> str | None:
-    """Why this message must not go out at this moment; None when it may. The first reason counts."""
+def unwanted(
+    message: Any, participant: Any, occurrence: Any, alert: Any, study: MessageRules, now: datetime
+) -> str | None:
+    """Why this message must not go out at this moment; None when it may. The first reason counts.
+
+    `study` is what the study file says of messages.
+    """
     if now >= message.expires_at:
         return "stale"
     if message.purpose == "reminder":
-        return _reminder_unwanted(participant, occurrence, now)
+        return _reminder_unwanted(participant, occurrence, study, now)
     return _alert_message_unwanted(message, alert)
 
 
-def is_quiet(preferences: Mapping[str, Any], zone: str, now: datetime) -> bool:
-    """Whether it is within her quiet hours, on her own clock. Ours, where she named none, spare her own hour."""
-    local = now.astimezone(ZoneInfo(zone))
+def is_quiet(preferences: Mapping[str, Any], zone: str, quiet: QuietHours, now: datetime) -> bool:
+    """Whether it is within her quiet hours, on her own clock. The study's usual ones, where she named none, spare
+    her own hour; those that are always quiet spare nothing."""
+    local = now.astimezone(ZoneInfo(zone)).time()
+    if quiet.always and _between(quiet.always, local):
+        return True
     own, wished = preferences.get("quiet_hours"), preferences.get("reminder_hour")
-    if wished and not own and _between((wished, _later(wished, USEFUL_FOR)), local.time()):
+    if wished and not own and _between((wished, _later(wished, USEFUL_FOR)), local):
         return False
-    return _between(own or QUIET, local.time())
+    return _between(own or quiet.usual, local)
+
+
+def cap_of(preferences: Mapping[str, Any], cap: DailyCap) -> int:
+    """How many reminders she gets on one day: as she or her site has set it, within what the study allows now."""
+    own = preferences.get("daily_cap")
+    return cap.usual if own is None else max(cap.least, min(cap.most, own))
 
 
 def day_began_at(zone: str, now: datetime) -> datetime:
@@ -67,15 +83,19 @@ def day_began_at(zone: str, now: datetime) -> datetime:
     return midnight.astimezone(UTC)
 
 
-def contradict(preferences: Mapping[str, Any]) -> bool:
-    """Whether she wishes to be reminded at an hour that she has called quiet herself."""
-    own, wished = preferences.get("quiet_hours"), preferences.get("reminder_hour")
-    return _between(own, time.fromisoformat(wished)) if own and wished else False
+def contradict(preferences: Mapping[str, Any], quiet: QuietHours) -> bool:
+    """Whether she wishes to be reminded at an hour that she has called quiet herself, or that always is."""
+    wished, hours = preferences.get("reminder_hour"), (preferences.get("quiet_hours"), quiet.always)
+    return any(_between(one, time.fromisoformat(wished)) for one in hours if one) if wished else False
 
 
-def wait_after(attempts: int) -> timedelta:
-    """How long to wait when so many attempts have come to nothing: twice as long each time, up to a quarter hour."""
-    return min(SOON * 2 ** min(attempts - 1, 10), SELDOM)
+def wait_after(attempts: int, message_id: UUID) -> timedelta:
+    """How long to wait when so many attempts of this message have come to nothing: twice as long each time, up to a
+    quarter hour, and up to a quarter longer. Always the same for the same message and number of attempts.
+    """
+    wait = min(SOON * 2 ** min(attempts - 1, 10), SELDOM)
+    dice = sha256(f"{message_id}/{attempts}".encode()).digest()[0] / 256
+    return wait + timedelta(seconds=int(wait.total_seconds() * JITTER * dice))
 
 
 def channels(preferences: Mapping[str, Any], contact: Mapping[str, str]) -> list[str]:
@@ -97,14 +117,17 @@ def _later(hour: str, length: timedelta) -> str:
     return (datetime.fromisoformat(f"2000-01-01T{hour}") + length).strftime("%H:%M")
 
 
-def _reminder_unwanted(participant: Any, occurrence: Any, now: datetime) -> str | None:
+def _reminder_unwanted(participant: Any, occurrence: Any, study: MessageRules, now: datetime) -> str | None:
+    preferences, zone = participant.preferences or {}, participant.time_zone
+    snoozed_until = occurrence.snoozed_until
     reasons = (
         ("withdrawn", participant.withdrawn_at is not None),
         ("opted_out", participant.opted_out_at is not None),
         ("answered", occurrence.fulfilled_at is not None),
         ("cancelled", occurrence.cancelled_at is not None or occurrence.excused_at is not None),
         ("window_closed", now >= occurrence.closes_at),
-        ("quiet_hours", is_quiet(participant.preferences or {}, participant.time_zone, now)),
+        ("snoozed", snoozed_until is not None and now < snoozed_until),
+        ("quiet_hours", is_quiet(preferences, zone, study.quiet_hours, now)),
     )
     return next((reason for reason, holds in reasons if holds), None)
 

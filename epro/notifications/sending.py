@@ -24,9 +24,11 @@ from epro import clock, db, trail
 from epro.contacts import store
 from epro.contacts.sealing import CannotOpen
 from epro.errors import places
-from epro.notifications import messages, rules, wording
-from epro.notifications.models import Alert, Message
+from epro.notifications import circuit, circuits, messages, rules, texts_sent, ways
+from epro.notifications.models import Alert, CircuitState, Message
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
+from epro.scheduling import protocols
+from epro.scheduling.messaging import MessageRules
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant, Site
 from epro.tx import AWAY, Plain, Tx, begin, look, system, table_of
@@ -37,7 +39,6 @@ WORKER = system("worker")
 LEASE = timedelta(seconds=60)
 FEW = 5  # messages, until we look again whether an alert has come that goes first
 IN_DOUBT_FOR = timedelta(hours=6)  # how long a message to staff is sent again while nobody knows its fate
-FALLBACK = "en"  # for who reads a language that has no texts yet: better than silence
 NOT_TOLD_APART = "not_told_apart"
 Senders = Mapping[str, Sender]
 
@@ -60,8 +61,12 @@ class Job:
     begun_at: datetime
     channel: str
     outgoing: Outgoing
+    provider: str
     is_reminder: bool
     again: bool  # whether it was begun before, by a worker that never noted an outcome
+    others: bool = False  # whether another channel is left should this one refuse it
+    counted: str | None = None  # digest of a number whose carriers count texts
+    troubled: bool = False  # whether something was known against a provider when it was begun
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Case:
     occurrence: Any
     alert: Any
     sent_today: int | None  # reminders that she has had on this local day
+    last_text: str | None  # the wording of the last of her reminders
+    troubled: bool  # whether anything is known against a provider
     clinic_phone: str | None
 
 
@@ -197,9 +204,24 @@ def _begin(tx: Tx, due: Due, senders: Senders) -> Job | None:
 
 _MESSAGES, _OCCURRENCES, _ALERTS, _SITES = map(table_of, (Message, Occurrence, Alert, Site))
 _HERS = _MESSAGES.alias("hers")
-_OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at")
+_OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at", "snoozed_until")
 _OF_ALERT = ("cleared_at", "standing_since", "owner")
 _DAY_BEGAN = sa.bindparam("day_began", type_=Message.due_at.type)
+# Of which wording the last of her reminders was: no two in a row are alike.
+_LAST_TEXT = (
+    sa.select(_HERS.c.template + ":" + sa.cast(_HERS.c.rotation, sa.Text))
+    .where(
+        _HERS.c.study_id == _MESSAGES.c.study_id,
+        _HERS.c.subject_id == _MESSAGES.c.subject_id,
+        _HERS.c.purpose == "reminder",
+        _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+        _HERS.c.begun_at.is_not(None),
+        _HERS.c.id != _MESSAGES.c.id,
+    )
+    .order_by(_HERS.c.begun_at.desc(), _HERS.c.id)
+    .limit(1)
+)
+_TROUBLED = sa.select(sa.func.count()).select_from(CircuitState).where(circuits.TROUBLED)
 # What may have gone out counts. `due_at` only narrows the index: reminders are of use for less.
 _SENT_TODAY = sa.select(sa.func.count()).where(
     _HERS.c.study_id == _MESSAGES.c.study_id,
@@ -215,6 +237,8 @@ _CASE = (
         *(_OCCURRENCES.c[name] for name in _OF_OCCURRENCE),
         *(_ALERTS.c[name] for name in _OF_ALERT),
         sa.case((_MESSAGES.c.purpose == "reminder", _SENT_TODAY.scalar_subquery())).label("sent_today"),
+        sa.case((_MESSAGES.c.purpose == "reminder", _LAST_TEXT.scalar_subquery())).label("last_text"),
+        _TROUBLED.scalar_subquery().label("troubled"),
         _SITES.c.phone,
     )
     .select_from(_MESSAGES)
@@ -250,10 +274,11 @@ def _case(tx: Tx, participant: Any, due: Due) -> Case | None:
     }
     for row in tx.rows(_CASE, asked):
         values, facts = row[: len(_MESSAGES.columns)], row[len(_MESSAGES.columns) :]
-        *facts, sent_today, phone = facts
+        *facts, sent_today, last_text, troubled, phone = facts
         occurrence = SimpleNamespace(**dict(zip(_OF_OCCURRENCE, facts, strict=False)))
         alert = SimpleNamespace(**dict(zip(_OF_ALERT, facts[len(_OF_OCCURRENCE) :], strict=True)))
-        return Case(participant, Plain(_MESSAGES, values), occurrence, alert, sent_today, phone)
+        told = (sent_today, last_text, bool(troubled), phone)
+        return Case(participant, Plain(_MESSAGES, values), occurrence, alert, *told)
     return None
 
 
@@ -270,8 +295,10 @@ def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
     again = message.begun_at is not None
     if again and message.purpose == "reminder":
         return _ask_about(tx, case, senders)
-    reason = rules.unwanted(message, participant, case.occurrence, case.alert, tx.now)
-    if case.sent_today is not None and case.sent_today >= rules.DAILY_CAP:
+    study = protocols.find(tx, participant.study_id, participant.protocol_version).messages
+    reason = rules.unwanted(message, participant, case.occurrence, case.alert, study, tx.now)
+    most = rules.cap_of(participant.preferences or {}, study.daily_cap)
+    if case.sent_today is not None and case.sent_today >= most:
         reason = reason or "cap_reached"
     if again and tx.now >= message.begun_at + IN_DOUBT_FOR:
         reason = reason or "in_doubt_too_long"
@@ -279,14 +306,42 @@ def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
     if reason or not left:
         _drop(tx, participant, message, reason, again)
         return None
-    turn = 0 if message.purpose == "reminder" else message.attempts % len(left)
-    return _start(tx, case, *left[turn], again)
+    wanted = _wanted(case, study, left)
+    found = ways.find(tx, wanted, senders, circuits.known(tx) if case.troubled else {})
+    if isinstance(found, ways.Way):
+        return _start(tx, case, wanted, found, senders, again)
+    _hold(tx, case, found, again)
+    return None
 
 
-def _start(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
+def _wanted(case: Case, study: MessageRules, left: list[tuple[str, str]]) -> ways.Wanted:
+    """Reminders try her channels in her order, messages to staff each attempt from the next one on."""
+    message = case.message
+    is_reminder = message.purpose == "reminder"
+    turn = 0 if is_reminder or not left else message.attempts % len(left)
+    in_turn = [*left[turn:], *left[:turn]]
+    params = _params(case.participant, message, case.clinic_phone)
+    return ways.Wanted(message, in_turn, params, study, case.last_text, urgent=not is_reminder)
+
+
+def _hold(tx: Tx, case: Case, found: ways.Wait | str, again: bool) -> None:
+    """No channel takes it now: it waits while that helps, else it is withheld. What may be out stays in doubt."""
+    message, participant = case.message, case.participant
+    if isinstance(found, str):
+        _drop(tx, participant, message, found, again)
+    elif again:
+        message.lease_until = found.until
+    elif found.until < message.expires_at:
+        message.due_at = found.until
+        trail.record(tx, participant, "message.put_off", "message", message.id, reason=ways.CIRCUIT_OPEN)
+    else:
+        _drop(tx, participant, message, ways.CIRCUIT_OPEN, again)
+
+
+def _start(tx: Tx, case: Case, wanted: ways.Wanted, found: ways.Way, senders: Senders, again: bool) -> Job:
     message = case.message
     message.attempts += 1
-    message.channel = channel
+    message.channel, message.rotation = found.channel, found.text.turn
     if not again:
         message.begun_at = tx.now
     trail.record(
@@ -295,13 +350,14 @@ def _start(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
         "message.begun",
         "message",
         message.id,
-        channel=channel,
+        channel=found.channel,
         attempt=message.attempts,
+        wording=found.text.turn,
     )
-    return _job(tx, case, channel, to, again)
+    return _job(tx, case, found, senders, again, others=len(wanted.channels) > 1)
 
 
-def _job(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
+def _job(tx: Tx, case: Case, found: ways.Way, senders: Senders, again: bool, others: bool = False) -> Job:
     """It is this worker's for the length of a lease."""
     message = case.message
     message.lease_until = tx.now + LEASE
@@ -309,10 +365,14 @@ def _job(tx: Tx, case: Case, channel: str, to: str, again: bool) -> Job:
         Due(message.study_id, message.subject_id, message.id),
         message.attempts,
         message.begun_at or tx.now,
-        channel,
-        _outgoing(tx, case.participant, message, channel, to, case.clinic_phone),
+        found.channel,
+        _outgoing(tx, message, found),
+        senders[found.channel].name,
         message.purpose == "reminder",
         again,
+        others,
+        found.counted,
+        case.troubled,
     )
 
 
@@ -327,7 +387,9 @@ def _ask_about(tx: Tx, case: Case, senders: Senders) -> Job | None:
         message.unknown_at, message.lease_until = tx.now, None
         trail.record(tx, case.participant, "message.unknown", "message", message.id, reason="worker_lost")
         return None
-    return _job(tx, case, channel, to, again=True)
+    study = protocols.find(tx, message.study_id, case.participant.protocol_version).messages
+    text = ways.text_of(_wanted(case, study, []), message.rotation)
+    return _job(tx, case, ways.Way(channel, to, text), senders, again=True)
 
 
 def _call(job: Job, senders: Senders) -> Outcome:
@@ -358,6 +420,7 @@ def _note(tx: Tx, job: Job, outcome: Outcome) -> None:
     participant = tx.plain(Participant, due.study_id, due.subject_id, lock=True)
     message = tx.plain(Message, due.study_id, due.message_id, lock=True)
     assert participant is not None and message is not None
+    _note_circuit(tx, job, outcome)
     if message.attempts != job.attempt or message.begun_at is None:
         return  # another worker took it over, or a call-back had it planned again: that counts
     if message.accepted_at is not None:
@@ -366,11 +429,22 @@ def _note(tx: Tx, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, str):
             accepted(tx, participant, message, outcome)
         elif isinstance(outcome, SendFailed):
-            _failed(tx, participant, message, outcome)
+            _failed(tx, participant, message, outcome, others=job.others and not job.again)
         else:
             _unknown(tx, participant, message, outcome)
         tx.put_back(Message, message)
         tx.put_back(Participant, participant)
+
+
+def _note_circuit(tx: Tx, job: Job, outcome: Outcome) -> None:
+    """What the outcome says about the provider; and a text that certainly did not go is not counted."""
+    if isinstance(outcome, SendFailed) and job.counted:
+        texts_sent.forget(tx, job.counted, job.due.message_id)
+    passing = isinstance(outcome, SendUnknown) or (isinstance(outcome, SendFailed) and not outcome.permanent)
+    if not passing and job.troubled:
+        circuits.note(tx, (job.channel, job.provider), well=True)
+    elif passing and not isinstance(outcome, str) and circuit.counts(outcome.code):
+        circuits.note(tx, (job.channel, job.provider), well=False)
 
 
 def accepted(tx: Tx, participant: Any, message: Any, provider_id: str) -> None:
@@ -381,19 +455,19 @@ def accepted(tx: Tx, participant: Any, message: Any, provider_id: str) -> None:
         trail.record(tx, participant, "message.accepted", "message", message.id, provider_id=provider_id)
 
 
-def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed) -> None:
+def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed, others: bool) -> None:
     log.warning(
         "message refused",
         extra={"action": "message.refused", "message_id": str(message.id), "refusal": outcome.code},
     )
     is_reminder = message.purpose == "reminder"
-    may_try_again = tx.now < message.expires_at and not (outcome.permanent and is_reminder)
+    may_try_again = tx.now < message.expires_at and not (outcome.permanent and is_reminder and not others)
     if not may_try_again:
         message.failed_at, message.failure, message.lease_until = tx.now, outcome.code, None
     elif outcome.permanent:
         try_next_channel(tx, message, message.channel or "", outcome.code)
     else:
-        _plan_again(message, tx.now + rules.wait_after(message.attempts))
+        _plan_again(message, tx.now + rules.wait_after(message.attempts, message.id))
     trail.record(
         tx,
         participant,
@@ -407,13 +481,21 @@ def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed) -> None
 
 
 def try_next_channel(tx: Tx, message: Any, channel: str, refusal: str) -> None:
-    """A message to staff that this channel will never carry (participant locked): the next one is tried at once.
+    """A message that this channel will certainly never carry (participant locked): the next one is tried at once.
 
     Until it has an end, `failure` keeps the channels that are out, with their refusals: "sms bad_number, email ...".
     """
     message.failure = ", ".join(filter(None, (message.failure, f"{channel} {refusal}")))
     if message.channel == channel:
         _plan_again(message, tx.now)
+
+
+def has_other_channel(tx: Tx, participant: Any, message: Any) -> bool:
+    """Whether a reminder that its channel did not deliver is of use still, and can go by another one."""
+    if tx.now >= message.expires_at or message.channel is None:
+        return False
+    known = rules.channels(participant.preferences or {}, _contact(participant, message))
+    return any(one != message.channel and not refused_by(message, one) for one in known)
 
 
 def refused_by(message: Any, channel: str) -> bool:
@@ -431,7 +513,7 @@ def _unknown(tx: Tx, participant: Any, message: Any, outcome: SendUnknown) -> No
     """Reminder: asked about or left unknown when the lease is over. Alert: begun again then."""
     message.lease_until = tx.now + LEASE
     if message.purpose != "reminder":
-        message.lease_until = tx.now + max(LEASE, rules.wait_after(message.attempts))
+        message.lease_until = tx.now + max(LEASE, rules.wait_after(message.attempts, message.id))
     if outcome.code == NOT_TOLD_APART:
         message.unknown_at, message.lease_until = tx.now, None  # asking again would tell no more
     trail.record(
@@ -459,41 +541,43 @@ def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: boo
 
 def _reachable(participant: Any, message: Any, senders: Senders) -> list[tuple[str, str]]:
     """(channel, address) pairs that can reach the recipient, the preferred first."""
-    study_id = trail.INSTALLATION if message.recipient.startswith("staff/") else participant.study_id
     preferences: Mapping[str, Any] = (
         {} if message.recipient.startswith("staff/") else participant.preferences or {}
     )
-    try:
-        contact = store.of(study_id, message.recipient)
-    except CannotOpen:
-        log.error("contact unreadable", extra={"action": "contact.unreadable", "message_id": str(message.id)})
-        contact = {}  # one that does not open keeps nobody else from being told
+    contact = _contact(participant, message)
     addresses = {"sms": contact.get("phone"), "email": contact.get("email")}
     chosen = rules.channels(preferences, contact)
     return [(channel, addresses[channel] or "") for channel in chosen if channel in senders]
 
 
-def _outgoing(
-    tx: Tx, participant: Any, message: Any, channel: str, to: str, clinic_phone: str | None
-) -> Outgoing:
-    settings = db.settings()
-    params: dict[str, str | int] = {
-        "app_name": settings["APP_NAME"] or "epro",
+def _contact(participant: Any, message: Any) -> dict[str, str]:
+    study_id = trail.INSTALLATION if message.recipient.startswith("staff/") else participant.study_id
+    try:
+        return store.of(study_id, message.recipient)
+    except CannotOpen:
+        log.error("contact unreadable", extra={"action": "contact.unreadable", "message_id": str(message.id)})
+        return {}  # one that does not open keeps nobody else from being told
+
+
+def _params(participant: Any, message: Any, clinic_phone: str | None) -> dict[str, str | int]:
+    return {
+        "app_name": db.settings()["APP_NAME"] or "epro",
         "site": participant.site_id,
         "count": message.why.get("count", 1),
         "clinic_phone": clinic_phone or "",
     }
-    language = message.language if message.language in wording.shipped() else FALLBACK
-    text = wording.render(message.template, language, params, message.rotation)
-    callback = (
-        f"{settings['PUBLIC_URL']}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
-    )
+
+
+def _outgoing(tx: Tx, message: Any, found: ways.Way) -> Outgoing:
+    public_url = db.settings()["PUBLIC_URL"]
+    callback = f"{public_url}/hooks/twilio/status?message={message.id}&key={message.callback_secret}"
     return Outgoing(
         message_id=message.id,
-        to=to,
-        text=text.text,
-        subject=text.subject,
+        to=found.to,
+        text=found.text.text,
+        subject=found.text.subject,
         language=message.language,
         valid_for=message.expires_at - tx.now,
-        callback_url=callback if channel == "sms" else None,
+        callback_url=callback if found.channel == "sms" else None,
+        registered_as=found.registered_as,
     )

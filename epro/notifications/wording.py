@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ Texts = Mapping[str, Mapping[str, Any]]  # language -> what stands in its file
 _FOLDER = Path(__file__).parent / "texts"
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(" + "|".join(PLACEHOLDERS) + r")\}(?!\})")
 _LINK = re.compile(r"[a-z]+://|www\.|@|[a-z0-9-]+[.\u3002][a-z]{2,}")
+_REPLY = re.compile(r"\b(?:reply|text stop|send stop)\b|回复|回覆|回t|退订")
 _NUMBER = re.compile(r"\d(?:[\s-]?\d){3,}")  # a telephone number, a code, a year of birth
 _GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -53,6 +54,8 @@ class Text:
 
     text: str = field(repr=False)
     subject: str = field(repr=False)
+    turn: int = 0
+    of: int = 1  # how many wordings there are
 
 
 @cache
@@ -63,17 +66,25 @@ def shipped() -> Texts:
 
 
 def render(
-    key: str, language: str, params: Mapping[str, Value], rotation: int, texts: Texts | None = None
+    key: str,
+    language: str,
+    params: Mapping[str, Value],
+    rotation: int,
+    texts: Texts | None = None,
+    own: Sequence[str] = (),
 ) -> Text:
     """The wording whose turn it is, with the values put in.
 
     rotation: any whole number that goes up by one with each message to the same recipient; counting her
-    messages of this key is enough. Values are put in as they are, in one pass: braces in a value stay
-    braces. Raises UnknownLanguage, UnknownText, MissingValue.
+    messages of this key is enough. `own` are wordings of the study, in the place of those of the file. Values are
+    put in as they are, in one pass: braces in a value stay braces. Raises UnknownLanguage, UnknownText,
+    MissingValue.
     """
     template = _template(shipped() if texts is None else texts, key, language)
-    wordings = template["wordings"]
-    return Text(_filled(wordings[rotation % len(wordings)], params), _filled(template["subject"], params))
+    wordings = own or template["wordings"]
+    turn = rotation % len(wordings)
+    text, subject = _filled(wordings[turn], params), _filled(template["subject"], params)
+    return Text(text, subject, turn, len(wordings))
 
 
 def _template(texts: Texts, key: str, language: str) -> Mapping[str, Any]:
@@ -146,6 +157,14 @@ def faults(
             told = _template_faults(template, {**said["typical"], **(values or {})}, words)
             found += [f"{language} {key}: {fault}" for fault in told]
     return found
+
+
+def faults_of_own(wording: str, language: str) -> list[str]:
+    """What is wrong with a study's own wording in this language; the guard of study files."""
+    texts = shipped()
+    words, typical = banned_words(texts), texts.get(language, texts["en"])["typical"]
+    written = _written(wording, words)
+    return written + [fault for fault in _sent(wording, typical, words) if fault not in written]
 
 
 def banned_words(texts: Texts) -> set[str]:
@@ -256,7 +275,17 @@ def _words_in(text: str, words: Iterable[str]) -> list[str]:
 
 
 def _links_in(text: str) -> list[str]:
-    return ["has a link or an address"] if _LINK.search(_plain(text)) else []
+    return ["has a link or an address"] if has_link(text) else []
+
+
+def has_link(text: str) -> bool:
+    """Whether it names an address that a phone would make a link of."""
+    return bool(_LINK.search(_plain(text)))
+
+
+def asks_for_reply(text: str) -> bool:
+    """Whether it asks to be answered, which nobody hears where messages go one way."""
+    return bool(_REPLY.search(_plain(text)))
 
 
 @cache

@@ -12,6 +12,8 @@ them there are:
 
 Reminders are numbered by their moments, from 0; `reminders_done` counts how many have been handled, sent or not.
 A moment before the opening moves to the opening, which happens in a day that a clock change has made short.
+
+When she puts a reminder off, one comes at the end of the snooze, in the place of those that would have come before.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from epro.scheduling.protocol import Assessment, Reminder
 
 STALE = timedelta(hours=2)
 
-WhySkipped = Literal["stale", "window_closed", "outside_window", "replaced"]
+WhySkipped = Literal["stale", "window_closed", "outside_window", "replaced", "snoozed"]
 
 
 class Occurrence(Shape):
@@ -49,6 +51,8 @@ class Occurrence(Shape):
     def at_risk_at(self) -> datetime | None: ...
     @property
     def reminders_done(self) -> int: ...
+    @property
+    def snoozed_until(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,25 @@ class SkipReminder:
 
     `stale`: its moment is more than two hours past. `window_closed`: the clockwork came after the closing.
     `outside_window`: the window is too short for it. `replaced`: another reminder goes out in
-    its place.
+    its place. `snoozed`: she has put reminders off, and one comes when that is over.
     """
 
     index: int
+    reason: WhySkipped
+
+
+@dataclass(frozen=True)
+class RemindAfterSnooze:
+    """Send the reminder that she asked for when she put one off; not after `expires_at`."""
+
+    due_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class DropSnooze:
+    """Count the end of a snooze as handled and send nothing."""
+
     reason: WhySkipped
 
 
@@ -88,7 +107,7 @@ class Lapse:
     """Let one go that she asked for herself and did not answer: that is no miss."""
 
 
-Step = Remind | SkipReminder | AtRisk | Miss | Lapse
+Step = Remind | SkipReminder | RemindAfterSnooze | DropSnooze | AtRisk | Miss | Lapse
 
 
 @dataclass(frozen=True)
@@ -117,8 +136,10 @@ def due_steps(
         return [Lapse()] if now >= occurrence.closes_at + assessment.sync_grace else []
     nudges = _nudges(occurrence, assessment, first_reminder_at, zone)
     waiting = [nudge for nudge in nudges[occurrence.reminders_done :] if nudge.at <= now]
-    steps = _one_at_most([_remind(nudge, occurrence, now) for nudge in waiting])
-    due: list[tuple[datetime, Step]] = [(nudge.at, step) for nudge, step in zip(waiting, steps, strict=True)]
+    wanted = [(nudge.at, _remind(nudge, occurrence, now)) for nudge in waiting]
+    if (until := occurrence.snoozed_until) is not None:
+        wanted = _snoozed(wanted, until, occurrence, now)
+    due = _one_at_most(wanted)
     risk = _risk_moment(occurrence, assessment)
     if risk and risk <= now < occurrence.closes_at:
         due.append((risk, AtRisk()))
@@ -145,6 +166,8 @@ def next_attention(
         return occurrence.closes_at + assessment.sync_grace
     nudges = _nudges(occurrence, assessment, first_reminder_at, zone)
     ahead = [nudge.at for nudge in nudges[occurrence.reminders_done :]]
+    if occurrence.snoozed_until is not None:
+        ahead.append(occurrence.snoozed_until)
     if now < occurrence.closes_at:
         ahead += [occurrence.closes_at, _risk_moment(occurrence, assessment) or occurrence.closes_at]
     return min([*ahead, occurrence.closes_at + assessment.sync_grace])
@@ -212,13 +235,37 @@ def _remind(nudge: _Nudge, occurrence: Occurrence, now: datetime) -> Step:
     return Remind(nudge.index, nudge.at, min(nudge.at + STALE, occurrence.closes_at))
 
 
-def _one_at_most(steps: Sequence[Step]) -> list[Step]:
-    """When the clockwork comes late, several reminders can be due at once; only the last one is sent."""
-    last = max((n for n, step in enumerate(steps) if isinstance(step, Remind)), default=0)
-    return [
-        SkipReminder(step.index, "replaced") if isinstance(step, Remind) and n < last else step
-        for n, step in enumerate(steps)
+def _snoozed(
+    wanted: Sequence[tuple[datetime, Step]], until: datetime, occurrence: Occurrence, now: datetime
+) -> list[tuple[datetime, Step]]:
+    """What would have come before the end of the snooze makes way for the reminder at its end."""
+    kept = [
+        (at, SkipReminder(step.index, "snoozed") if at < until and isinstance(step, Remind) else step)
+        for at, step in wanted
     ]
+    over = [(until, _after_snooze(until, occurrence, now))] if until <= now else []
+    return sorted([*kept, *over], key=lambda entry: entry[0])
+
+
+def _after_snooze(until: datetime, occurrence: Occurrence, now: datetime) -> Step:
+    if now >= occurrence.closes_at:
+        return DropSnooze("window_closed")
+    if now > until + STALE:
+        return DropSnooze("stale")
+    return RemindAfterSnooze(until, min(until + STALE, occurrence.closes_at))
+
+
+def _one_at_most(steps: Sequence[tuple[datetime, Step]]) -> list[tuple[datetime, Step]]:
+    """When the clockwork comes late, several reminders can be due at once; only the last one is sent."""
+    sent = (Remind, RemindAfterSnooze)
+    last = max((n for n, (_, step) in enumerate(steps) if isinstance(step, sent)), default=0)
+    return [(at, _replaced(step) if n < last else step) for n, (at, step) in enumerate(steps)]
+
+
+def _replaced(step: Step) -> Step:
+    if isinstance(step, Remind):
+        return SkipReminder(step.index, "replaced")
+    return DropSnooze("replaced") if isinstance(step, RemindAfterSnooze) else step
 
 
 def _nudges(

@@ -33,6 +33,7 @@ class Known:
     weekly: Collection[str] = ()  # scales of a diary's weeks
 
 
+Guard = Callable[[str, str], list[str]]  # (words of a message, language) -> what is wrong with them
 Instruments = Mapping[tuple[str, str], Known]  # (code, version) -> what it has
 Entry = tuple[Path, dict[str, Any]]
 
@@ -65,11 +66,12 @@ _CITY_WITHOUT_ZONE = dict.fromkeys(
 
 @dataclass(frozen=True)
 class Draft:
-    """The file, its lines, and the instruments that exist (None: not asked)."""
+    """The file, its lines, the instruments that exist and the guard of messages (None: not asked)."""
 
     data: dict[str, Any]
     source: Source
     instruments: Instruments | None
+    guard: Guard | None = None
 
     def entries(self, name: str) -> list[Entry]:
         listed = self.data.get(name) or []
@@ -262,6 +264,10 @@ def _texts(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
     for name in ("anchors", "arms", "sites", "visits", "assessments"):
         key = "name" if name == "sites" else "label"
         places += [((*path, key), entry.get(key)) for path, entry in draft.entries(name)]
+    messages = draft.data.get("messages")
+    written = messages.get("texts") if isinstance(messages, dict) else None
+    for name, listed in written.items() if isinstance(written, dict) else ():
+        places += [(("messages", "texts", name, n), text) for n, text in enumerate(listed or [])]
     return ((path, text) for path, text in places if isinstance(text, dict) and text)
 
 

@@ -102,9 +102,31 @@ class Occurrence(Base):
     reminders_done: Mapped[int] = mapped_column(default=0)
     change_no: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     at_risk_at: Mapped[datetime | None]
+    snoozed_until: Mapped[
+        datetime | None
+    ]  # no reminder before this, and one then; blank once that is handled
     fulfilled_at: Mapped[datetime | None]  # when we learnt of an answer given in time
     missed_at: Mapped[datetime | None]
     excused_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancelled_reason: Mapped[str | None]
     week_at: Mapped[datetime | None]
+
+
+class Snooze(Base):
+    """That she put reminders of one occurrence off; its id is that of her phone's request. Never changed."""
+
+    __tablename__ = "snoozes"
+    __table_args__ = (
+        of_participant(),
+        sa.ForeignKeyConstraint(["study_id", "occurrence_id"], ["occurrences.study_id", "occurrences.id"]),
+        sa.Index("ix_snoozes_occurrence", "study_id", "occurrence_id"),
+        {"info": {"audited": True, "append_only": True, "scope": "subject"}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    occurrence_id: Mapped[UUID]
+    asked_at: Mapped[datetime]
+    until: Mapped[datetime]

@@ -480,7 +480,7 @@ def _renew(
     instrument = protocol.assessment(row.assessment_id).instrument
     row.protocol_version, row.anchor, row.study_day = protocol.version, want.anchor, want.offset
     row.instrument_code, row.instrument_version = instrument.code, instrument.version
-    row.reminders_done, row.change_no = 0, next_change(participant)
+    row.reminders_done, row.snoozed_until, row.change_no = 0, None, next_change(participant)
     row.attention_at = look_again(participant, protocol, row, now)
 
 

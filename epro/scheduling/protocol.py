@@ -15,6 +15,7 @@ from typing import Any
 
 from epro.canonical import digest
 from epro.scheduling.durations import format_clock, format_duration, parse_clock, parse_duration
+from epro.scheduling.messaging import MessageRules
 from epro.scheduling.rules import FAR, Burst, Calendar, Condition, InsteadOf, Until
 
 FORMAT = 1
@@ -579,6 +580,7 @@ class Protocol:
     arms: tuple[Arm, ...] = ()
     born_late: str = SKIP
     nurses_may_correct: bool = False
+    messages: MessageRules = MessageRules()
 
     @classmethod
     def from_canonical(cls, data: Json) -> Protocol:
@@ -606,6 +608,7 @@ class Protocol:
             arms=tuple(Arm.from_canonical(arm) for arm in data.get("arms", ())),
             born_late=study.get("born_late", SKIP),
             nurses_may_correct=data.get("nurses_may_correct", False),
+            messages=MessageRules.from_canonical(data.get("messages", {})),
         )
 
     def canonical(self) -> Json:
@@ -624,6 +627,7 @@ class Protocol:
             "show_scores_to_participant": self.show_scores_to_participant,
             **({"nurses_may_correct": True} if self.nurses_may_correct else {}),
             **({"arms": [arm.canonical() for arm in self.arms]} if self.arms else {}),
+            **({"messages": self.messages.canonical()} if self.messages != MessageRules() else {}),
         }
 
     def _study(self) -> Json:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from epro.scheduling.checks import Draft, Instruments, check_rules
+from epro.scheduling.checks import Draft, Guard, Instruments, check_rules
 from epro.scheduling.contradictions import check_contradictions
+from epro.scheduling.message_checks import check_messages
 from epro.scheduling.protocol import FORMAT, Protocol, with_defaults
 from epro.scheduling.shape import check_shape
 from epro.scheduling.source import Fault, Source, parse
 
 
-def read(text: str, known_instruments: Instruments | None = None) -> tuple[Protocol | None, list[Fault]]:
+def read(
+    text: str, known_instruments: Instruments | None = None, guard: Guard | None = None
+) -> tuple[Protocol | None, list[Fault]]:
     """The protocol and no fault, or None and every fault, in the order of the lines.
 
-    `known_instruments` gives the languages in which each (code, version) is worded; None asks nothing about
-    instruments. Never raises for what stands in the text.
+    `known_instruments` gives the languages in which each (code, version) is worded, `guard` says what is wrong with
+    the words of a message; None asks nothing about them. Never raises for what stands in the text.
     """
     source = parse(text)
     faults = source.faults or []
@@ -24,8 +27,8 @@ def read(text: str, known_instruments: Instruments | None = None) -> tuple[Proto
     shape, sound = check_shape(source)
     refused = {fault.place for fault in faults if fault.code != "duplicate_key"}  # told once already
     shape = [fault for fault in shape if fault.place not in refused]
-    draft = Draft(sound, source, known_instruments)
-    faults = _tidy(faults + shape + check_rules(draft) + check_contradictions(draft))
+    draft = Draft(sound, source, known_instruments, guard)
+    faults = _tidy(faults + shape + check_rules(draft) + check_contradictions(draft) + check_messages(draft))
     return (None, faults) if faults else (Protocol.from_canonical(with_defaults(source.data)), [])
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from epro.notifications.rules import DAILY_CAP
 from epro.scheduling.protocol import Protocol
 from epro.simulation.tally import Tally
 
@@ -47,7 +46,7 @@ def findings(protocol: Protocol, tally: Tally, days: int) -> list[Finding]:
         *found,
         *_alerts(protocol, tally),
         *_endpoints(protocol, tally),
-        *_burden(tally),
+        *_burden(protocol, tally),
         *_workload(tally, days),
     ]
 
@@ -240,8 +239,8 @@ def _endpoints(protocol: Protocol, tally: Tally) -> Iterator[Finding]:
             )
 
 
-def _burden(tally: Tally) -> Iterator[Finding]:
-    many = {n: days for n, days in tally.reminders_a_day.items() if n >= DAILY_CAP}
+def _burden(protocol: Protocol, tally: Tally) -> Iterator[Finding]:
+    many = {n: days for n, days in tally.reminders_a_day.items() if n >= protocol.messages.daily_cap.usual}
     if many:
         yield Finding(
             "too_many_reminders",

@@ -15,6 +15,7 @@ from epro.why.templates import SENTENCES
 def outcome(occurrence: Any, responses: Sequence[Any], happened: Sequence[Happened]) -> list[Said]:
     """What came of an occurrence: reminders passed over, at risk, missed, answered after all."""
     told = [_passed_over(one) for one in happened if one.action == "reminder.skipped"]
+    told += [_snoozed(one) for one in happened if one.action in ("occurrence.snoozed", "snooze.dropped")]
     if occurrence.at_risk_at:
         told.append(Said("occurrence.at_risk", occurrence.at_risk_at, {"closes_at": occurrence.closes_at}))
     if occurrence.missed_at:
@@ -56,6 +57,12 @@ def standing(alert: Any, rule: Any, now: datetime) -> Said:
 def _passed_over(one: Happened) -> Said:
     code = f"reminder.{one.reason}"
     return Said(code, one.at, {"number": one.details["number"] + 1}) if code in SENTENCES else one.other
+
+
+def _snoozed(one: Happened) -> Said:
+    if one.action == "snooze.dropped":
+        return Said(one.action, one.at)
+    return Said(one.action, one.at, {"until": datetime.fromisoformat(one.details["until"])})
 
 
 def _raised(alert: Any, rule: Any, protocol: Protocol, hidden: bool, urgency: str) -> Said:

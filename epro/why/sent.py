@@ -17,6 +17,9 @@ ON_RECORD = {"message.planned"}  # told by its plan
 
 def reminder(message: Any, occurrence: Any, assessment: Assessment, participant: Any) -> list[Said]:
     """Why the study, or she herself, wanted a reminder at that moment."""
+    if "snoozed_until" in message.why:
+        put_off = {"assessment": assessment.label, "local_day": occurrence.local_day}
+        return [Said("message.after_snooze", message.planned_at, put_off)]
     facts = {
         "assessment": assessment.label,
         "local_day": occurrence.local_day,

@@ -204,7 +204,24 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "Reminder {number} was passed over: another one goes out in its place.",
         "zh-CN": "第 {number} 次提醒未发送：由另一次提醒代替。",
     },
+    "reminder.snoozed": {
+        "en": "Reminder {number} was passed over: the participant had put reminders off.",
+        "zh-CN": "第 {number} 次提醒未发送：受试者已选择稍后提醒。",
+    },
+    "occurrence.snoozed": {
+        "en": "The participant put reminders off until {until}.",
+        "zh-CN": "受试者选择在 {until} 再提醒。",
+    },
+    "snooze.dropped": {
+        "en": "The reminder that was to come at the end of the snooze was passed over: it would have come too late.",
+        "zh-CN": "稍后提醒未发送：时间已晚。",
+    },
     # Messages.
+    "message.after_snooze": {
+        "en": "The participant had put reminders of {assessment} of {local_day} off; that was over and no answer had"
+        " been received.",
+        "zh-CN": "受试者曾将 {local_day} 的“{assessment}”设为稍后提醒；到时尚未收到回答。",
+    },
     "message.reminder": {
         "en": "The study asks for {count} reminders of {assessment} of {local_day}; number {number} was due and no"
         " answer had been received.",
@@ -268,6 +285,11 @@ SENTENCES: dict[str, dict[str, str]] = {
     },
     "message.delivered": {"en": "It was delivered.", "zh-CN": "已送达。"},
     "message.shown": {"en": "The phone has shown it.", "zh-CN": "手机已显示。"},
+    "message.opened": {"en": "The participant opened it.", "zh-CN": "受试者已打开。"},
+    "withheld.snoozed": {
+        "en": "It was withheld: the participant had put reminders off.",
+        "zh-CN": "未发送：受试者已选择稍后提醒。",
+    },
     "withheld.stale": {
         "en": "It was withheld: it came too late to be of use.",
         "zh-CN": "未发送：时间已晚，发送已无意义。",
@@ -315,6 +337,42 @@ SENTENCES: dict[str, dict[str, str]] = {
     "withheld.acknowledged": {
         "en": "It was withheld: somebody had taken the alert in hand.",
         "zh-CN": "未发送：已有人处理该警报。",
+    },
+    "message.put_off": {
+        "en": "It was put off: the provider is out, and is tried again a little later.",
+        "zh-CN": "暂缓发送：服务商暂时不可用，稍后再试。",
+    },
+    "withheld.circuit_open": {
+        "en": "It was withheld: the provider was out as long as it would have been of use.",
+        "zh-CN": "未发送：在有效时间内服务商一直不可用。",
+    },
+    "withheld.carrier_same_text": {
+        "en": "It was withheld: the carriers of the country reject one text that comes to a number too often.",
+        "zh-CN": "未发送：当地运营商拒收短时间内重复发给同一号码的相同内容。",
+    },
+    "withheld.carrier_texts_a_day": {
+        "en": "It was withheld: the carriers of the country hold back more different texts to one number in a day.",
+        "zh-CN": "未发送：当地运营商限制一天内发给同一号码的不同内容条数。",
+    },
+    "withheld.carrier_hours": {
+        "en": "It was withheld: it was outside the hours of the carriers of the country.",
+        "zh-CN": "未发送：不在当地运营商允许的发送时段。",
+    },
+    "withheld.carrier_link": {
+        "en": "It was withheld: the carriers of the country block links.",
+        "zh-CN": "未发送：当地运营商拦截链接。",
+    },
+    "withheld.carrier_length": {
+        "en": "It was withheld: it makes more parts than the carriers of the country allow.",
+        "zh-CN": "未发送：超过当地运营商允许的长度。",
+    },
+    "withheld.carrier_template": {
+        "en": "It was withheld: none of its wordings is registered with the provider.",
+        "zh-CN": "未发送：该内容尚未在服务商处报备模板。",
+    },
+    "withheld.carrier_reply": {
+        "en": "It was withheld: it asks for an answer, and messages go one way in this country.",
+        "zh-CN": "未发送：内容要求回复，而当地只支持单向短信。",
     },
     "withheld.other": {
         "en": "It was withheld ({refusal}).",

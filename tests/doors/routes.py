@@ -57,6 +57,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PATCH", "/v1/phone/me"): Route("phone", body={"language": "en"}),
     ("GET", "/v1/phone/changes"): Route("phone"),
     ("POST", "/v1/phone/occurrences"): Route("phone", body={"assessment": "flare"}),
+    ("POST", "/v1/phone/occurrences/<uuid:occurrence_id>/snooze"): Route(
+        "phone", body={"minutes": 5}, names={"occurrence_id": lambda stage: stage.ada.occurrence}
+    ),
     ("GET", "/v1/phone/instruments/<code>/<version>"): Route(
         "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}
     ),
@@ -98,6 +101,9 @@ ROUTES: dict[tuple[str, str], Route] = {
         query="?preview=true",
         names=SUBJECT,
     ),  # fmt: skip
+    ("POST", "/v1/site/participants/<subject_id>/message-settings"): Route(
+        "staff", "nurse investigator", body={"daily_cap": 3, **REASON}, names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/withdrawal"): Route(
         "staff", "nurse investigator", body=REASON, names=SUBJECT
     ),

@@ -184,6 +184,11 @@ def set_the_scene(cast: Cast) -> Stage:
         for phone in phones.values():
             assert [r["outcome"] for r in phone.upload(at("2026-03-03T00:30"))] == ["stored", "held"]
     cast.tick(at("2026-03-03T19:30"))  # a reminder each
+    with cast.on("2026-03-03T19:40"):
+        for phone in phones.values():
+            phone.refresh()
+            (diary,) = phone.open_at(at("2026-03-03T19:40"))
+            phone.speak("POST", f"/v1/phone/occurrences/{diary['id']}/snooze", {"minutes": 10})
     cast.tick(at("2026-03-04T06:30"))  # a missed diary each
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"):

@@ -66,6 +66,8 @@ TAKES_JSON = [
     ("ada", "PATCH", "/v1/phone/me"),
     ("ada", "PUT", f"/v1/phone/drafts/{NOBODY}"),
     ("ada", "POST", "/v1/phone/confirmations"),
+    ("ada", "POST", f"/v1/phone/occurrences/{NOBODY}/snooze"),
+    ("noor", "POST", "/v1/site/participants/01-001/message-settings"),
     ("", "POST", "/v1/phone/activate"),
     ("", "POST", "/v1/phone/token"),
     ("", "POST", "/v1/staff/login"),

@@ -243,6 +243,8 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     )
     yield by("phone", "GET", "/v1/phone/drafts/{occurrence_id}", occurrence_id=tonight)
     yield by("phone", "POST", "/v1/phone/confirmations", {"notifications": [str(stage.ada.message)]})
+    yield "post", "/v1/phone/occurrences/{occurrence_id}/snooze", _snooze(stage)
+    yield by("noor", "POST", subject + "/message-settings", {"daily_cap": 3, "reason": "asked for"}, **hers)
     yield by("phone", "POST", "/v1/phone/logout", {})
     login = by("", "POST", "/v1/staff/login", {"email": "otto@example.org", "password": PASSWORD})
     yield login
@@ -399,3 +401,15 @@ def _some_path(rule: str) -> str:
         .replace("<name>", "none")
         .replace("<assessment>/<int:number>", "none/1")
     )
+
+
+def _snooze(stage):
+    """Cara puts the reminders of this evening off, while it is evening."""
+    cara = stage.cara
+    with stage.cast.on("2026-03-04T20:00"):
+        cara.phone.refresh()
+        return stage.client.post(
+            f"/v1/phone/occurrences/{cara.occurrence}/snooze",
+            json={"minutes": 5},
+            headers={"Authorization": f"Bearer {cara.phone.key}"},
+        )

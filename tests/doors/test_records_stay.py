@@ -28,6 +28,7 @@ FOR_EVER = (
     "site_versions",
     "week_scores",
     "cuts",
+    "snoozes",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

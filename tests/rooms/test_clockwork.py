@@ -15,6 +15,7 @@ from epro import clock, worker
 from epro.notifications import attending, rules
 from epro.notifications.models import Alert, AlertStep, Message
 from epro.notifications.senders.recording import AskableRecordingSender, RecordingSender
+from epro.scheduling.messaging import QuietHours
 from epro.scheduling.models import Occurrence
 from epro.simulation.people import Refused
 from epro.tx import look, system
@@ -145,7 +146,7 @@ NIGHT, DAY = ["22:00", "08:00"], ["12:00", "14:00"]
 )
 def test_quiet_hours(wished, own, local, quiet):
     preferences = {"reminder_hour": wished, "quiet_hours": own}
-    assert rules.is_quiet(preferences, "Asia/Shanghai", at(f"2026-03-02T{local}")) == quiet
+    assert rules.is_quiet(preferences, "Asia/Shanghai", QuietHours(), at(f"2026-03-02T{local}")) == quiet
 
 
 @on_sqlite

@@ -19,6 +19,7 @@ import json
 from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier, Thread
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -30,12 +31,14 @@ from epro.notifications import alerts, messages, rules, sending
 from epro.notifications.models import Message
 from epro.notifications.senders import SendFailed, SendUnknown
 from epro.notifications.senders.recording import TAKEN_UNKNOWN, AskableRecordingSender, RecordingSender
+from epro.scheduling.messaging import DailyCap
 from epro.signin.models import Staff
 from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import begin, look, system
 from tests.cast import at
 
+DAILY_CAP = DailyCap().usual
 TESTS = system("tests")
 ADA, NOOR, INES = "+8613900000001", "+8613800000001", "+8613800000002"
 EVENING, MORNING = at("2026-03-02T19:01"), at("2026-03-03T06:01")
@@ -105,8 +108,8 @@ def test_a_passing_refusal_is_tried_again_later_and_later(cast, ada):
         cast.tick(due[-1])
         cast.tick(due[-1])  # not before its time
         due.append(message().due_at)
-    assert [due[1] - due[0], due[2] - due[1]] == [timedelta(seconds=30), timedelta(seconds=60)]
     row = message()
+    assert [due[1] - due[0], due[2] - due[1]] == [rules.wait_after(n, row.id) for n in (1, 2)]
     assert (len(cast.sms.asked), len(cast.sms.taken), row.attempts) == (3, 1, 3)
     assert row.accepted_at == due[2] and row.failed_at is None
 
@@ -131,8 +134,18 @@ def test_a_reminder_is_tried_ever_less_often_as_long_as_it_is_of_use(cast, ada):
 
     cast.sms.script(*[PASSING] * 30)
     waits = attempts_of(cast, EVENING, first, 30)
-    assert waits == [*(timedelta(seconds=30 * 2**n) for n in range(5)), *[timedelta(minutes=15)] * 7]
-    assert (first().attempts, first().withheld_reason, first().failed_at) == (12, "stale", None)
+    assert waits == [rules.wait_after(n, first().id) for n in range(1, len(waits) + 1)]
+    assert (first().withheld_reason, first().failed_at) == ("stale", None) and first().attempts >= 10
+
+
+def test_a_wait_doubles_and_is_up_to_a_quarter_longer_the_same_every_time():
+    ids = [UUID(int=n) for n in range(200)]
+    for attempts in range(1, 20):
+        wait = min(timedelta(seconds=30) * 2 ** (attempts - 1), timedelta(minutes=15))
+        drawn = [rules.wait_after(attempts, one) for one in ids]
+        assert drawn == [rules.wait_after(attempts, one) for one in ids]
+        assert min(drawn) >= wait and max(drawn) < wait * 1.25
+        assert len(set(drawn)) > 3
 
 
 @on_sqlite
@@ -223,8 +236,8 @@ def test_an_alert_in_doubt_is_not_sent_for_ever(cast, ada):
     cast.sms.script(*[SendUnknown("cut")] * 40)
     cast.email.script(*[SendUnknown("cut")] * 40)
     waits = attempts_of(cast, MORNING, alert, 60)
-    assert waits[:4] == [timedelta(minutes=minutes) for minutes in (1, 1, 2, 4)]
-    assert (alert().attempts, max(waits)) == (len(waits), timedelta(minutes=15))
+    wanted = [max(sending.LEASE, rules.wait_after(n, alert().id)) for n in range(1, len(waits) + 1)]
+    assert waits == wanted and alert().attempts == len(waits)
     assert sending.IN_DOUBT_FOR <= alert().unknown_at - MORNING <= sending.IN_DOUBT_FOR + max(waits)
     assert alert().lease_until is None
 
@@ -352,7 +365,7 @@ def test_an_alert_outlives_an_outage_of_hours(cast, ada):
     for sender in (cast.sms, cast.email):
         sender.script(*[PASSING] * 40)
     waits = attempts_of(cast, MORNING, alert, 25)
-    assert len(waits) == 25 and max(waits) == timedelta(minutes=15)
+    assert len(waits) == 25 and timedelta(minutes=15) <= max(waits) < timedelta(minutes=19)
     assert sum(waits, timedelta()) > timedelta(hours=4) and alert().failed_at is None
     cast.sms, cast.email = RecordingSender("sms"), RecordingSender("email")
     cast.tick(alert().due_at)
@@ -443,7 +456,7 @@ def test_beyond_the_cap_a_reminder_is_withheld(cast, ada):
     cast.tick(EVENING)
     remind_often(EVENING, 5)
     every_minute(cast, EVENING, 6)
-    assert len(cast.sms.taken) == rules.DAILY_CAP == 4
+    assert len(cast.sms.taken) == DAILY_CAP == 4
     assert fates() == (4, ["cap_reached", "cap_reached"])
     assert [one for one in told() if one[0] == "withheld"] == [("withheld", "cap_reached")] * 2
 
@@ -454,7 +467,7 @@ def test_what_was_never_taken_does_not_count_but_what_may_have_been_does(cast, a
     cast.tick(EVENING)
     remind_often(EVENING, 6)
     every_minute(cast, EVENING, 7)
-    assert len(cast.sms.asked) == 1 + rules.DAILY_CAP
+    assert len(cast.sms.asked) == 1 + DAILY_CAP
     assert fates() == (3, ["cap_reached", "cap_reached"])
 
 

@@ -10,6 +10,7 @@ AT-03  However late the clockwork comes, everything due comes out in one go and 
 AT-04  What is answered, excused, cancelled or missed needs no attention.
 AT-05  Nobody is reminded twice at one look.
 AT-06  The participant's own hour takes the place of the first reminder's, if it lies in the window.
+AT-07  When she puts reminders off, one comes at the end, in the place of those before it; those after it stay.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from hypothesis import strategies as st
 from epro.scheduling.attention import (
     STALE,
     AtRisk,
+    DropSnooze,
     Miss,
     Remind,
+    RemindAfterSnooze,
     SkipReminder,
     due_steps,
     moments,
@@ -58,7 +61,9 @@ def at(hour: str) -> datetime:
 
 
 def ada(opens: str = "18:00", closes: str = "24:00", done: int = 0, **facts) -> SimpleNamespace:
-    blank = dict.fromkeys(("fulfilled_at", "excused_at", "cancelled_at", "missed_at", "at_risk_at"))
+    blank = dict.fromkeys(
+        ("fulfilled_at", "excused_at", "cancelled_at", "missed_at", "at_risk_at", "snoozed_until")
+    )
     return SimpleNamespace(opens_at=at(opens), closes_at=at(closes), reminders_done=done, **blank | facts)
 
 
@@ -97,6 +102,38 @@ def test_due_steps(now, done, steps):
 
 def test_a_warning_is_given_once():
     assert due_steps(ada(done=1, at_risk_at=at("21:00")), DIARY, at("21:30")) == []
+
+
+def over(due: str, expires: str) -> RemindAfterSnooze:
+    return RemindAfterSnooze(at(due), at(expires))
+
+
+@pytest.mark.parametrize(
+    ("until", "now", "done", "steps"),
+    [
+        ("19:30", "19:00", 0, [skip(0, "snoozed")]),
+        ("19:30", "19:29", 1, []),
+        ("19:30", "19:30", 1, [over("19:30", "21:30")]),
+        ("19:30", "19:30", 0, [skip(0, "snoozed"), over("19:30", "21:30")]),
+        ("18:30", "19:00", 0, [DropSnooze("replaced"), remind(0, "19:00", "21:00")]),  # the later one is sent
+        (
+            "19:00",
+            "19:00",
+            0,
+            [skip(0, "replaced"), over("19:00", "21:00")],
+        ),  # one of two at one moment
+        ("22:30", "22:30", 1, [AtRisk(), skip(1, "snoozed"), over("22:30", "24:00")]),
+        ("19:30", "21:31", 1, [DropSnooze("stale"), AtRisk()]),
+        ("19:30", "24:00", 2, [DropSnooze("window_closed")]),
+        ("19:30", "+12:00", 2, [DropSnooze("window_closed"), Miss()]),
+    ],
+)
+def test_a_snooze(until, now, done, steps):  # AT-07
+    assert due_steps(ada(done=done, snoozed_until=at(until)), DIARY, at(now)) == steps
+
+
+def test_the_clockwork_looks_again_at_the_end_of_a_snooze():
+    assert next_attention(ada(done=1, snoozed_until=at("19:30")), DIARY, at("19:10")) == at("19:30")
 
 
 @pytest.mark.parametrize("fact", ["fulfilled_at", "excused_at", "cancelled_at", "missed_at"])
@@ -226,12 +263,20 @@ assessments = st.builds(
 wishes = st.one_of(st.none(), st.times().map(lambda hour: hour.replace(microsecond=0)))
 
 
-def live(assessment, length, ticks, wish):
-    """Look at one window at each tick that is due, do what is said, and keep a diary of it."""
-    row, done = ada(), []
+def live(assessment, length, ticks, wish, snoozes=()):
+    """Look at one window at each tick that is due, do what is said, and keep a diary of it.
+
+    `snoozes`: (when, for how long); each is put in at the first tick from then on, while the window is open.
+    """
+    row, done, waiting = ada(), [], sorted(snoozes)
     row.closes_at = row.opens_at + length
     options = {"first_reminder_at": wish, "zone": "Europe/London"}
     for now in ticks:
+        while waiting and waiting[0][0] <= now:
+            _, snooze = waiting.pop(0)
+            if row.opens_at <= now and now + snooze < row.closes_at and not row.missed_at:
+                row.snoozed_until = now + snooze
+                done.append((now, "snoozed"))
         look = next_attention(row, assessment, now, **options)
         if look is None or look > now:
             assert due_steps(row, assessment, now, **options) == []
@@ -244,6 +289,8 @@ def live(assessment, length, ticks, wish):
                 row.at_risk_at = now
             elif isinstance(step, Miss):
                 row.missed_at = now
+            elif isinstance(step, RemindAfterSnooze | DropSnooze):
+                row.snoozed_until = None
             else:
                 assert step.index == row.reminders_done
                 row.reminders_done += 1
@@ -283,3 +330,21 @@ def test_a_clockwork_that_comes_when_it_is_told_misses_nothing(assessment, lengt
     reminded = [step.due_at for _, step in done if isinstance(step, Remind)]
     assert reminded == [look.at for look in looks if look.kind == "reminder"]
     assert any(step == AtRisk() for _, step in done) == (assessment.at_risk is not None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    assessments,
+    st.integers(30, 3 * 24 * 60).map(lambda minutes: minutes * MINUTE),
+    st.lists(st.integers(0, 5000), max_size=60).map(sorted),
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 120)), max_size=6),
+)
+def test_a_snooze_never_doubles_a_reminder(assessment, length, ticks, snoozes):  # AT-07
+    times = [at("18:00") + tick * MINUTE for tick in ticks] + [at("18:00") + timedelta(days=9)]
+    asked = [(at("18:00") + minute * MINUTE, lasts * MINUTE) for minute, lasts in snoozes]
+    row, done = live(assessment, length, times, None, asked)
+    assert row.reminders_done == len(assessment.reminders) and row.snoozed_until is None
+    sent = [now for now, step in done if isinstance(step, Remind | RemindAfterSnooze)]
+    assert len(set(sent)) == len(sent)  # never two at one look
+    again = [step for _, step in done if isinstance(step, RemindAfterSnooze | DropSnooze)]
+    assert len(again) <= [step for _, step in done].count("snoozed")

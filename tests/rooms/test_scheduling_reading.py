@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from epro.cli.study import known_instruments
-from epro.scheduling import contradictions
+from epro.notifications.wording import faults_of_own
+from epro.scheduling import contradictions, message_checks
 from epro.scheduling.checks import RULES, Draft, Known
 from epro.scheduling.durations import format_duration, parse_clock, parse_duration
 from epro.scheduling.protocol import Protocol
@@ -57,7 +58,7 @@ def told(faults: list[Fault]) -> list[tuple[int, str, str, str]]:
 @pytest.mark.parametrize("file", FAULTY, ids=lambda file: file.stem)
 def test_faults_come_out_with_line_place_and_mend(file):
     text = file.read_text("utf-8")
-    protocol, faults = read(text, KNOWN)
+    protocol, faults = read(text, KNOWN, faults_of_own)
     assert protocol is None
     assert told(faults) == expected(text) != []
     assert all(fault.message for fault in faults)
@@ -294,7 +295,9 @@ def test_a_reference_to_something_misnamed_is_not_told_as_well():
     assert codes(EXAMPLE.replace("infusion", "In Fusion")) == ["bad_id"]
 
 
-@pytest.mark.parametrize("rule", RULES + contradictions.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule", RULES + contradictions.RULES + message_checks.RULES, ids=lambda rule: rule.__name__
+)
 def test_no_rule_is_idle(rule):
     """Each rule finds something in the faulty files: dropping it would let a fault through."""
     assert any(list(rule(draft)) for draft in faulty_drafts())
@@ -303,13 +306,16 @@ def test_no_rule_is_idle(rule):
 @cache
 def faulty_drafts() -> list[Draft]:
     sources = [parse(file.read_text("utf-8")) for file in FAULTY]
-    return [Draft(check_shape(one)[1], one, KNOWN) for one in sources if isinstance(one.data, dict)]
+    return [
+        Draft(check_shape(one)[1], one, KNOWN, faults_of_own) for one in sources if isinstance(one.data, dict)
+    ]
 
 
 COURSE = (ROOT / "tests" / "studies" / "course.yaml").read_text("utf-8")
 WRITTEN = [EXAMPLE, COURSE, *(file.read_text("utf-8") for file in FAULTY if "circle" in file.stem)]
 WRITTEN += [(ROOT / "tests" / "faulty_studies" / f"{name}.yaml").read_text("utf-8") for name in (
-    "anchor_by_answer", "bursts", "conditions", "ends", "order_without_partner", "rhythms", "windows_of_a_day",
+    "anchor_by_answer", "bursts", "messages", "conditions", "ends", "order_without_partner", "rhythms",
+    "windows_of_a_day",
 )]  # fmt: skip
 
 

@@ -487,6 +487,41 @@ def nothing_to_reach_her_by(cast):
     yield why(cast, "2026-03-02T19:02", phone, reminder=newest(Message, purpose="reminder").id)
 
 
+def put_off(cast, phone: Phone, when: str, minutes: int) -> None:
+    with cast.on(when):
+        phone.sync()
+        (diary,) = [one for one in phone.open_at(at(when)) if one["assessment"] == "evening"]
+        phone.speak("POST", f"/v1/phone/occurrences/{diary['id']}/snooze", {"minutes": minutes})
+
+
+@tells("occurrence.snoozed", "reminder.snoozed", "message.after_snooze", "message.opened")
+def she_puts_a_reminder_off(cast):
+    phone = ada(cast)
+    put_off(cast, phone, "2026-03-02T18:40", 30)
+    for when in ("2026-03-02T19:01", "2026-03-02T19:11"):
+        cast.tick(at(when))
+    row = newest(Message, purpose="reminder")
+    with cast.on("2026-03-02T19:12"):
+        phone.speak("POST", "/v1/phone/confirmations", {"opened": [str(row.id)]})
+    yield why(cast, "2026-03-02T19:13", phone, occurrence=evening(phone)["id"])
+
+
+@tells("withheld.snoozed")
+def she_puts_off_what_was_about_to_go_out(cast):
+    phone, row = refused_once(cast)
+    put_off(cast, phone, "2026-03-02T19:02", 30)
+    cast.tick(at("2026-03-02T19:05"))
+    yield why(cast, "2026-03-02T19:06", phone, reminder=row.id)
+
+
+@tells("snooze.dropped")
+def the_clockwork_comes_long_after_the_snooze(cast):
+    phone = ada(cast)
+    put_off(cast, phone, "2026-03-02T18:10", 10)
+    cast.tick(at("2026-03-02T20:30"))
+    yield why(cast, "2026-03-02T20:31", phone, occurrence=evening(phone)["id"])
+
+
 @tells("reminder.stale")
 def the_clockwork_comes_late(cast):
     phone = ada(cast)
@@ -818,6 +853,15 @@ def test_a_daily_count_for_staff_is_told():
 
 
 BY_ITSELF = {
+    "withheld.circuit_open": ("message.withheld", "circuit_open"),
+    "withheld.carrier_same_text": ("message.withheld", "carrier_same_text"),
+    "withheld.carrier_texts_a_day": ("message.withheld", "carrier_texts_a_day"),
+    "withheld.carrier_hours": ("message.withheld", "carrier_hours"),
+    "withheld.carrier_link": ("message.withheld", "carrier_link"),
+    "withheld.carrier_length": ("message.withheld", "carrier_length"),
+    "withheld.carrier_template": ("message.withheld", "carrier_template"),
+    "withheld.carrier_reply": ("message.withheld", "carrier_reply"),
+    "message.put_off": ("message.put_off", "circuit_open"),
     "withheld.window_closed": ("message.withheld", "window_closed"),
     "withheld.cancelled": ("message.withheld", "cancelled"),
     "withheld.cap_reached": ("message.withheld", "cap_reached"),

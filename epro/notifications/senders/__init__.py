@@ -29,6 +29,7 @@ class Outgoing:
     language: str
     valid_for: timedelta
     callback_url: str | None = field(repr=False)
+    registered_as: str | None = None  # the provider's id of this wording, where the study file names one
 
 
 class SendFailed(Exception):
@@ -69,6 +70,19 @@ class Sender(Protocol):
 
         Raises `SendFailed` or `SendUnknown`, nothing else.
         """
+        ...
+
+
+@runtime_checkable
+class Registering(Protocol):
+    """A sender that sends wordings which were registered beforehand, and no others; test with `isinstance`."""
+
+    def asks_for_ids(self, to: str) -> bool:
+        """Whether a message to this number needs the id of a registered wording."""
+        ...
+
+    def registered(self, to: str, template: str, language: str, turn: int) -> str | None:
+        """The id of this wording that the sender itself knows, if any."""
         ...
 
 
