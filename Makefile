@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test check format conformance bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ check: $(READY) ## format, lint, types, import rules
 format: $(READY) ## put code into the common format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+conformance: $(READY) ## judge our FHIR by programs from npm, which it installs; needs node
+	@cd tests/conformance && npm ci --no-audit --no-fund --legacy-peer-deps --ignore-scripts --silent
+	@EPRO_TEST_CONFORMANCE=1 $(BIN)/python -m pytest -q -n 1 tests/conformance
 
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \

@@ -60,6 +60,8 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         door,
         edc,
         errors,
+        fhir,
+        fhir_bulk,
         health,
         hooks,
         phone,
@@ -75,6 +77,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
     assert site_corrections.amendments  # likewise
     assert site_plans.anchors  # and so here
+    assert fhir_bulk.export  # and here, to the FHIR door
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
     with app.app_context():
         app.config["JWT_SECRET_KEY"] = sessions.jwt_key()
@@ -91,6 +94,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         health.health,
     ):
         api.register_blueprint(blueprint)
+    app.register_blueprint(fhir.door)  # described by its own CapabilityStatement
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     api.spec.options["security"] = [{"bearer": []}]
     docs.register(app)

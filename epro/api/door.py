@@ -20,7 +20,7 @@ from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
 from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn, TooMany
-from epro.signin import devices, sessions, staff, tokens
+from epro.signin import devices, machines, sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, Tx, begin, glance, look, system
@@ -28,6 +28,7 @@ from epro.tx import Actor, Tx, begin, glance, look, system
 LARGEST_BODY = 16 * 1024  # of a form that a person fills in, or a program for her
 LARGER_BODIES = {
     "phone.responses": 2 * 1024 * 1024,
+    "fhir.take_response": 512 * 1024,
     "phone.Drafts": 256 * 1024,
     "edc.anchors": 512 * 1024,
     "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
@@ -158,6 +159,21 @@ def edc_lock() -> Actor:
     if found is None or all(grant.role != "edc" for grant in found.grants):
         raise NotSignedIn()
     return found
+
+
+def fhir_lock() -> Actor:
+    """Whoever may come in by another door: a machine by its key or the token it was given for it, a person, a phone."""
+    text = _bearer()
+    if text.startswith("epk_"):
+        return sponsor_lock()
+    audience = tokens.audience_of(text)
+    if audience == machines.AUDIENCE:
+        with look(DOOR) as tx:
+            found = machines.actor_of(tx, text)
+        if found is None:
+            raise NotSignedIn()
+        return found
+    return phone_lock() if audience == sessions.PHONE else staff_lock()
 
 
 def hold_back() -> None:

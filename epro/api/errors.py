@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from epro.api.door import limiter
 from epro.errors import EproError, Unavailable, places
+from epro.export.fhir_documents import MEDIA, refusal
 from epro.signin import rates
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,13 @@ def register(app: Flask) -> None:
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> Response:
-    """One problem document."""
+    """One problem document; at the FHIR door, one OperationOutcome."""
+    if request.path.startswith("/fhir/"):
+        told = refusal(status, code, detail, more.get("errors", ()))
+        response = Response(orjson.dumps(told), status, content_type=MEDIA)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="epro"'
+        return response
     body = {
         "type": f"urn:epro:problem:{code}",
         "title": TITLES.get(status, "Refused"),

@@ -263,7 +263,7 @@ def responses() -> Response:
     hold_back()
     arrived_at = clock.now()  # once: an entry's turn within the batch is no error of the phone's clock
     batch, sent = _batch()
-    receipts = [_take_in(entry, sent, arrived_at).told() for entry in batch]
+    receipts = [take_in(entry, sent, arrived_at).told() for entry in batch]
     wakeup.feed()
     return make_response({"receipts": receipts, "server_time": trail.instant(clock.now())})
 
@@ -452,10 +452,10 @@ def _batch() -> tuple[list[Any], Any]:
     return batch, sent_at(body.get("sent_at"))
 
 
-def _take_in(entry: Any, batch_sent_at: Any, arrived_at: datetime) -> Receipt:
+def take_in(entry: Any, batch_sent_at: Any, arrived_at: datetime, doubt: Finding | None = None) -> Receipt:
     """One entry, one act. An id that another participant uses shows only when the row is written."""
     try:
-        return _act_on(entry, batch_sent_at, arrived_at)
+        return _act_on(entry, batch_sent_at, arrived_at, doubt)
     except IntegrityError:
         return _act_on(entry, batch_sent_at, arrived_at, receiving.ID_IN_USE)
     except DataError:  # one that no check of ours foresaw: kept whole, and the others of the batch go on

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import BinaryIO
 from uuid import UUID
 
 import click
 
-from epro import db, trail
+from epro import canonical, db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
+from epro.signin import machines
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
 from epro.studies.models import Site, Study
@@ -109,13 +111,24 @@ def key() -> None:
     help="machine: reads the feed; edc: hands in dates, reads nothing.",
 )
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 366))
-def add_key(study: str, name: str, role: str, days: int) -> None:
-    """Make a key for a machine of one study. It is shown once."""
+@click.option(
+    "--jwks",
+    type=click.File("rb"),
+    help="Public keys of a machine that signs for its tokens (SMART backend services), in place of a secret.",
+)
+def add_key(study: str, name: str, role: str, days: int, jwks: BinaryIO | None) -> None:
+    """Make a key for a machine of one study. It is shown once; with --jwks there is no secret to show."""
+    if jwks is not None and role != "machine":
+        raise click.UsageError("Only a key that reads can sign for tokens.")
     with opened(), begin(COMMAND) as tx:
         if tx.get(Study, study) is None:
             raise NotFound(f"There is no study {study}.")
-        row, text = accounts.add_key(tx, study, name, days, role)
-        made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
+        if jwks is not None:
+            row = machines.add_key(tx, study, name, days, canonical.decode(jwks.read()))
+            made = f"Client id {row.id}, good until {row.expires_at.date()}."
+        else:
+            row, text = accounts.add_key(tx, study, name, days, role)
+            made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
     click.echo(made)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epro.errors import NotFound
-from epro.export import csv_files
+from epro.export import csv_files, fhir_files
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
 
@@ -40,6 +40,13 @@ FORMATS = {
     one.name: one
     for one in (
         Format("csv", csv_files.write, "long.csv", "text/csv", "tables, long and wide, for any tool"),
+        Format(
+            "fhir",
+            fhir_files.write,
+            None,
+            "application/fhir+ndjson",
+            "FHIR R4, a file for each kind of resource",
+        ),
     )
 }
 

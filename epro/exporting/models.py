@@ -57,3 +57,16 @@ class ExportJob(Base):
     fault: Mapped[str | None]
     made: Mapped[dict | None]  # name, size, rows, digest and media type of the file
     removed_at: Mapped[datetime | None]
+
+
+class BulkExport(Base):
+    """A bulk export in FHIR that was asked for: of what, and as of when. Its files are told while they are read."""
+
+    __tablename__ = "bulk_exports"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    study_id: Mapped[str] = mapped_column(sa.ForeignKey("studies.id"))
+    asked_by: Mapped[str]
+    asked_at: Mapped[datetime]
+    request: Mapped[dict]
+    ended_at: Mapped[datetime | None]

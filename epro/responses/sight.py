@@ -83,3 +83,15 @@ def hides_answers(tx: Tx, alert: Any) -> bool:
     assert instrument is not None
     part = instrument.item(rule.item) if rule.item else instrument.scale(rule.scale or "")
     return part.blinded
+
+
+def hiding_places(tx: Tx) -> frozenset[tuple[str, str, str]]:
+    """Where the study hides scores from the actor: (study, version of its protocol, site or "*")."""
+    grants = access.grants_for(tx.actor, "response.read")
+    return frozenset(
+        (study_id, protocol.version, grant.site_id)
+        for study_id in {grant.study_id for grant in grants}
+        for protocol in protocols.versions(tx, study_id)
+        for grant in grants
+        if grant.study_id == study_id and grant.role in protocol.hide_scores_from
+    )

@@ -39,6 +39,10 @@ class Finding:
         }
 
 
+OTHER_SUBJECT = Finding("other_subject", "It is about somebody else.", "/fhir/subject", holds=True)
+NOT_COMPLETED = Finding("not_completed", "Its status is not `completed`.", "/fhir/status", holds=True)
+
+
 @dataclass(frozen=True)
 class Submission:
     """One entry, as far as it could be read. Whatever is None was absent or could not be made out."""

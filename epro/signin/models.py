@@ -118,7 +118,10 @@ class ActivationCode(Base):
 
 
 class MachineKey(Base):
-    """A machine of one study. role: machine (the sponsor's, reads the feed) | edc (hands in dates, reads nothing)."""
+    """A machine of one study. role: machine (the sponsor's, reads it) | edc (hands in dates, reads nothing).
+
+    With `jwks` it signs for its tokens; no secret opens it then.
+    """
 
     __tablename__ = "machine_keys"
     __table_args__ = {"info": AUDITED}
@@ -131,6 +134,17 @@ class MachineKey(Base):
     made_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    jwks: Mapped[list | None]
+
+
+class SpentAssertion(Base):
+    """A signed request of a machine that has opened a token: until it runs out it opens no second one."""
+
+    __tablename__ = "spent_assertions"
+
+    key_id: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    expires_at: Mapped[int] = mapped_column(sa.BigInteger)
 
 
 class RateCount(Base):

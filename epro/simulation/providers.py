@@ -32,7 +32,6 @@ class Taken:
     to: str
     at: datetime
     channel: str
-    text: str = ""
 
 
 @dataclass
@@ -71,7 +70,7 @@ class FailingProvider:
         return _id_of(message.message_id) if message.message_id in self.by_id else None
 
     def _take(self, message: Outgoing) -> None:
-        taken = Taken(message.message_id, message.to, clock.now(), self.channel, message.text)
+        taken = Taken(message.message_id, message.to, clock.now(), self.channel)
         self.taken.append(taken)
         self.by_id[message.message_id] = taken
         self.heard(taken)

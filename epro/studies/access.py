@@ -18,7 +18,7 @@ ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrato
 
 # Who may do what. A permission that stands nowhere is nobody's.
 PERMISSIONS: dict[str, frozenset[str]] = {
-    "participant.read": frozenset({"nurse", "investigator", "data_manager"}),
+    "participant.read": frozenset({"nurse", "investigator", "data_manager", "machine"}),
     "participant.enrol": frozenset({"nurse", "investigator"}),
     "participant.activate": frozenset({"nurse", "investigator"}),
     "participant.anchor": frozenset({"nurse", "investigator"}),
@@ -27,8 +27,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "device.revoke": frozenset({"nurse", "investigator", "administrator"}),
     "alert.read": frozenset({"nurse", "investigator"}),
     "alert.act": frozenset({"nurse", "investigator"}),
-    "response.read": frozenset({"nurse", "investigator", "data_manager"}),
+    "response.read": frozenset({"nurse", "investigator", "data_manager", "machine"}),
     "response.correct": frozenset({"nurse", "investigator"}),  # of nurses the study file decides
+    "study.read": frozenset({*ROLES, "machine"}),
+    "instrument.read": frozenset({*ROLES, "machine"}),
+    "export.bulk": frozenset({"data_manager", "machine"}),
+    "trail.read": frozenset({"investigator", "data_manager", "machine"}),
     "feed.read": frozenset({"data_manager", "machine"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),
     "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role

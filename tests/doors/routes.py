@@ -19,7 +19,7 @@ EVERYBODY = "nurse investigator data_manager study_builder administrator"
 
 @dataclass(frozen=True)
 class Route:
-    """`lock`: phone, staff, sponsor, edc, hook, metrics or open; `roles` of the staff may do it; `body` makes it go."""
+    """`lock`: phone, staff, sponsor, fhir (all three), edc, hook, metrics, open; `roles` may; `body` makes it go."""
 
     lock: str
     roles: str = ""
@@ -168,6 +168,27 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
     ("POST", "/v1/edc/anchors"): Route("edc", body={"anchors": [EDC_DAY]}, query="?preview=true"),
+    ("GET", "/fhir/r4/metadata"): Route("open"),
+    ("GET", "/fhir/r4/.well-known/smart-configuration"): Route("open"),
+    ("POST", "/fhir/r4/auth/token"): Route("open", body={}),
+    ("GET", "/fhir/r4/<kind>"): Route("fhir", names={"kind": lambda _: "ResearchStudy"}),
+    ("GET", "/fhir/r4/<kind>/<name>"): Route(
+        "fhir", names={"kind": lambda _: "ResearchStudy", "name": lambda _: STUDY}
+    ),
+    ("GET", "/fhir/r4/QuestionnaireResponse/<name>/_history"): Route(
+        "fhir", names={"name": lambda stage: stage.ada.response}
+    ),
+    ("GET", "/fhir/r4/QuestionnaireResponse/<name>/_history/<number>"): Route(
+        "fhir", names={"name": lambda stage: stage.ada.response, "number": lambda _: 1}
+    ),
+    ("POST", "/fhir/r4/QuestionnaireResponse"): Route("fhir", body={}),
+    ("GET", "/fhir/r4/$export"): Route("fhir"),
+    ("GET", "/fhir/r4/Group/<study>/$export"): Route("fhir", names={"study": lambda _: STUDY}),
+    ("GET", "/fhir/r4/bulk/<uuid:export_id>"): Route("fhir", names={"export_id": lambda _: NOBODY}),
+    ("GET", "/fhir/r4/bulk/<uuid:export_id>/<kind>.ndjson"): Route(
+        "fhir", names={"export_id": lambda _: NOBODY, "kind": lambda _: "Patient"}
+    ),
+    ("DELETE", "/fhir/r4/bulk/<uuid:export_id>"): Route("fhir", names={"export_id": lambda _: NOBODY}),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("GET", "/metrics"): Route("metrics"),

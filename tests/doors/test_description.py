@@ -38,6 +38,11 @@ NOT_DESCRIBED = {
 EXAMPLES = 5
 
 
+def _in_openapi(rule: str) -> bool:
+    """The FHIR door describes itself, as FHIR says it: see test_fhir.py."""
+    return rule not in NOT_DESCRIBED and not rule.startswith("/fhir/")
+
+
 @pytest.fixture(scope="module")
 def described(stage) -> dict[str, Any]:
     found: dict[str, Any] = stage.send("GET", "/openapi.json").get_json()
@@ -52,7 +57,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 
 def test_every_route_is_described_and_nothing_else(described):
-    ours = {(method.lower(), _as_described(rule)) for method, rule in ROUTES if rule not in NOT_DESCRIBED}
+    ours = {(method.lower(), _as_described(rule)) for method, rule in ROUTES if _in_openapi(rule)}
     assert {(method, path) for method, path, _ in operations(described)} == ours
 
 
@@ -99,7 +104,7 @@ def test_what_comes_back_looks_as_described(stage, described):
 
 def test_what_is_refused_looks_as_described(stage, described):
     problem = {"$ref": "#/components/schemas/ProblemOut"}
-    for method, rule in ROUTES:
+    for method, rule in filter(lambda route: _in_openapi(route[1]), ROUTES):
         for key in (None, stage.token("ada"), stage.token("bo")):
             answer = stage.send(method, _some_path(rule), key, b"{")
             if answer.status_code >= 400:

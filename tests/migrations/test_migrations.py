@@ -30,8 +30,8 @@ schema.load_models()
 METADATA = {"main": db.Base.metadata, "contacts": db.ContactsBase.metadata}
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
-REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts"}
-ONLY_ADDED_TO = {"heard_texts"}  # no record, but nothing of it is ever changed
+REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts", "spent_assertions"}
+ONLY_ADDED_TO = {"heard_texts", "spent_assertions"}  # no record, but nothing of it is ever changed
 ROLE = "epro_app"
 
 

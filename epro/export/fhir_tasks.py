@@ -1,0 +1,79 @@
+"""An occurrence as an FHIR Task: a questionnaire to be completed (SDC). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from epro.export.fhir_names import LOCAL_DAY, ZONE, Json, concept, extension, patient_id, questionnaire_url
+from epro.scheduling.state import State, state_of
+from epro.trail.entries import instant
+
+SDC_CODES = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp"
+STATUS = {
+    State.UPCOMING: "requested",
+    State.OPEN: "ready",
+    State.CLOSED_WAITING: "on-hold",
+    State.FULFILLED: "completed",
+    State.EXCUSED: "cancelled",
+    State.CANCELLED: "cancelled",
+    State.MISSED: "failed",
+}
+FACTS = ("planned_at", "at_risk_at", "fulfilled_at", "missed_at", "excused_at", "cancelled_at")
+
+
+def task(row: Any, responses: Iterable[UUID], now: datetime, *, base: str, language: str) -> Json:
+    """The occurrence as it is now. `responses`: what answered it; `language`: of its questionnaire."""
+    state = state_of(row, now)
+    patient = {"reference": f"Patient/{patient_id(row.study_id, row.subject_id)}"}
+    questionnaire = f"{questionnaire_url(base, row.instrument_code, language)}|{row.instrument_version}"
+    return {
+        "resourceType": "Task",
+        "id": str(row.id),
+        "meta": {"lastUpdated": instant(max(filter(None, (getattr(row, fact) for fact in FACTS))))},
+        "extension": [
+            extension(LOCAL_DAY, valueDate=row.local_day.isoformat()),
+            extension(ZONE, valueCode=row.time_zone),
+        ],
+        "identifier": [{"system": "urn:epro:occurrences", "value": str(row.id)}],
+        "status": STATUS[state],
+        **_reason(row, state),
+        "businessStatus": concept("urn:epro:states", state.value, text=state.sentence),
+        "intent": "order",
+        "code": concept(SDC_CODES, "complete-questionnaire"),
+        "description": row.assessment_id,
+        "for": patient,
+        "authoredOn": instant(row.planned_at),
+        "lastModified": instant(max(filter(None, (getattr(row, fact) for fact in FACTS)))),
+        "owner": patient,
+        "restriction": {"period": {"start": instant(row.opens_at), "end": instant(row.closes_at)}},
+        "input": [
+            {"type": concept(SDC_CODES, "questionnaire"), "valueCanonical": questionnaire},
+            {
+                "type": concept(SDC_CODES, "response-endpoint"),
+                "valueUrl": f"{base}/QuestionnaireResponse",
+            },
+        ],
+        **_output(responses),
+    }
+
+
+def _reason(row: Any, state: State) -> Json:
+    if state is State.CANCELLED:
+        return {"statusReason": concept("urn:epro:status-reasons", row.cancelled_reason or "cancelled")}
+    if state in (State.MISSED, State.EXCUSED):
+        return {"statusReason": concept("urn:epro:status-reasons", state.value, text=state.sentence)}
+    return {}
+
+
+def _output(responses: Iterable[UUID]) -> Json:
+    told = [
+        {
+            "type": concept(SDC_CODES, "questionnaire-response"),
+            "valueReference": {"reference": f"QuestionnaireResponse/{response}"},
+        }
+        for response in responses
+    ]
+    return {"output": told} if told else {}
