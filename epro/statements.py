@@ -21,23 +21,49 @@ Shape = tuple[str, sa.Table, tuple[str, ...]]  # insert or update, where, which 
 
 @dataclass(frozen=True)
 class Write:
-    """One write that waits to go out with others: rows to insert, or values for the row of one key."""
+    """One write that waits to go out with others: rows to insert, or values for the rows of these keys."""
 
     table: sa.Table
     names: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]] = ()
-    key: tuple[Any, ...] = ()
+    keys: Sequence[tuple[Any, ...]] = ()
+
+    @property
+    def like(self) -> tuple[str, bool, tuple[str, ...]]:
+        """What two writes share that can go out as one."""
+        return self.table.name, bool(self.keys), self.names
+
+    def and_also(self, other: Write) -> Write:
+        """Both as one."""
+        return Write(self.table, self.names, [*self.rows, *other.rows], [*self.keys, *other.keys])
 
     @property
     def shape(self) -> Shape:
-        return ("update" if self.key else "insert", self.table, self.names)
+        kind = ("update" if len(self.keys) == 1 else "update_many") if self.keys else "insert"
+        return (kind, self.table, self.names)
 
     def bound(self, number: int) -> dict[str, Any]:
         """Its parameters, when it is the `number`th of a statement."""
-        if not self.key:
-            return {f"rows{number}": records_text(self.table, self.rows)}
-        values = {f"value{number}_{name}": self.rows[0][name] for name in self.names}
-        return values | bound_key(self.table, self.key, number)
+        if len(self.keys) == 1:
+            values = {f"value{number}_{name}": self.rows[0][name] for name in self.names}
+            return values | bound_key(self.table, self.keys[0], number)
+        return {f"rows{number}": records_text(self.table, self._records())}
+
+    def each(self) -> list[dict[str, Any]]:
+        """The parameters of each row of an update, for `update_by_key`."""
+        return [
+            {f"value0_{name}": row[name] for name in self.names} | bound_key(self.table, key)
+            for row, key in zip(self.rows, self.keys, strict=True)
+        ]
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        if not self.keys:
+            return self.rows
+        names = [column.name for column in self.table.primary_key]
+        return [
+            {**dict(zip(names, key, strict=True)), **row}
+            for row, key in zip(self.rows, self.keys, strict=True)
+        ]
 
 
 @lru_cache(maxsize=64)
@@ -74,6 +100,15 @@ def update_by_key(table: sa.Table, names: tuple[str, ...], number: int = 0) -> s
 
 
 @lru_cache(maxsize=256)
+def update_records(table: sa.Table, names: tuple[str, ...], number: int = 0) -> sa.Update:
+    """Values for many rows, keys and values given as one JSON text (`rows<number>`); PostgreSQL only."""
+    key = [column.name for column in table.primary_key]
+    given = _unpacked(table, [*key, *names], number)
+    same = [table.c[name] == given.c[name] for name in key]
+    return sa.update(table).where(*same).values({name: given.c[name] for name in names})
+
+
+@lru_cache(maxsize=256)
 def together(shapes: tuple[Shape, ...]) -> sa.Select[Any]:
     """Several writes as one statement. They see what was there before all of them, and none of each other."""
     parts = [_part(shape, number).cte(f"w{number}") for number, shape in enumerate(shapes)]
@@ -87,11 +122,15 @@ def bound_key(table: sa.Table, key: tuple[Any, ...], number: int = 0) -> dict[st
 
 def records(table: sa.Table, names: Sequence[str], number: int = 0) -> sa.Select[Any]:
     """Rows unpacked from one JSON text (`rows<number>`); PostgreSQL only."""
+    # A star keeps the text short enough for the driver to remember what it made of it.
+    return sa.select(sa.literal_column("*")).select_from(_unpacked(table, names, number))
+
+
+def _unpacked(table: sa.Table, names: Sequence[str], number: int) -> Any:
     columns: list[Any] = [sa.column(name, table.c[name].type) for name in names]
     given = sa.cast(sa.bindparam(f"rows{number}", type_=sa.Text()), sa.JSON())
     unpacked = sa.func.json_to_recordset(given).table_valued(*columns, name=f"record{number}")
-    # A star keeps the text short enough for the driver to remember what it made of it.
-    return sa.select(sa.literal_column("*")).select_from(unpacked.render_derived(with_types=True))
+    return unpacked.render_derived(with_types=True)
 
 
 def records_text(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -106,6 +145,8 @@ def _part(shape: Shape, number: int) -> Any:
     kind, table, names = shape
     if kind == "update":
         return update_by_key(table, names, number)
+    if kind == "update_many":
+        return update_records(table, names, number)
     return sa.insert(table).from_select(list(names), records(table, names, number)).inline()
 
 

@@ -92,7 +92,7 @@ class Tx:
     session: Session
     now: datetime
     actor: Actor
-    _waiting: list[Write] | None = None
+    _waiting: dict[Any, Write] | None = None
 
     def add(self, row: Row) -> Row:
         self.session.add(row)
@@ -142,35 +142,44 @@ class Tx:
         table = table_of(model)
         if table.info.get("audited") and not values.keys() <= table.info.get("unaudited", set()):
             self.session.info[db.OWES] = table.name
-        self._send(Write(table, tuple(values), [values], key))
+        self._send(Write(table, tuple(values), [values], [key]))
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is inserted and written within the block goes out at its end: on PostgreSQL as one statement.
+        """What is inserted and written within the block goes out at its end: what is alike at once, and on
+        PostgreSQL all as one statement.
 
         Nothing may be read within that was written within, and no row written twice.
         """
-        self._waiting = []
-        yield
-        waiting, self._waiting = self._waiting, None
+        self._waiting = {}
+        try:
+            yield
+            waiting = list(self._waiting.values())
+        finally:
+            self._waiting = None
         connection = self.session.connection()
-        if connection.dialect.name != "postgresql":
+        if connection.dialect.name != "postgresql" or len(waiting) == 1:
             for write in waiting:
                 self._send(write)
-            return
-        bound = {
-            name: value for number, write in enumerate(waiting) for name, value in write.bound(number).items()
-        }
-        connection.execute(statements.together(tuple(write.shape for write in waiting)), bound)
+        elif waiting:
+            bound = {
+                name: value
+                for number, write in enumerate(waiting)
+                for name, value in write.bound(number).items()
+            }
+            connection.execute(statements.together(tuple(write.shape for write in waiting)), bound)
 
     def _send(self, write: Write) -> None:
         if self._waiting is not None:
-            self._waiting.append(write)
+            alike = self._waiting.get(write.like)
+            self._waiting[write.like] = write if alike is None else alike.and_also(write)
             return
         connection = self.session.connection()
-        if write.key:
-            connection.execute(statements.update_by_key(write.table, write.names), write.bound(0))
-        elif len(write.rows) > 1 and connection.dialect.name == "postgresql":
+        many = len(write.rows) > 1 and connection.dialect.name == "postgresql"
+        if write.keys:
+            sent = statements.update_records if many else statements.update_by_key
+            connection.execute(sent(write.table, write.names), write.bound(0) if many else write.each())
+        elif many:
             connection.execute(statements.insert_records(write.table, write.names), write.bound(0))
         else:
             connection.execute(statements.insert(write.table), list(write.rows))
@@ -195,11 +204,11 @@ def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
         yield tx  # closing rolls back, and leaves what was read readable
 
 
-def attempt(tx: Tx, log: logging.Logger, what: str, part: Callable[[], Any], **told: Any) -> bool:
+def attempt(tx: Tx, log: logging.Logger | None, what: str, part: Callable[[], Any], **told: Any) -> bool:
     """Do one part of an act for many, so that one that fails stops no other: it is undone alone and logged.
 
     False when it failed; what was read for it must then be read again. A database that is away is no fault of the
-    part, and is raised. `told` goes beside the log line.
+    part, and is raised. `told` goes beside the log line; there is none where the part is to be done in smaller ones.
     """
     try:
         with tx.session.begin_nested():
@@ -207,7 +216,8 @@ def attempt(tx: Tx, log: logging.Logger, what: str, part: Callable[[], Any], **t
     except AWAY:
         raise
     except Exception as fault:
-        log.error("%s: %s at %s", what, type(fault).__name__, places(fault), extra=told)
+        if log is not None:
+            log.error("%s: %s at %s", what, type(fault).__name__, places(fault), extra=told)
         return False
     return True
 

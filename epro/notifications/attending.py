@@ -8,7 +8,9 @@ holds is skipped and comes back at the next tick.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,53 +21,94 @@ from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Assessment
 from epro.studies import participants
 from epro.studies.models import Participant
-from epro.tx import Tx, attempt
+from epro.tx import Plain, Tx, attempt, table_of
 
 log = logging.getLogger(__name__)
 
 PUT_OFF = timedelta(minutes=5)  # an occurrence that cannot be attended to must not stop the others
 
 
+_OCCURRENCES, _PARTICIPANTS = map(table_of, (Occurrence, Participant))
+_DUE = (
+    sa.select(_OCCURRENCES.c.id, *_PARTICIPANTS.columns)
+    .join(
+        _PARTICIPANTS,
+        sa.and_(
+            _PARTICIPANTS.c.study_id == _OCCURRENCES.c.study_id,
+            _PARTICIPANTS.c.subject_id == _OCCURRENCES.c.subject_id,
+        ),
+    )
+    .where(_OCCURRENCES.c.attention_at <= sa.bindparam("now", type_=Occurrence.planned_at.type))
+    .order_by(_OCCURRENCES.c.attention_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .with_for_update(of=_PARTICIPANTS, skip_locked=True)
+)
+_THESE = (
+    sa.select(*_OCCURRENCES.columns)
+    .where(
+        _OCCURRENCES.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())),
+        _OCCURRENCES.c.attention_at <= sa.bindparam("now", type_=Occurrence.planned_at.type),
+    )
+    .order_by(_OCCURRENCES.c.attention_at, _OCCURRENCES.c.id)
+    .with_for_update()
+)
+_Pair = tuple[Any, Any]  # a participant and one of her occurrences, plain rows
+
+
 def attend_due(tx: Tx, limit: int = 50) -> int:
     """Attend to up to `limit` occurrences that are due; returns how many were found."""
-    query = (
-        sa.select(Occurrence, Participant)
-        .join(
-            Participant,
-            sa.and_(
-                Participant.study_id == Occurrence.study_id, Participant.subject_id == Occurrence.subject_id
-            ),
-        )
-        .where(Occurrence.attention_at <= tx.now)
-        .order_by(Occurrence.attention_at)
-        .limit(limit)
-        .with_for_update(of=Participant, skip_locked=True)
-        .execution_options(populate_existing=True)
+    due = tx.rows(_DUE, {"now": tx.now, "most": limit})
+    if not due:
+        return 0
+    people = {(row.study_id, row.subject_id): Plain(_PARTICIPANTS, row[1:]) for row in due}
+    # The lock is held from here on: what was read before it may have changed since.
+    rows = tx.rows(_THESE, {"ids": [row.id for row in due], "now": tx.now})
+    pairs = [(people[(row.study_id, row.subject_id)], Plain(_OCCURRENCES, row)) for row in rows]
+    # What ends unanswered has consequences that look at what is on file; all else is done at once.
+    ending, quick = (
+        [pair for pair in pairs if _ends(tx, pair[1])],
+        [pair for pair in pairs if not _ends(tx, pair[1])],
     )
-    due = [(row.id, row.study_id, participant) for row, participant in tx.session.execute(query)]
-    for occurrence_id, study_id, participant in due:
-        _attend_or_put_off(tx, participant, study_id, occurrence_id)
+    if quick and not attempt(tx, None, "all at once", lambda: _attend_together(tx, quick)):
+        ending = pairs
+    for _, occurrence in ending:
+        _attend_or_put_off(tx, occurrence)
     return len(due)
 
 
-def _attend_or_put_off(tx: Tx, participant: Participant, study_id: str, occurrence_id: object) -> None:
-    def part() -> None:
-        # The lock is held from here on: what was read before it may have changed since.
-        occurrence = tx.get(Occurrence, study_id, occurrence_id, lock=True)
-        if occurrence is not None and occurrence.attention_at and occurrence.attention_at <= tx.now:
-            attend(tx, participant, occurrence)
+def _ends(tx: Tx, occurrence: Any) -> bool:
+    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
+    return tx.now >= occurrence.closes_at + protocol.assessment(occurrence.assessment_id).sync_grace
 
-    told = {"action": "occurrence.put_off", "occurrence": str(occurrence_id)}
+
+def _attend_together(tx: Tx, pairs: Sequence[_Pair]) -> None:
+    with tx.together():
+        for participant, occurrence in pairs:
+            attend(tx, participant, occurrence)
+        for _, occurrence in pairs:
+            tx.put_back(Occurrence, occurrence)
+        for participant in {id(participant): participant for participant, _ in pairs}.values():
+            tx.put_back(Participant, participant)
+
+
+def _attend_or_put_off(tx: Tx, due: Any) -> None:
+    def part() -> None:
+        participant = tx.get(Participant, due.study_id, due.subject_id, lock=True)
+        occurrence = tx.get(Occurrence, due.study_id, due.id, lock=True)
+        assert participant is not None and occurrence is not None
+        attend(tx, participant, occurrence)
+        tx.session.flush()
+
+    told = {"action": "occurrence.put_off", "occurrence": str(due.id)}
     if not attempt(tx, log, "occurrence put off", part, **told):
-        tx.session.refresh(participant)
         tx.session.execute(
             sa.update(Occurrence)
-            .where(Occurrence.study_id == study_id, Occurrence.id == occurrence_id)
+            .where(Occurrence.study_id == due.study_id, Occurrence.id == due.id)
             .values(attention_at=tx.now + PUT_OFF)
         )
 
 
-def attend(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
+def attend(tx: Tx, participant: Any, occurrence: Any) -> None:
     """Do what is due for one occurrence (participant locked), and say when to look again."""
     protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
     assessment = protocol.assessment(occurrence.assessment_id)
@@ -78,12 +121,9 @@ def attend(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
     ):
         _do(tx, participant, occurrence, assessment, step)
     occurrence.attention_at = occurrences.look_again(participant, protocol, occurrence, tx.now)
-    tx.session.flush()
 
 
-def _do(
-    tx: Tx, participant: Participant, occurrence: Occurrence, assessment: Assessment, step: object
-) -> None:
+def _do(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment, step: object) -> None:
     match step:
         case attention.Remind():
             _remind(tx, participant, occurrence, step)
@@ -114,7 +154,7 @@ def _do(
             trail.record(tx, participant, "occurrence.lapsed", "occurrence", occurrence.id)
 
 
-def _remind(tx: Tx, participant: Participant, occurrence: Occurrence, step: attention.Remind) -> None:
+def _remind(tx: Tx, participant: Any, occurrence: Any, step: attention.Remind) -> None:
     occurrence.reminders_done = step.index + 1
     messages.plan(
         tx,

@@ -12,7 +12,6 @@ from uuid import UUID, uuid5
 
 from epro import trail
 from epro.notifications.models import Message
-from epro.studies.models import Participant
 from epro.tx import Tx
 
 NAMESPACE = UUID("0d9a3c4e-2a57-4b86-9e0f-5f3d6c1b7a90")
@@ -25,7 +24,7 @@ def message_id(*parts: Any) -> UUID:
 
 def plan(
     tx: Tx,
-    participant: Participant,
+    participant: Any,
     *,
     key: tuple[Any, ...],
     purpose: str,
@@ -45,27 +44,30 @@ def plan(
     Its id is `wanted`, or made from the participant and `key`.
     """
     wanted = wanted or message_id(participant.study_id, participant.subject_id, *key)
-    if tx.get(Message, participant.study_id, wanted):
+    if tx.plain(Message, participant.study_id, wanted):
         return False
-    tx.add(
-        Message(
-            study_id=participant.study_id,
-            subject_id=participant.subject_id,
-            id=wanted,
-            purpose=purpose,
-            occurrence_id=occurrence_id,
-            alert_id=alert_id,
-            recipient=recipient,
-            template=template,
-            rotation=rotation,
-            language=language,
-            why=why,
-            planned_at=tx.now,
-            due_at=due_at,
-            expires_at=expires_at,
-            callback_secret=secrets.token_urlsafe(16),
-            attempts=0,
-        )
+    tx.insert(
+        Message,
+        [
+            {
+                "study_id": participant.study_id,
+                "subject_id": participant.subject_id,
+                "id": wanted,
+                "purpose": purpose,
+                "occurrence_id": occurrence_id,
+                "alert_id": alert_id,
+                "recipient": recipient,
+                "template": template,
+                "rotation": rotation,
+                "language": language,
+                "why": why,
+                "planned_at": tx.now,
+                "due_at": due_at,
+                "expires_at": expires_at,
+                "callback_secret": secrets.token_urlsafe(16),
+                "attempts": 0,
+            }
+        ],
     )
     trail.record(
         tx,
