@@ -67,22 +67,11 @@ def system(name: str) -> Actor:
 
 
 class Plain(SimpleNamespace):
-    """The values of a row, by name, as they were read and as they have been changed since."""
+    """The values of a row, by name; `_was` keeps them as they were read. No methods: a column may have any name."""
 
     def __init__(self, table: sa.Table, values: Sequence[Any]) -> None:
-        super().__init__(**dict(zip(statements.names_of(table), values, strict=True)))
-        self.settle()
-
-    def settle(self) -> None:
-        """From here on it counts as read."""
-        self._was = {name: value for name, value in vars(self).items() if name != "_was"}
-
-    def changed(self) -> dict[str, Any]:
-        """What differs from what was read."""
-        return {name: vars(self)[name] for name, value in self._was.items() if vars(self)[name] != value}
-
-    def key(self, table: sa.Table) -> tuple[Any, ...]:
-        return tuple(self._was[column.name] for column in table.primary_key)
+        was = dict(zip(statements.names_of(table), values, strict=True))
+        super().__init__(**was, _was=was)
 
 
 @dataclass
@@ -132,10 +121,11 @@ class Tx:
 
     def put_back(self, model: type, row: Plain) -> None:
         """Write what was changed of a plain row since it was read or put back."""
-        changed = row.changed()
+        now, was = vars(row), row._was
+        changed = {name: now[name] for name, value in was.items() if now[name] != value}
         if changed:
-            self.write(model, *row.key(table_of(model)), **changed)
-            row.settle()
+            self.write(model, *(was[column.name] for column in table_of(model).primary_key), **changed)
+            was.update(changed)
 
     def write(self, model: type, *key: Any, **values: Any) -> None:
         """Put values into the row of this key, past the ORM."""

@@ -141,7 +141,7 @@ def replan(tx: Tx, participant: Participant, why: str) -> Differences:
     found = differences(tx, participant, basis=basis)
     participant.planned_through = _last_day(basis, tx.now)
     amended_at = protocols.next_in_force(tx, participant.study_id, participant.site_id)
-    participant.plan_at = min(tx.now + EXTEND_EVERY, amended_at or datetime.max.replace(tzinfo=UTC))
+    participant.plan_at = min(_news_at(basis, tx.now), amended_at or datetime.max.replace(tzinfo=UTC))
     if found.any:
         moves = [_told_move(row, want) for row, want in found.moved]
         _apply(tx, participant, protocol, found, why)
@@ -366,6 +366,26 @@ def _opened_now(want: timeline.Planned, now: datetime) -> timeline.Planned:
     closes_at = now + min(LATE, want.closes_at - want.opens_at)
     grace = want.grace_until - want.closes_at
     return replace(want, opens_at=now, closes_at=closes_at, grace_until=closes_at + grace)
+
+
+def _news_at(basis: Basis, now: datetime) -> datetime:
+    """When the horizon is to be extended: not before something new has come into it, and not more often than every
+    `EXTEND_EVERY`. After `HORIZON` at the latest, so that no plan stays unlooked at for long."""
+    last = _last_day(basis, now)
+    first, turn = last + timedelta(days=1), last + EXTEND_EVERY
+    for since, until in ((first, turn), (turn + timedelta(days=1), last + HORIZON)):
+        ahead = timeline.plan(
+            basis.protocol,
+            "",  # days only: whose they are does not matter
+            basis.anchors,
+            basis.zones,
+            first_day=since,
+            last_day=until,
+            person=basis.person,
+        )
+        if ahead:
+            return now + max(EXTEND_EVERY, min(one.local_day for one in ahead) - last)
+    return now + HORIZON
 
 
 def _last_day(basis: Basis, now: datetime) -> date:

@@ -15,7 +15,7 @@ from epro.scheduling import weeks
 from epro.scheduling.models import PublishedProtocol, SiteVersion
 from epro.scheduling.protocol import Protocol
 from epro.studies.models import Site, Study
-from epro.tx import Tx
+from epro.tx import Tx, table_of
 
 
 class ChangedProtocol(Conflict):
@@ -120,18 +120,16 @@ def to_be_asked(tx: Tx, study_id: str) -> list[Protocol]:
     return [find(tx, study_id, version) for version in sorted(versions)]
 
 
-def in_force(tx: Tx, study_id: str, site_id: str) -> SiteVersion | None:
-    """The newest amendment that is in force at this site, or None when none is."""
-    query = _approved(study_id, site_id).where(SiteVersion.in_force_from <= tx.now)
-    found: SiteVersion | None = tx.one(query.order_by(*_NEWEST))
-    return found
+def in_force(tx: Tx, study_id: str, site_id: str) -> Any | None:
+    """The newest amendment that is in force at this site (version, approved_on), or None when none is."""
+    found = tx.rows(_IN_FORCE, {"study_id": study_id, "site_id": site_id, "now": tx.now})
+    return found[0] if found else None
 
 
 def next_in_force(tx: Tx, study_id: str, site_id: str) -> datetime | None:
     """When the next approved amendment comes into force at this site."""
-    query = _approved(study_id, site_id).where(SiteVersion.in_force_from > tx.now)
-    row = tx.one(query.order_by(SiteVersion.in_force_from))
-    return row.in_force_from if row else None
+    found = tx.rows(_NEXT, {"study_id": study_id, "site_id": site_id, "now": tx.now})
+    return found[0].in_force_from if found else None
 
 
 def versions(tx: Tx, study_id: str) -> list[Protocol]:
@@ -152,9 +150,16 @@ _SAME_VERSION = sa.and_(
 )
 
 
-def _approved(study_id: str, site_id: str) -> sa.Select[Any]:
-    query = sa.select(SiteVersion).join(PublishedProtocol, _SAME_VERSION)
-    return query.where(SiteVersion.study_id == study_id, SiteVersion.site_id == site_id)
+_VERSIONS = table_of(SiteVersion)
+_APPROVED = (
+    sa.select(_VERSIONS.c.version, _VERSIONS.c.approved_on, _VERSIONS.c.in_force_from)
+    .join(table_of(PublishedProtocol), _SAME_VERSION)
+    .where(_VERSIONS.c.study_id == sa.bindparam("study_id"), _VERSIONS.c.site_id == sa.bindparam("site_id"))
+    .limit(1)
+)
+_AT = sa.bindparam("now", type_=SiteVersion.in_force_from.type)
+_IN_FORCE = _APPROVED.where(_VERSIONS.c.in_force_from <= _AT).order_by(*_NEWEST)
+_NEXT = _APPROVED.where(_VERSIONS.c.in_force_from > _AT).order_by(_VERSIONS.c.in_force_from)
 
 
 def _open_study(tx: Tx, protocol: Protocol) -> None:

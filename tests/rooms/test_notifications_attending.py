@@ -244,6 +244,18 @@ def test_an_escalation_that_fails_stops_no_other(cast, ada, monkeypatch):
     assert {alert.escalations for alert in rows(Alert)} == {1}
 
 
+def test_what_is_due_for_many_is_done_at_once(cast, ada, monkeypatch):
+    """The way one by one is for when that fails, and for what ends unanswered."""
+    with cast.on("2026-03-02T11:00"):
+        cast.enrol(contact={})
+    alone = []
+    monkeypatch.setattr(attending, "_attend_or_put_off", lambda tx, due: alone.append(due.id))
+    for hour in ("19:00", "21:00", "22:00"):
+        attend(at(f"2026-03-02T{hour}"))
+    assert alone == [] and tonight().at_risk_at == at("2026-03-02T22:00")
+    assert len(rows(Message)) == 4
+
+
 # AD-02 and AD-03.
 
 
