@@ -46,6 +46,7 @@ _DUE = (
 _THESE = (
     sa.select(*_OCCURRENCES.columns)
     .where(
+        _OCCURRENCES.c.study_id.in_(sa.bindparam("studies", expanding=True)),
         _OCCURRENCES.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())),
         _OCCURRENCES.c.attention_at <= sa.bindparam("now", type_=Occurrence.planned_at.type),
     )
@@ -62,7 +63,8 @@ def attend_due(tx: Tx, limit: int = 50) -> int:
         return 0
     people = {(row.study_id, row.subject_id): Plain(_PARTICIPANTS, row[1:]) for row in due}
     # The lock is held from here on: what was read before it may have changed since.
-    rows = tx.rows(_THESE, {"ids": [row.id for row in due], "now": tx.now})
+    studies, ids = sorted({row.study_id for row in due}), [row.id for row in due]
+    rows = tx.rows(_THESE, {"studies": studies, "ids": ids, "now": tx.now})
     pairs = [(people[(row.study_id, row.subject_id)], Plain(_OCCURRENCES, row)) for row in rows]
     # What ends unanswered has consequences that look at what is on file; all else is done at once.
     ending, quick = (

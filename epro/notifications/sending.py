@@ -126,6 +126,8 @@ def _turn(called: Called | None, due: Due | None, senders: Senders, now: datetim
     try:
         return _note_and_begin(called, due, senders, now)
     except AWAY:
+        if called is not None and due is not None:
+            _turn(called, None, senders, now)  # it may be the contact store alone that is away
         raise
     except Exception as fault:
         if called is None or due is None:

@@ -23,7 +23,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 
 from epro import clock, db, trail, worker
 from epro.contacts import store
@@ -532,6 +532,26 @@ def test_what_came_of_one_is_noted_though_the_next_cannot_be_begun(cast, ada, mo
     with look(TESTS) as tx:
         accepted = {row.subject_id for row in tx.all(sa.select(Message)) if row.accepted_at}
     assert accepted == {first, third} and len(cast.sms.taken) == 2
+
+
+@on_sqlite
+def test_what_came_of_one_is_noted_though_the_contact_store_is_away_for_the_next(cast, ada, monkeypatch):
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol(contact={"phone": "+8613900000002"})
+    sound, asked = store.of, []
+
+    def away_for_the_second(*whose):
+        asked.append(whose)
+        if len(asked) > 1:
+            raise OperationalError("statement", {}, Exception("gone"))
+        return sound(*whose)
+
+    monkeypatch.setattr(store, "of", away_for_the_second)
+    with pytest.raises(OperationalError):
+        cast.tick(EVENING)
+    with look(TESTS) as tx:
+        noted = [(row.begun_at, row.accepted_at) for row in tx.all(sa.select(Message))]
+    assert sorted(noted, key=str) == [(None, None), (EVENING, EVENING)]
 
 
 @on_sqlite
