@@ -49,11 +49,11 @@ POLL = 0.5  # seconds until it shows that the end has been asked for
 OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 Senders = dict[str, Sender]
 STEPS = (
-    occurrences.extend_due,
-    attending.attend_due,
-    weeks.score_due,
-    alerts.escalate_due,
-    digests.plan_due,
+    (occurrences, "extend_due"),
+    (attending, "attend_due"),
+    (weeks, "score_due"),
+    (alerts, "escalate_due"),
+    (digests, "plan_due"),
 )
 
 
@@ -94,9 +94,9 @@ def attend(now: datetime | None = None) -> int:
     Asks nobody outside. If one of them fails, the others do their work all the same; the fault is raised at the end.
     """
     done, faults = 0, list[Exception]()
-    for step in STEPS:
+    for room, step in STEPS:
         try:
-            done += _until_nothing(partial(_act, step, now))
+            done += _until_nothing(partial(_act, getattr(room, step), now))
         except Exception as fault:
             faults.append(fault)
     for further in faults[1:]:
