@@ -91,6 +91,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         sponsor.sponsor,
         edc.edc,
         hooks.hooks,
+        hooks.aliyun,
         health.health,
     ):
         api.register_blueprint(blueprint)

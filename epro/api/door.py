@@ -31,6 +31,7 @@ LARGER_BODIES = {
     "fhir.take_response": 512 * 1024,
     "phone.Drafts": 256 * 1024,
     "edc.anchors": 512 * 1024,
+    "aliyun.aliyun_status": 512 * 1024,  # many reports at once
     "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
 }
 MOST_ERRORS, LONGEST_NAME = 50, 100  # what a refusal repeats of what was sent

@@ -582,4 +582,9 @@ def _outgoing(tx: Tx, message: Any, found: ways.Way) -> Outgoing:
         valid_for=message.expires_at - tx.now,
         callback_url=callback if found.channel == "sms" else None,
         registered_as=found.registered_as,
+        callback_key=message.callback_secret,
+        template=message.template,
+        turn=found.text.turn,
+        values=found.text.values,
+        collapse=message.occurrence_id or message.alert_id or message.id,
     )

@@ -152,6 +152,7 @@ def _id(wanted: Wanted, sender: Sender, to: str, turn: int) -> str | None:
     """What shows that this wording is registered: the study file's id, or that the sender has one of its own."""
     message = wanted.message
     known = registered_as(wanted, to, turn)
-    if known is None and isinstance(sender, Registering):
+    own = wanted.study.own_texts(message.template, _language(message))  # words of its own have ids of its own
+    if known is None and not own and isinstance(sender, Registering):
         return sender.registered(to, message.template, _language(message), turn)
     return known

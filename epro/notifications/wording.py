@@ -50,12 +50,16 @@ class MissingValue(KeyError):
 
 @dataclass(frozen=True)
 class Text:
-    """A message ready to be sent; `subject` is for e-mail. Neither shows in a log by accident."""
+    """A message ready to be sent; `subject` is for e-mail. `turn` is which wording it is, `values` what was put in.
+
+    Nothing that was put in shows in a log by accident.
+    """
 
     text: str = field(repr=False)
     subject: str = field(repr=False)
     turn: int = 0
     of: int = 1  # how many wordings there are
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @cache
@@ -83,8 +87,9 @@ def render(
     template = _template(shipped() if texts is None else texts, key, language)
     wordings = own or template["wordings"]
     turn = rotation % len(wordings)
+    values = {name: _said(params, name) for name in _PLACEHOLDER.findall(wordings[turn])}
     text, subject = _filled(wordings[turn], params), _filled(template["subject"], params)
-    return Text(text, subject, turn, len(wordings))
+    return Text(text, subject, turn, len(wordings), values)
 
 
 def _template(texts: Texts, key: str, language: str) -> Mapping[str, Any]:

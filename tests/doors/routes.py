@@ -191,6 +191,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("DELETE", "/fhir/r4/bulk/<uuid:export_id>"): Route("fhir", names={"export_id": lambda _: NOBODY}),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
+    ("POST", "/hooks/aliyun/status"): Route("hook"),
     ("GET", "/metrics"): Route("metrics"),
     ("GET", "/healthz"): Route("open"),
     ("GET", "/readyz"): Route("open"),

@@ -354,6 +354,9 @@ def _others(stage: Stage) -> Iterator[tuple[str, str, Any]]:
             path,
             stage.send("POST", path, data={"Body": "hello"}, headers={"X-Twilio-Signature": signed}),
         )
+    stage.cast.app.config["EPRO"]["ALIYUN_CALLBACK_KEY"] = "of the tests"
+    path = "/hooks/aliyun/status"
+    yield "post", path, stage.send("POST", path + "?key=of the tests", body=[])
     with stage.today():
         worker.beat("of the tests")
     yield "get", "/readyz", stage.send("GET", "/readyz")

@@ -34,21 +34,19 @@ import hashlib
 import hmac
 import json
 import os
-import socket
-import struct
 import sys
 import threading
 import urllib.request
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from tests.fakes.http_provider import Answering, Listener
 
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "a-token-for-tests"
@@ -161,7 +159,7 @@ class TwilioServer:
         self._script: deque[str] = deque()
         self._by_number: dict[str, deque[str]] = defaultdict(deque)
         self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115 (closed in close)
-        self._http = _Listener(("127.0.0.1", port), _Handler)
+        self._http = Listener(("127.0.0.1", port), _Handler)
         self._http.provider = self
         self._thread: threading.Thread | None = None
 
@@ -242,15 +240,7 @@ class TwilioServer:
             return [m for m in reversed(self.messages) if _matches(m, query)]
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    provider: TwilioServer
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Listener
+class _Handler(Answering):
     recipient = ""
 
     def do_POST(self) -> None:
@@ -349,30 +339,6 @@ class _Handler(BaseHTTPRequestHandler):
             "next_page_uri": more,
             "previous_page_uri": None,
         }
-
-    def _answer(self, status: int, body: object, **headers: str) -> None:
-        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False) if body else ""
-        content = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _reset(self) -> None:
-        """RST instead of an orderly end: no lingering, and the descriptor closed under the handler."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        os.close(self.connection.detach())
-
-    def handle(self) -> None:
-        with suppress(ConnectionError):  # who hangs up first gets no answer
-            super().handle()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what came is in `requests`."""
 
 
 def _known(behaviour: str) -> str:

@@ -18,6 +18,7 @@ import threading
 import traceback
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID
 
 import pytest
@@ -716,7 +717,7 @@ def test_a_real_request_behind_a_proxy_is_judged_by_the_public_address():
 def test_a_posted_call_back_arrives_signed_and_whole():
     came = []
 
-    class Hook(fake.BaseHTTPRequestHandler):
+    class Hook(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = dict(fake.parse_qsl(body, keep_blank_values=True))
@@ -728,7 +729,7 @@ def test_a_posted_call_back_arrives_signed_and_whole():
         def log_message(self, *_):
             """Quiet."""
 
-    with fake.ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/hook"
         assert fake.post_status(url, "SM1", "delivered", NUMBER, signed_for=OURS + "/hook") == 204

@@ -7,6 +7,7 @@ neither exception ever holds a phone number, an e-mail address or a text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -17,9 +18,13 @@ from uuid import UUID
 class Outgoing:
     """One message on its way out.
 
-    `to` is an E.164 number or an e-mail address; `valid_for` is how long it is still useful; the
-    provider reports to `callback_url`. Whatever could tell who she is or what she is told stays out of
-    the repr, so that a log line or a traceback that shows the message shows neither.
+    `to` is an E.164 number, an e-mail address or a push subscription; `valid_for` is how long it is still
+    useful; the provider reports to `callback_url`, or says `callback_key` when it reports. `template`,
+    `turn` and `values` are what the text was made from, for a provider that sends registered templates only;
+    `registered_as` is its id of this wording, where the study names one.
+    A later message with the same `collapse` replaces an earlier one that has not reached the phone.
+    Whatever could tell who she is or what she is told stays out of the repr, so that a log line or a
+    traceback that shows the message shows neither.
     """
 
     message_id: UUID
@@ -30,6 +35,11 @@ class Outgoing:
     valid_for: timedelta
     callback_url: str | None = field(repr=False)
     registered_as: str | None = None  # the provider's id of this wording, where the study file names one
+    callback_key: str = field(default="", repr=False)
+    template: str = ""
+    turn: int = 0  # which of the template's wordings
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    collapse: UUID | None = None
 
 
 class SendFailed(Exception):
@@ -38,7 +48,7 @@ class SendFailed(Exception):
     `permanent`: the same message to the same recipient will be refused again.
     `code`: our word, the same for every provider (`bad_number`, `bad_address`, `opted_out`,
     `region_closed`, `not_reachable`, `blocked`, `filtered`, `too_long`, `credentials`, `busy`,
-    `unreachable`, `tls`, `not_supported`, `sender_refused`, `refused`).
+    `unreachable`, `tls`, `not_supported`, `sender_refused`, `not_registered`, `account`, `gone`, `refused`).
     `detail`: the provider's own number, for the operator; never its words, which repeat the recipient.
     """
 
@@ -60,7 +70,7 @@ class SendUnknown(Exception):
 
 
 class Sender(Protocol):
-    """One provider on one channel (`sms` or `email`)."""
+    """One provider on one channel (`sms`, `email`, `push` or `app`)."""
 
     channel: str
     name: str

@@ -8,18 +8,23 @@ from email.utils import getaddresses
 from urllib.parse import urlsplit
 
 from epro.notifications.senders import Sender
+from epro.notifications.senders.aliyun import ENDPOINT, PREFIX, AliyunSender, read_templates, template_faults
 from epro.notifications.senders.console import ConsoleSender
 from epro.notifications.senders.recording import RecordingSender
+from epro.notifications.senders.routing import routed
 from epro.notifications.senders.smtp import PORTS, SmtpSender, is_one_address
 from epro.notifications.senders.twilio import TwilioSender
 
 Settings = Mapping[str, str | None]
 Clock = Callable[[], datetime]
 
+CHINA = "sms in mainland China"
 CHOICES = {
     "SMS_SENDER": ("sms", ("console", "recording", "twilio", "none")),
+    "SMS_CN_SENDER": (CHINA, ("aliyun", "console", "recording")),
     "EMAIL_SENDER": ("email", ("console", "recording", "smtp", "none")),
 }
+SHORTEST_CALLBACK_KEY = 32
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -33,11 +38,21 @@ def build(settings: Settings, now: Clock | None = None) -> dict[str, Sender]:
     if wrong:
         raise ValueError("; ".join(wrong))
     chosen = {channel: settings.get(name) for name, (channel, _) in CHOICES.items()}
-    return {
+    senders = {
         channel: _sender(name, channel, settings, now)
         for channel, name in chosen.items()
         if name and name != "none"
     }
+    return _with_china(senders)
+
+
+def _with_china(senders: dict[str, Sender]) -> dict[str, Sender]:
+    """Numbers of mainland China by the sender of their own, if one is chosen."""
+    theirs = senders.pop(CHINA, None)
+    if theirs is None:
+        return senders
+    others = {"": senders["sms"]} if "sms" in senders else {}
+    return {**senders, "sms": routed("sms", {**others, PREFIX: theirs})}
 
 
 def faults(settings: Settings) -> list[str]:
@@ -49,6 +64,8 @@ def faults(settings: Settings) -> list[str]:
     ]
     if settings.get("SMS_SENDER") == "twilio":
         found += _twilio_faults(settings)
+    if settings.get("SMS_CN_SENDER") == "aliyun":
+        found += _aliyun_faults(settings)
     if settings.get("EMAIL_SENDER") == "smtp":
         found += _smtp_faults(settings)
     return found
@@ -60,6 +77,20 @@ def _twilio_faults(settings: Settings) -> list[str]:
         found.append("TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID is missing")
     if settings.get("TWILIO_BASE_URL") and not _is_safe_base(settings["TWILIO_BASE_URL"] or ""):
         found.append("TWILIO_BASE_URL must be https://host without a path (http only on this machine)")
+    return found
+
+
+def _aliyun_faults(settings: Settings) -> list[str]:
+    names = ("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_SIGN_NAME", "ALIYUN_TEMPLATES")
+    found = _missing(settings, *names)
+    if settings.get("ALIYUN_ENDPOINT") and not _is_safe_base(settings["ALIYUN_ENDPOINT"] or ""):
+        found.append("ALIYUN_ENDPOINT must be https://host without a path (http only on this machine)")
+    if settings.get("ALIYUN_TEMPLATES"):
+        found += [
+            f"ALIYUN_TEMPLATES {fault}" for fault in template_faults(settings["ALIYUN_TEMPLATES"] or "")
+        ]
+    if 0 < len(settings.get("ALIYUN_CALLBACK_KEY") or "") < SHORTEST_CALLBACK_KEY:
+        found.append(f"ALIYUN_CALLBACK_KEY is shorter than {SHORTEST_CALLBACK_KEY} characters")
     return found
 
 
@@ -100,9 +131,11 @@ def _is_one_sender(sender: str) -> bool:
 
 def _sender(name: str, channel: str, settings: Settings, now: Clock | None) -> Sender:
     if name == "console":
-        return ConsoleSender(channel)
+        return ConsoleSender("sms" if channel == CHINA else channel)
     if name == "recording":
-        return RecordingSender(channel)
+        return RecordingSender("sms" if channel == CHINA else channel)
+    if name == "aliyun":
+        return _aliyun(settings)
     return _twilio(settings) if name == "twilio" else _smtp(settings, now)
 
 
@@ -113,6 +146,16 @@ def _twilio(settings: Settings) -> TwilioSender:
         from_number=settings.get("TWILIO_FROM"),
         messaging_service_sid=settings.get("TWILIO_MESSAGING_SERVICE_SID"),
         base_url=settings.get("TWILIO_BASE_URL"),
+    )
+
+
+def _aliyun(settings: Settings) -> AliyunSender:
+    return AliyunSender(
+        settings["ALIYUN_ACCESS_KEY_ID"] or "",
+        settings["ALIYUN_ACCESS_KEY_SECRET"] or "",
+        sign_name=settings["ALIYUN_SIGN_NAME"] or "",
+        templates=read_templates(settings["ALIYUN_TEMPLATES"] or ""),
+        endpoint=settings.get("ALIYUN_ENDPOINT") or ENDPOINT,
     )
 
 

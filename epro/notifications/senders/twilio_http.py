@@ -6,21 +6,16 @@ SMS should not pay.
 
 from __future__ import annotations
 
-import logging
-import re
-import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.exceptions import SSLError as TlsError
 
 from epro.notifications.senders import SendFailed, SendUnknown
+from epro.notifications.senders.network import keep_queries_out_of_logs, of_the_network
 
 # Twilio's error numbers, in our words: (code, permanent). Those from 30000 arrive in status call-backs.
 # https://www.twilio.com/docs/api/errors
@@ -42,22 +37,6 @@ MEANINGS: Mapping[int, tuple[str, bool]] = {
     30006: ("bad_number", True),
     30007: ("filtered", False),
 }
-
-
-class _NoQueries(logging.Filter):
-    """Asking Twilio for a message puts the number into the query, and urllib3 logs the whole path."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = re.sub(r"\?[^\s'\"]+", "?...", record.getMessage()), ()
-        return True
-
-
-NO_QUERIES = _NoQueries()
-
-
-def keep_queries_out_of_logs() -> None:
-    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(NO_QUERIES)  # adding the same filter twice adds it once
 
 
 class HttpClient(TwilioHttpClient):
@@ -97,13 +76,7 @@ def meaning(trouble: Exception) -> SendFailed | SendUnknown:
     """What an exception of the SDK or of the network says about the message."""
     if isinstance(trouble, TwilioRestException | TwilioServiceException):
         return _answered(trouble.status, trouble.code)
-    if isinstance(trouble, requests.RequestException) and _never_left(trouble):
-        return SendFailed("unreachable", permanent=False)
-    if _certificate_refused(trouble):
-        return SendFailed("tls", permanent=False)
-    if isinstance(trouble, requests.Timeout):
-        return SendUnknown("timed_out")
-    return SendUnknown("cut" if isinstance(trouble, requests.ConnectionError) else "unreadable")
+    return of_the_network(trouble)
 
 
 def _answered(status: int, number: int | None) -> SendFailed | SendUnknown:
@@ -114,19 +87,3 @@ def _answered(status: int, number: int | None) -> SendFailed | SendUnknown:
         return SendFailed(code, permanent=permanent, detail=str(number))
     code = {401: "credentials", 403: "credentials", 429: "busy"}.get(status, "refused")
     return SendFailed(code, permanent=False, detail=str(number or status))
-
-
-def _never_left(trouble: requests.RequestException) -> bool:
-    if isinstance(trouble, requests.ConnectTimeout | requests.exceptions.ProxyError):
-        return True
-    return isinstance(_reason(trouble), NewConnectionError | ConnectTimeoutError)
-
-
-def _certificate_refused(trouble: Exception) -> bool:
-    reason = _reason(trouble)
-    cause = reason.args[0] if isinstance(reason, TlsError) and reason.args else None
-    return isinstance(cause, ssl.SSLCertVerificationError)
-
-
-def _reason(trouble: Exception) -> object:
-    return getattr(trouble.args[0], "reason", None) if trouble.args else None

@@ -1,0 +1,51 @@
+"""One channel, several providers: the country of the number says which. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from epro.notifications.senders import Askable, Outgoing, Registering, Sender, SendFailed
+
+
+class RoutedSender:
+    """Hands each message to the provider of the longest prefix that its number begins with.
+
+    A number that no prefix fits goes to the one under "", and nowhere if there is none.
+    """
+
+    def __init__(self, channel: str, routes: Mapping[str, Sender]):
+        self.channel, self._routes = channel, routes
+        self.name = "+".join(sorted({sender.name for sender in routes.values()}))
+
+    def of(self, to: str) -> Sender | None:
+        fitting = [prefix for prefix in self._routes if to.startswith(prefix)]
+        return self._routes[max(fitting, key=len)] if fitting else None
+
+    def send(self, message: Outgoing) -> str:
+        sender = self.of(message.to)
+        if sender is None:
+            raise SendFailed("region_closed", permanent=True)
+        return sender.send(message)
+
+    def asks_for_ids(self, to: str) -> bool:
+        sender = self.of(to)
+        return isinstance(sender, Registering) and sender.asks_for_ids(to)
+
+    def registered(self, to: str, template: str, language: str, turn: int) -> str | None:
+        sender = self.of(to)
+        return sender.registered(to, template, language, turn) if isinstance(sender, Registering) else None
+
+
+class AskableRoutedSender(RoutedSender):
+    """The same where every one of the providers can be asked."""
+
+    def find(self, message: Outgoing, since: datetime) -> str | None:
+        sender = self.of(message.to)
+        return sender.find(message, since) if isinstance(sender, Askable) else None
+
+
+def routed(channel: str, routes: Mapping[str, Sender]) -> Sender:
+    """One sender for these routes; it can be asked only if all of them can."""
+    askable = all(isinstance(sender, Askable) for sender in routes.values())
+    return (AskableRoutedSender if askable else RoutedSender)(channel, routes)
