@@ -29,6 +29,7 @@ from epro.notifications import alerts, attending, digests, sending, texts_sent
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
+from epro.notifications.senders.in_app import InAppSender
 from epro.responses import weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
@@ -118,9 +119,9 @@ def sinks_of(settings: dict[str, str | None]) -> list[Sink]:
 
 
 def senders_of(settings: dict[str, str | None]) -> Senders:
-    """The senders that the settings name. Raises ConfigurationError naming what they lack."""
+    """The senders that the settings name, and the app's own inbox. Raises ConfigurationError naming what they lack."""
     try:
-        return build(settings, clock.now)
+        return {**build(settings, clock.now), "app": InAppSender()}
     except ValueError as fault:
         raise ConfigurationError(f"epro worker does not start: {fault}") from None
 

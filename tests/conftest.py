@@ -29,6 +29,8 @@ REHEARSAL = {
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",
     "EPRO_EMAIL_SENDER": "recording",
+    "EPRO_PUSH_SENDER": "recording",
+    "EPRO_PUSH_HOSTS": "push.example.org",
     "EPRO_SECRET_KEY": "a secret of the tests, longer than it must be",
     "EPRO_PUBLIC_URL": "https://epro.test",
     "EPRO_TWILIO_AUTH_TOKEN": "twilio token of the tests",

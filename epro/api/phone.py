@@ -14,7 +14,7 @@ from flask import Response, make_response, request
 from flask.views import MethodView
 from sqlalchemy.exc import DataError, IntegrityError
 
-from epro import canonical, clock, trail
+from epro import canonical, clock, db, trail
 from epro.api import message_settings, wakeup
 from epro.api.door import Door, actor, failed, hold_back, limiter, may_upload, must_be_here, phone_lock
 from epro.api.schemas import (
@@ -28,17 +28,22 @@ from epro.api.schemas import (
     InstrumentIn,
     MeIn,
     MeOut,
+    MessagesOut,
     OccurrenceOut,
     OnDemandIn,
     PairOut,
+    PushIn,
+    PushKeyOut,
     ReceiptsOut,
     RefreshIn,
     SinceIn,
     SnoozeIn,
     SnoozeOut,
 )
+from epro.contacts import push
 from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
-from epro.notifications import callbacks, corrections
+from epro.notifications import callbacks, corrections, inbox
+from epro.notifications.senders import vapid
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, receiving
@@ -98,6 +103,8 @@ def logout() -> None:
         participant = tx.get(Participant, actor().study_id, actor().subject_id, lock=True)
         sessions.end(tx, "logged_out", SignInSession.id == actor().session_id)
         trail.record(tx, participant, "device.logged_out", "device", actor().device_id)
+        assert participant is not None
+        push.forget(participant.study_id, participant.subject_id, _this_phone(), tx.now)
 
 
 @phone.route("/me")
@@ -287,6 +294,55 @@ class Drafts(MethodView):
             return {"occurrence_id": occurrence_id, "draft": asked, "saved_at": tx.now}
 
 
+@phone.get("/push-key")
+@phone.response(200, PushKeyOut)
+def push_key() -> dict[str, Any]:
+    """The key that a browser subscribes to push messages with; 404 where none are sent."""
+    settings = db.settings()
+    if (settings["PUSH_SENDER"] or "none") == "none":
+        raise NotFound("No push messages are sent here.")
+    return {"key": vapid.public_text(vapid.key_of(settings))}
+
+
+@phone.route("/push-subscription")
+class PushSubscription(MethodView):
+    @phone.arguments(PushIn)
+    @phone.response(204)
+    def put(self, asked: dict[str, Any]) -> None:
+        """Push messages go to this phone, by the subscription that its browser gave; the last one counts.
+
+        Send it at each start: it is forgotten when the push service no longer knows it, and with the phone.
+        """
+        hold_back()
+        keys = asked["keys"]
+        wrong = vapid.faults(asked["endpoint"], keys["p256dh"], keys["auth"], vapid.hosts_of(db.settings()))
+        if wrong:
+            raise Invalid(errors=[{"pointer": at, "code": "invalid", "detail": told} for at, told in wrong])
+        with begin(actor()) as tx:
+            participant = must_be_here(tx, actor())
+            subscription = {"endpoint": asked["endpoint"], "keys": keys}
+            hers = participant.study_id, participant.subject_id
+            mark = push.keep(*hers, _this_phone(), subscription, tx.now)
+            trail.record(tx, participant, "push.kept", "device", actor().device_id, subscription=mark)
+
+    @phone.response(204)
+    def delete(self) -> None:
+        """No push messages go to this phone any more."""
+        hold_back()
+        with begin(actor()) as tx:
+            participant = must_be_here(tx, actor())
+            if push.forget(participant.study_id, participant.subject_id, _this_phone(), tx.now):
+                trail.record(tx, participant, "push.removed", "device", actor().device_id, reason="asked_for")
+
+
+@phone.get("/messages")
+@phone.response(200, MessagesOut)
+def inbox_of_the_app() -> dict[str, Any]:
+    """Reminders that wait in the app's inbox. One that was shown is told to `/confirmations`, and is gone from here."""
+    with begin(actor()) as tx:
+        return {"messages": inbox.waiting(tx, must_be_here(tx, actor()))}
+
+
 @phone.post("/confirmations")
 @phone.arguments(ConfirmationsIn)
 @phone.response(200, CountOut)
@@ -298,6 +354,12 @@ def confirmations(asked: dict[str, Any]) -> dict[str, Any]:
             "confirmed": callbacks.note_confirmed(tx, participant, asked["notifications"], "shown"),
             "opened": callbacks.note_confirmed(tx, participant, asked["opened"], "opened"),
         }
+
+
+def _this_phone() -> UUID:
+    found = actor().device_id
+    assert found is not None, "this door's lock names a phone"
+    return found
 
 
 def pair(given: sessions.Pair) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from epro.notifications import following
 
+CHANNELS = ("sms", "email", "push", "app")
 ZONES = frozenset(available_timezones())
 
 
@@ -70,6 +71,12 @@ class Days(fields.Dict):
                 for name, about in fault.messages.items()
             }
             raise ValidationError(told) from None
+
+
+def channels(**kwargs: Any) -> fields.List:
+    """The channels that may carry reminders, the preferred first."""
+    one = fields.String(validate=validate.OneOf(CHANNELS))
+    return fields.List(one, validate=validate.Length(1, len(CHANNELS)), **kwargs)
 
 
 def zone(**kwargs: Any) -> fields.String:
@@ -160,7 +167,7 @@ class MeIn(Strict):
     reminder_hour = clock(allow_none=True)
     quiet_hours = fields.List(clock(), validate=validate.Length(equal=2), allow_none=True)
     daily_cap = fields.Integer(strict=True, validate=validate.Range(0, 20), allow_none=True)
-    channels = fields.List(fields.String(validate=validate.OneOf(["sms", "email"])), allow_none=True)
+    channels = channels(allow_none=True)
     messages = fields.Boolean(truthy={True}, falsy={False})
 
 
@@ -257,6 +264,34 @@ class DraftOut(Schema):
     saved_at = fields.AwareDateTime()
 
 
+class PushKeysIn(Strict):
+    p256dh = Text(100, required=True)
+    auth = Text(40, required=True)
+
+
+class PushIn(Strict):
+    endpoint = Text(1024, required=True)
+    keys = fields.Nested(PushKeysIn, required=True)
+    expiration_time = fields.Raw(data_key="expirationTime", allow_none=True)  # browsers tell it; passed over
+
+
+class PushKeyOut(Schema):
+    key = fields.String(metadata={"description": "what the browser calls applicationServerKey"})
+
+
+class MessageOut(Schema):
+    id = fields.UUID()
+    title = fields.String()
+    text = fields.String()
+    language = fields.String()
+    occurrence_id = fields.UUID()
+    sent_at = fields.AwareDateTime()
+
+
+class MessagesOut(Schema):
+    messages = fields.List(fields.Nested(MessageOut))
+
+
 class ConfirmationsIn(Strict):
     notifications = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
     opened = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
@@ -319,6 +354,7 @@ class EnrolIn(Strict):
     anchors = Days(required=True)
     arm = Text(40)
     contact = fields.Nested(ContactIn)
+    channels = channels()
 
 
 class ParticipantOut(Schema):

@@ -32,7 +32,7 @@ from epro.api.schemas import (
     StudySpokenIn,
     WhyIn,
 )
-from epro.contacts import store
+from epro.contacts import push, store
 from epro.errors import Invalid, NotFound
 from epro.notifications import alerts
 from epro.scheduling import occurrences, protocols, replanning
@@ -108,6 +108,7 @@ def withdrawal(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -
     with begin(actor()) as tx:
         participant = _find(tx, subject_id, "participant.withdraw", asked, lock=True)
         participants.withdraw(tx, participant, wanted["reason"])
+        push.forget_all(participant.study_id, participant.subject_id, tx.now)
         occurrences.cancel_ahead(tx, participant, "withdrawn")
         devices.end_codes(tx, participant)
         return _participant(tx, participant)
@@ -321,6 +322,7 @@ def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Pa
             anchors=asked["anchors"],
             contact=commitments,
             arm=asked.get("arm"),
+            channels=asked.get("channels"),
         )
     except Exception:
         store.erase(where.study_id, owner)  # nobody was enrolled under this name

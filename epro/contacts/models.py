@@ -17,7 +17,7 @@ class Contact(ContactsBase):
 
     study_id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(primary_key=True)
-    field: Mapped[str] = mapped_column(primary_key=True)  # phone | email | name
+    field: Mapped[str] = mapped_column(primary_key=True)  # phone | email | name | push/<device>
     key_id: Mapped[str]
     sealed: Mapped[str]  # base64 of nonce and AES-256-GCM ciphertext
     salt: Mapped[str]  # makes the trail's commitment to this value meaningless once this row is gone

@@ -52,6 +52,13 @@ def of(study_id: str, owner: str) -> dict[str, str]:
     return {row.field: _open(row) for row in rows}
 
 
+def fields_of(study_id: str, owner: str) -> list[str]:
+    """Which fields are kept of one person; none is opened."""
+    query = sa.select(Contact.field).where(Contact.study_id == study_id, Contact.owner == owner)
+    with Session(db.reading(db.contacts_engine())) as session:
+        return list(session.scalars(query))
+
+
 def owners(field: str, value: str) -> list[tuple[str, str]]:
     """Who has exactly this value: (study, owner) pairs."""
     query = sa.select(Contact.study_id, Contact.owner).where(

@@ -14,6 +14,7 @@ from epro.scheduling.protocol import AlertRule, OnMiss
 
 USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
 ALERT_USEFUL_FOR = timedelta(days=2)
+USUAL_CHANNELS = ("sms", "email", "push")  # where nothing else was chosen
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
 JITTER = 0.25  # a wait is longer by up to this share of it, so that not everybody knocks at once
 
@@ -98,11 +99,10 @@ def wait_after(attempts: int, message_id: UUID) -> timedelta:
     return wait + timedelta(seconds=int(wait.total_seconds() * JITTER * dice))
 
 
-def channels(preferences: Mapping[str, Any], contact: Mapping[str, str]) -> list[str]:
-    """The channels that can reach her, in the order she prefers."""
-    reachable = {"sms": "phone" in contact, "email": "email" in contact}
-    wanted = preferences.get("channels") or ["sms", "email"]
-    return [channel for channel in wanted if reachable.get(channel)]
+def channels(preferences: Mapping[str, Any], addresses: Mapping[str, str | None]) -> list[str]:
+    """The channels that can reach her, in the order she prefers; the app's own inbox comes last unless she says so."""
+    wanted = [*(preferences.get("channels") or USUAL_CHANNELS), "app"]
+    return [channel for channel in dict.fromkeys(wanted) if addresses.get(channel)]
 
 
 def _between(hours: Sequence[str], hour: time) -> bool:

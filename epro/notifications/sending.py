@@ -21,15 +21,17 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from epro import clock, db, trail
-from epro.contacts import store
+from epro.contacts import push, store
 from epro.contacts.sealing import CannotOpen
 from epro.errors import places
 from epro.notifications import circuit, circuits, messages, rules, texts_sent, ways
 from epro.notifications.models import Alert, CircuitState, Message
+from epro.notifications.saying import params_of
 from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
 from epro.scheduling import protocols
 from epro.scheduling.messaging import MessageRules
 from epro.scheduling.models import Occurrence
+from epro.signin.models import Device
 from epro.studies.models import Participant, Site
 from epro.tx import AWAY, Plain, Tx, begin, look, system, table_of
 
@@ -80,6 +82,7 @@ class Case:
     sent_today: int | None  # reminders that she has had on this local day
     last_text: str | None  # the wording of the last of her reminders
     troubled: bool  # whether anything is known against a provider
+    has_phone: bool  # whether the app's inbox has somebody to wait for
     clinic_phone: str | None
 
 
@@ -205,6 +208,7 @@ def _begin(tx: Tx, due: Due, senders: Senders) -> Job | None:
 
 
 _MESSAGES, _OCCURRENCES, _ALERTS, _SITES = map(table_of, (Message, Occurrence, Alert, Site))
+_DEVICES = table_of(Device)
 _HERS = _MESSAGES.alias("hers")
 _OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at", "snoozed_until")
 _OF_ALERT = ("cleared_at", "standing_since", "owner")
@@ -224,6 +228,16 @@ _LAST_TEXT = (
     .limit(1)
 )
 _TROUBLED = sa.select(sa.func.count()).select_from(CircuitState).where(circuits.TROUBLED)
+# Whether the app's inbox has somebody to wait for.
+_HAS_PHONE = (
+    sa.exists()
+    .where(
+        _DEVICES.c.study_id == _MESSAGES.c.study_id,
+        _DEVICES.c.subject_id == _MESSAGES.c.subject_id,
+        _DEVICES.c.revoked_at.is_(None),
+    )
+    .correlate(_MESSAGES)
+)
 # What may have gone out counts. `due_at` only narrows the index: reminders are of use for less.
 _SENT_TODAY = sa.select(sa.func.count()).where(
     _HERS.c.study_id == _MESSAGES.c.study_id,
@@ -241,6 +255,7 @@ _CASE = (
         sa.case((_MESSAGES.c.purpose == "reminder", _SENT_TODAY.scalar_subquery())).label("sent_today"),
         sa.case((_MESSAGES.c.purpose == "reminder", _LAST_TEXT.scalar_subquery())).label("last_text"),
         _TROUBLED.scalar_subquery().label("troubled"),
+        sa.case((_MESSAGES.c.purpose == "reminder", _HAS_PHONE)).label("has_phone"),
         _SITES.c.phone,
     )
     .select_from(_MESSAGES)
@@ -276,10 +291,10 @@ def _case(tx: Tx, participant: Any, due: Due) -> Case | None:
     }
     for row in tx.rows(_CASE, asked):
         values, facts = row[: len(_MESSAGES.columns)], row[len(_MESSAGES.columns) :]
-        *facts, sent_today, last_text, troubled, phone = facts
+        *facts, sent_today, last_text, troubled, has_phone, phone = facts
         occurrence = SimpleNamespace(**dict(zip(_OF_OCCURRENCE, facts, strict=False)))
         alert = SimpleNamespace(**dict(zip(_OF_ALERT, facts[len(_OF_OCCURRENCE) :], strict=True)))
-        told = (sent_today, last_text, bool(troubled), phone)
+        told = (sent_today, last_text, bool(troubled), bool(has_phone), phone)
         return Case(participant, Plain(_MESSAGES, values), occurrence, alert, *told)
     return None
 
@@ -304,7 +319,7 @@ def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
         reason = reason or "cap_reached"
     if again and tx.now >= message.begun_at + IN_DOUBT_FOR:
         reason = reason or "in_doubt_too_long"
-    left = [pair for pair in _reachable(participant, message, senders) if not refused_by(message, pair[0])]
+    left = [pair for pair in _reachable(case, senders) if not refused_by(message, pair[0])]
     if reason or not left:
         _drop(tx, participant, message, reason, again)
         return None
@@ -322,7 +337,7 @@ def _wanted(case: Case, study: MessageRules, left: list[tuple[str, str]]) -> way
     is_reminder = message.purpose == "reminder"
     turn = 0 if is_reminder or not left else message.attempts % len(left)
     in_turn = [*left[turn:], *left[:turn]]
-    params = _params(case.participant, message, case.clinic_phone)
+    params = params_of(case.participant, message, case.clinic_phone)
     return ways.Wanted(message, in_turn, params, study, case.last_text, urgent=not is_reminder)
 
 
@@ -383,7 +398,7 @@ def _ask_about(tx: Tx, case: Case, senders: Senders) -> Job | None:
     message = case.message
     channel = message.channel or ""
     sender: Any = senders.get(channel)
-    to = dict(_reachable(case.participant, message, senders)).get(channel)
+    to = dict(_reachable(case, senders)).get(channel)
     too_late = tx.now >= message.expires_at + rules.USEFUL_FOR
     if not isinstance(sender, Askable) or to is None or too_late:
         message.unknown_at, message.lease_until = tx.now, None
@@ -432,6 +447,8 @@ def _note(tx: Tx, job: Job, outcome: Outcome) -> None:
             accepted(tx, participant, message, outcome)
         elif isinstance(outcome, SendFailed):
             _failed(tx, participant, message, outcome, others=job.others and not job.again)
+            if outcome.code == "gone" and job.channel == "push":
+                _forget_subscription(tx, participant, job.outgoing.to)
         else:
             _unknown(tx, participant, message, outcome)
         tx.put_back(Message, message)
@@ -469,7 +486,8 @@ def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed, others:
     elif outcome.permanent:
         try_next_channel(tx, message, message.channel or "", outcome.code)
     else:
-        _plan_again(message, tx.now + rules.wait_after(message.attempts, message.id))
+        wait = rules.wait_after(message.attempts, message.id)
+        _plan_again(message, tx.now + max(wait, outcome.retry_after or wait))
     trail.record(
         tx,
         participant,
@@ -480,6 +498,13 @@ def _failed(tx: Tx, participant: Any, message: Any, outcome: SendFailed, others:
         again=may_try_again,
         attempt=message.attempts,
     )
+
+
+def _forget_subscription(tx: Tx, participant: Any, subscription: str) -> None:
+    """The push service knows it no more (participant locked)."""
+    device_id = push.forget_this(participant.study_id, participant.subject_id, subscription, tx.now)
+    if device_id is not None:
+        trail.record(tx, participant, "push.removed", "device", device_id, reason="gone")
 
 
 def try_next_channel(tx: Tx, message: Any, channel: str, refusal: str) -> None:
@@ -496,7 +521,7 @@ def has_other_channel(tx: Tx, participant: Any, message: Any) -> bool:
     """Whether a reminder that its channel did not deliver is of use still, and can go by another one."""
     if tx.now >= message.expires_at or message.channel is None:
         return False
-    known = rules.channels(participant.preferences or {}, _contact(participant, message))
+    known = rules.channels(participant.preferences or {}, _addresses(_contact(participant, message)))
     return any(one != message.channel and not refused_by(message, one) for one in known)
 
 
@@ -541,15 +566,21 @@ def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: boo
         messages.withhold(tx, participant, message, reason or "no_channel")
 
 
-def _reachable(participant: Any, message: Any, senders: Senders) -> list[tuple[str, str]]:
+def _reachable(case: Case, senders: Senders) -> list[tuple[str, str]]:
     """(channel, address) pairs that can reach the recipient, the preferred first."""
+    message, participant = case.message, case.participant
     preferences: Mapping[str, Any] = (
         {} if message.recipient.startswith("staff/") else participant.preferences or {}
     )
-    contact = _contact(participant, message)
-    addresses = {"sms": contact.get("phone"), "email": contact.get("email")}
-    chosen = rules.channels(preferences, contact)
+    addresses = _addresses(_contact(participant, message))
+    if case.has_phone:
+        addresses["app"] = participant.subject_id
+    chosen = rules.channels(preferences, addresses)
     return [(channel, addresses[channel] or "") for channel in chosen if channel in senders]
+
+
+def _addresses(contact: Mapping[str, str]) -> dict[str, str | None]:
+    return {"sms": contact.get("phone"), "email": contact.get("email"), "push": push.newest(contact)}
 
 
 def _contact(participant: Any, message: Any) -> dict[str, str]:
@@ -559,15 +590,6 @@ def _contact(participant: Any, message: Any) -> dict[str, str]:
     except CannotOpen:
         log.error("contact unreadable", extra={"action": "contact.unreadable", "message_id": str(message.id)})
         return {}  # one that does not open keeps nobody else from being told
-
-
-def _params(participant: Any, message: Any, clinic_phone: str | None) -> dict[str, str | int]:
-    return {
-        "app_name": db.settings()["APP_NAME"] or "epro",
-        "site": participant.site_id,
-        "count": message.why.get("count", 1),
-        "clinic_phone": clinic_phone or "",
-    }
 
 
 def _outgoing(tx: Tx, message: Any, found: ways.Way) -> Outgoing:

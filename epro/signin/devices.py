@@ -11,6 +11,7 @@ import segno
 import sqlalchemy as sa
 
 from epro import db, trail
+from epro.contacts import push
 from epro.errors import EproError, NotFound
 from epro.signin import codes, passwords, sessions, watch
 from epro.signin.models import ActivationCode, Device, SignInSession
@@ -130,6 +131,16 @@ def of(tx: Tx, participant: Participant) -> list[Device]:
     return tx.all(query.order_by(Device.activated_at))
 
 
+def is_active(tx: Tx, participant: Participant) -> bool:
+    """Whether she has a phone that was activated and not revoked."""
+    query = sa.select(Device.id).where(
+        Device.study_id == participant.study_id,
+        Device.subject_id == participant.subject_id,
+        Device.revoked_at.is_(None),
+    )
+    return tx.session.scalar(query.limit(1)) is not None
+
+
 def revoke(tx: Tx, participant: Participant, device_id: UUID, reason: str) -> Device:
     """End one phone (the participant is locked by the caller). Its next request is refused."""
     device = tx.get(Device, participant.study_id, device_id)
@@ -144,6 +155,7 @@ def revoke(tx: Tx, participant: Participant, device_id: UUID, reason: str) -> De
             SignInSession.device_id == device.id,
         )
         trail.record(tx, participant, "device.revoked", "device", device.id, reason=reason)
+        push.forget(device.study_id, device.subject_id, device.id, tx.now)
     return device
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Any
 from uuid import uuid4
@@ -38,6 +38,7 @@ def enrol(
     anchors: Mapping[str, date],
     contact: Mapping[str, str],
     arm: str | None = None,
+    channels: Sequence[str] | None = None,
 ) -> Participant:
     """A new participant at a site; `contact` are the trail's commitments of what the contact store keeps."""
     head = hold_numbering(tx, site)
@@ -52,7 +53,7 @@ def enrol(
             protocol_version=protocol_version,
             arm=arm,
             enrolled_at=tx.now,
-            preferences={},
+            preferences={"channels": list(channels)} if channels else {},
             change_no=0,
             chain_seq=0,
             chain_mac=trail.START,
@@ -84,6 +85,7 @@ def enrol(
         protocol=protocol_version,
         arm=arm,
         contact=dict(contact),
+        channels=list(channels) if channels else None,
         anchors={name: day.isoformat() for name, day in anchors.items()},
     )
     trail.record(tx, head, "participant.enrolled", "participant", subject_id, site=site.id)

@@ -37,7 +37,7 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
         "sms": {"en": "text message", "zh-CN": "短信"},
         "email": {"en": "e-mail", "zh-CN": "电子邮件"},
         "push": {"en": "push message", "zh-CN": "推送消息"},
-        "in_app": {"en": "the app", "zh-CN": "应用内消息"},
+        "app": {"en": "the app", "zh-CN": "应用内消息"},
         "phone": {"en": "phone", "zh-CN": "电话"},
         "visit": {"en": "a visit", "zh-CN": "上门访视"},
         "other": {"en": "another way", "zh-CN": "其他方式"},

@@ -47,6 +47,13 @@ SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
+SUBSCRIPTION = {
+    "endpoint": "https://push.example.org/one",
+    "keys": {
+        "p256dh": "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+        "auth": "AAAAAAAAAAAAAAAAAAAAAA",
+    },
+}
 ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/phone/activate"): Route(
         "open", body={"activation_code": "00000-00000-00000", "device": DEVICE}
@@ -70,6 +77,10 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
         "phone", body={"answers": {}}, names={"occurrence_id": lambda stage: stage.ada.occurrence}
     ),
+    ("GET", "/v1/phone/push-key"): Route("phone"),
+    ("PUT", "/v1/phone/push-subscription"): Route("phone", body=SUBSCRIPTION),
+    ("DELETE", "/v1/phone/push-subscription"): Route("phone"),
+    ("GET", "/v1/phone/messages"): Route("phone"),
     ("POST", "/v1/phone/confirmations"): Route("phone", body={"notifications": []}),
     ("POST", "/v1/staff/login"): Route(
         "open", body={"email": "nobody@example.org", "password": "not a password"}

@@ -65,6 +65,7 @@ TAKES_JSON = [
     ("ada", "POST", "/v1/phone/responses"),
     ("ada", "PATCH", "/v1/phone/me"),
     ("ada", "PUT", f"/v1/phone/drafts/{NOBODY}"),
+    ("ada", "PUT", "/v1/phone/push-subscription"),
     ("ada", "POST", "/v1/phone/confirmations"),
     ("ada", "POST", f"/v1/phone/occurrences/{NOBODY}/snooze"),
     ("noor", "POST", "/v1/site/participants/01-001/message-settings"),

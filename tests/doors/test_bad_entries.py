@@ -21,6 +21,7 @@ from epro.scheduling.models import Occurrence
 from epro.simulation.people import Phone
 from epro.tx import look, system
 from tests.cast import STUDY, at
+from tests.doors.routes import SUBSCRIPTION
 from tests.doors.scene import NOBODY, TODAY, Stage, entry
 from tests.doors.test_bad_bodies import assert_problem, counts
 
@@ -383,6 +384,9 @@ class TestAfterAWithdrawal:
             ("GET", "/v1/phone/drafts/{occurrence}", None),
             ("PUT", "/v1/phone/drafts/{occurrence}", {"answers": {}}),
             ("POST", "/v1/phone/confirmations", {"notifications": []}),
+            ("GET", "/v1/phone/messages", None),
+            ("PUT", "/v1/phone/push-subscription", SUBSCRIPTION),
+            ("DELETE", "/v1/phone/push-subscription", None),
             ("GET", "/v1/phone/instruments/fatigue_diary/1.0", None),
             ("GET", "/v1/phone/instruments/fatigue_diary/1.0?lang=en", None),
         ],

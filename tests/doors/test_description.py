@@ -26,7 +26,7 @@ from epro.signin import staff
 from epro.tx import begin, system
 from tests.cast import PASSWORD, STUDY
 from tests.conftest import REHEARSAL
-from tests.doors.routes import ROUTES
+from tests.doors.routes import ROUTES, SUBSCRIPTION
 from tests.doors.scene import SETTLEMENT, Stage, entry
 
 NOT_DESCRIBED = {
@@ -250,6 +250,10 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("phone", "POST", "/v1/phone/confirmations", {"notifications": [str(stage.ada.message)]})
     yield "post", "/v1/phone/occurrences/{occurrence_id}/snooze", _snooze(stage)
     yield by("noor", "POST", subject + "/message-settings", {"daily_cap": 3, "reason": "asked for"}, **hers)
+    yield by("phone", "GET", "/v1/phone/push-key")
+    yield by("phone", "PUT", "/v1/phone/push-subscription", SUBSCRIPTION)
+    yield by("phone", "DELETE", "/v1/phone/push-subscription")
+    yield by("phone", "GET", "/v1/phone/messages")
     yield by("phone", "POST", "/v1/phone/logout", {})
     login = by("", "POST", "/v1/staff/login", {"email": "otto@example.org", "password": PASSWORD})
     yield login

@@ -31,6 +31,7 @@ from epro.notifications.senders.smtp import SmtpSender
 from epro.notifications.senders.twilio import TwilioSender, validity_seconds
 from epro.notifications.signatures import valid_twilio
 from tests.fakes import twilio_server as fake
+from tests.fakes.certificate import made_for_localhost
 from tests.fakes.smtp_server import SmtpServer
 from tests.fakes.twilio_server import ACCOUNT_SID, AUTH_TOKEN, TwilioServer
 
@@ -426,30 +427,7 @@ def test_a_line_with_a_single_dot_does_not_end_the_letter(mail):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """(server side, client side that trusts it): a certificate for localhost, made for this run."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=localhost")
-    years = timedelta(days=365 * 40)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(T0 - years / 2)
-        .not_valid_after(T0 + years)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
+    path = made_for_localhost(tmp_path_factory.mktemp("tls"))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
     return server, ssl.create_default_context(cafile=str(path))

@@ -50,10 +50,19 @@ class SendFailed(Exception):
     `region_closed`, `not_reachable`, `blocked`, `filtered`, `too_long`, `credentials`, `busy`,
     `unreachable`, `tls`, `not_supported`, `sender_refused`, `not_registered`, `account`, `gone`, `refused`).
     `detail`: the provider's own number, for the operator; never its words, which repeat the recipient.
+    `retry_after`: how long the provider asks to be left alone.
     """
 
-    def __init__(self, code: str, *, permanent: bool, detail: str | None = None):
+    def __init__(
+        self,
+        code: str,
+        *,
+        permanent: bool,
+        detail: str | None = None,
+        retry_after: timedelta | None = None,
+    ):
         self.code, self.permanent, self.detail = code, permanent, detail
+        self.retry_after = retry_after
         super().__init__(f"{code} ({detail})" if detail else code)
 
 

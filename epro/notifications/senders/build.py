@@ -7,13 +7,14 @@ from datetime import datetime
 from email.utils import getaddresses
 from urllib.parse import urlsplit
 
-from epro.notifications.senders import Sender
+from epro.notifications.senders import Sender, vapid
 from epro.notifications.senders.aliyun import ENDPOINT, PREFIX, AliyunSender, read_templates, template_faults
 from epro.notifications.senders.console import ConsoleSender
 from epro.notifications.senders.recording import RecordingSender
 from epro.notifications.senders.routing import routed
 from epro.notifications.senders.smtp import PORTS, SmtpSender, is_one_address
 from epro.notifications.senders.twilio import TwilioSender
+from epro.notifications.senders.web_push import WebPushSender
 
 Settings = Mapping[str, str | None]
 Clock = Callable[[], datetime]
@@ -23,6 +24,7 @@ CHOICES = {
     "SMS_SENDER": ("sms", ("console", "recording", "twilio", "none")),
     "SMS_CN_SENDER": (CHINA, ("aliyun", "console", "recording")),
     "EMAIL_SENDER": ("email", ("console", "recording", "smtp", "none")),
+    "PUSH_SENDER": ("push", ("console", "recording", "webpush", "none")),
 }
 SHORTEST_CALLBACK_KEY = 32
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -68,6 +70,8 @@ def faults(settings: Settings) -> list[str]:
         found += _aliyun_faults(settings)
     if settings.get("EMAIL_SENDER") == "smtp":
         found += _smtp_faults(settings)
+    if settings.get("PUSH_SENDER") == "webpush":
+        found += _push_faults(settings)
     return found
 
 
@@ -110,6 +114,15 @@ def _smtp_faults(settings: Settings) -> list[str]:
     return found
 
 
+def _push_faults(settings: Settings) -> list[str]:
+    found = [] if vapid.hosts_of(settings) else ["PUSH_HOSTS is missing"]
+    try:
+        vapid.key_of(settings)
+    except ValueError:
+        found.append("VAPID_KEY is not a private key of P-256 in base64url, 43 characters")
+    return found
+
+
 def _missing(settings: Settings, *names: str) -> list[str]:
     return [f"{name} is missing" for name in names if not settings.get(name)]
 
@@ -136,6 +149,9 @@ def _sender(name: str, channel: str, settings: Settings, now: Clock | None) -> S
         return RecordingSender("sms" if channel == CHINA else channel)
     if name == "aliyun":
         return _aliyun(settings)
+    if name == "webpush":
+        contact = settings["PUBLIC_URL"] or ""
+        return WebPushSender(vapid.key_of(settings), contact, vapid.hosts_of(settings))
     return _twilio(settings) if name == "twilio" else _smtp(settings, now)
 
 

@@ -14,10 +14,11 @@ from epro.notifications.senders import SendFailed, SendUnknown
 
 
 class _NoQueries(logging.Filter):
-    """Providers want the number in the query, and urllib3 logs the whole path."""
+    """Providers want the number in the query, a push service's path opens her phone, and urllib3 logs both."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = re.sub(r"\?[^\s'\"]+", "?...", record.getMessage()), ()
+        told = re.sub(r"\?[^\s'\"]+", "?...", record.getMessage())
+        record.msg, record.args = re.sub(r'"POST \S+ HTTP', '"POST ... HTTP', told), ()
         return True
 
 

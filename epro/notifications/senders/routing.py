@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from epro.notifications.senders import Askable, Outgoing, Registering, Sender, SendFailed
 
@@ -29,11 +30,11 @@ class RoutedSender:
         return sender.send(message)
 
     def asks_for_ids(self, to: str) -> bool:
-        sender = self.of(to)
+        sender: Any = self.of(to)
         return isinstance(sender, Registering) and sender.asks_for_ids(to)
 
     def registered(self, to: str, template: str, language: str, turn: int) -> str | None:
-        sender = self.of(to)
+        sender: Any = self.of(to)
         return sender.registered(to, template, language, turn) if isinstance(sender, Registering) else None
 
 
