@@ -125,6 +125,28 @@ def reminded_once(facts: Facts) -> Found:
         yield None if n == 1 else f"{subject} got a reminder of {occurrence} {n} times"
 
 
+def no_third_identical_text(facts: Facts) -> Found:
+    """To one number in mainland China within 24 hours; of reminders, since a message to staff is never held back."""
+    earlier: dict[tuple[str, str], list[datetime]] = {}
+    for taken, _ in _reminders_taken(facts):
+        if taken.channel == "sms" and taken.to.startswith("+86"):
+            times = earlier.setdefault((taken.to, taken.text), [])
+            third = len(times) > 1 and taken.at - times[-2] < timedelta(hours=24)
+            times.append(taken.at)
+            yield f"{taken.to[-4:]} got one text a third time at {taken.at}" if third else None
+
+
+def within_the_daily_cap(facts: Facts) -> Found:
+    """Of those who stay in one zone: reminders on one day of their own clock."""
+    days: Counter[Any] = Counter()
+    for taken, message in _reminders_taken(facts):
+        if len(facts.diary.zones[message.subject_id]) < 2:
+            days[message.subject_id, facts.local(message.subject_id, taken.at).date()] += 1
+    most = facts.protocol.messages.daily_cap.usual
+    for (subject, day), n in days.items():
+        yield None if n <= most else f"{subject} got {n} reminders on {day}"
+
+
 def staff_told_twice_at_most(facts: Facts) -> Found:
     times = Counter(
         (taken.message_id, taken.channel)
@@ -372,6 +394,20 @@ CHECKS = (
         "after_withdrawal", "G17", "No reminder after a withdrawal", "退出后无提醒", nothing_after_withdrawal
     ),
     Check("reminded_once", "G16", "No reminder doubled", "提醒不重复", reminded_once),
+    Check(
+        "no_third_text",
+        "G16",
+        "No text a third time to a number in China within 24 hours",
+        "24 小时内不向同一中国号码第三次发送相同内容",
+        no_third_identical_text,
+    ),
+    Check(
+        "daily_cap",
+        "G17",
+        "No more reminders on a day than its cap",
+        "每日提醒不超过上限",
+        within_the_daily_cap,
+    ),
     Check(
         "staff_twice",
         "G16",

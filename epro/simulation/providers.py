@@ -32,6 +32,7 @@ class Taken:
     to: str
     at: datetime
     channel: str
+    text: str = ""
 
 
 @dataclass
@@ -70,7 +71,7 @@ class FailingProvider:
         return _id_of(message.message_id) if message.message_id in self.by_id else None
 
     def _take(self, message: Outgoing) -> None:
-        taken = Taken(message.message_id, message.to, clock.now(), self.channel)
+        taken = Taken(message.message_id, message.to, clock.now(), self.channel, message.text)
         self.taken.append(taken)
         self.by_id[message.message_id] = taken
         self.heard(taken)

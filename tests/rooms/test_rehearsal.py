@@ -288,6 +288,19 @@ def test_a_day_without_its_diary_is_seen(facts):
     assert "one_a_day" in _broken(replace(facts, occurrences=kept))
 
 
+def test_a_text_told_too_often_and_a_day_too_full_are_seen(facts):
+    reminders = {row.id for row in facts.messages.values() if row.purpose == "reminder"}
+    one = next(
+        taken
+        for taken in facts.taken
+        if taken.message_id in reminders
+        and taken.channel == "sms"
+        and len(facts.diary.zones[facts.messages[taken.message_id].subject_id]) < 2
+    )
+    spoilt = replace(facts, taken=[*facts.taken, *[one] * 9])
+    assert {"no_third_text", "daily_cap"} <= _broken(spoilt)
+
+
 def test_a_lost_answer_is_seen(facts):
     kept = dict(list(facts.responses.items())[1:])
     assert {"nothing_lost", "stored_once"} <= _broken(replace(facts, responses=kept))
