@@ -55,11 +55,13 @@ def _flask_settings(settings: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     from epro.api import (
+        cdisc,
         description,
         docs,
         door,
         edc,
         errors,
+        exports,
         fhir,
         fhir_bulk,
         health,
@@ -78,6 +80,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     assert site_corrections.amendments  # likewise
     assert site_plans.anchors  # and so here
     assert fhir_bulk.export  # and here, to the FHIR door
+    assert exports.ask  # and here
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
     with app.app_context():
         app.config["JWT_SECRET_KEY"] = sessions.jwt_key()
@@ -93,6 +96,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         hooks.hooks,
         hooks.aliyun,
         health.health,
+        cdisc.cdisc,
     ):
         api.register_blueprint(blueprint)
     app.register_blueprint(fhir.door)  # described by its own CapabilityStatement

@@ -93,6 +93,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_RATE_LIMITS", "on", "`off` only for rehearsals"),
     Setting("EPRO_SECURE_COOKIES", "on", "cookies over TLS only; production needs it on"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
+    Setting(
+        "EPRO_EXPORT_DIR", "exports", "where exports are kept that were asked for; web and workers share it"
+    ),
+    Setting("EPRO_EXPORT_DAYS", "7", "how long such an export is kept"),
     Setting("EPRO_TICK_SECONDS", "10", "how often `epro worker` looks for what is due"),
     Setting("EPRO_PASSWORD_COST", "full", "`full`, or `cheap` for rehearsals and tests"),
     Setting(
@@ -102,7 +106,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS")
+NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS", "EXPORT_DAYS")
 WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT")
 SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")

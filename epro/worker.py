@@ -25,6 +25,7 @@ from flask import Flask
 from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
+from epro.exporting import jobs, serving
 from epro.notifications import alerts, attending, digests, sending, texts_sent
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
@@ -147,6 +148,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(
             _in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every
         )
+        scheduler.add_job(_in(app, lambda: export(lambda: stop.asked)), "interval", seconds=seconds, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
@@ -154,6 +156,12 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         finally:
             scheduler.shutdown(wait=True)
             log.info("worker stopped", extra={"action": "worker.stopped", "worker": name})
+
+
+def export(stopped: Callable[[], bool] = lambda: False) -> int:
+    """Make the exports that are asked for, and take away what was kept long enough."""
+    serving.remove_old()
+    return jobs.run_due(stopped)
 
 
 def beat(worker: str, now: datetime | None = None) -> None:

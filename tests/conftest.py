@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -23,8 +24,9 @@ pytest_plugins = ["tests.support.postgres_plugin"]
 MEMORY, ENOUGH = "/dev/shm", 4 << 30
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY  # databases in memory: a fifth less to do
-
+KEPT = TemporaryDirectory(prefix="epro-exports-")  # where exports go; taken away when the tests are over
 REHEARSAL = {
+    "EPRO_EXPORT_DIR": KEPT.name,
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",

@@ -177,6 +177,18 @@ def fhir_lock() -> Actor:
     return phone_lock() if audience == sessions.PHONE else staff_lock()
 
 
+def cdisc_lock() -> Actor:
+    """The same; a machine key may come as `api-key`, as that interface has it."""
+    text = request.headers.get("api-key", "").strip()
+    if not text:
+        return sponsor_lock()
+    with look(DOOR) as tx:
+        found = staff.actor_of_key(tx, text)
+    if found is None:
+        raise NotSignedIn()
+    return found
+
+
 def hold_back() -> None:
     """Raise TooMany for a phone that sends without end; it keeps what it has, and sends it later."""
     if current_app.config["RATELIMIT_ENABLED"] and not uploads.hit(UPLOADS, str(actor().session_id)):

@@ -29,6 +29,7 @@ TITLES = {
     422: "Invalid",
     429: "Too many requests",
     500: "Internal error",
+    501: "Not built",
     503: "Unavailable",
 }
 
@@ -76,6 +77,8 @@ def _ours(error: EproError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
+    if status == 405 and request.path.startswith("/cdisc/"):
+        return problem(501, "not_built", "This part of the interface is optional and is not built here.")
     code = {
         404: "not_found",
         405: "method_not_allowed",

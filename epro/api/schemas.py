@@ -690,3 +690,55 @@ class FeedOut(Schema):
     records = fields.List(fields.Dict())
     next = fields.Integer()
     more = fields.Boolean()
+
+
+class ExportIn(Schema):
+    study = fields.String()
+    format = fields.String(required=True)
+    cut = fields.String()
+    unblinded = fields.Boolean(load_default=False)
+    flavour = fields.String(load_default="raw", validate=validate.OneOf(["raw", "safe"]))
+    scores = fields.String(load_default="captured", validate=validate.OneOf(["captured", "derived"]))
+    container = fields.String(validate=validate.OneOf(["json", "ndjson", "dsjc", "all"]))
+
+
+class ExportNowIn(Schema):
+    study = fields.String()
+    cut = fields.String()
+    unblinded = fields.Boolean(load_default=False)
+    flavour = fields.String(load_default="raw", validate=validate.OneOf(["raw", "safe"]))
+    scores = fields.String(load_default="captured", validate=validate.OneOf(["captured", "derived"]))
+    container = fields.String(validate=validate.OneOf(["json", "ndjson", "dsjc", "all"]))
+
+
+class ExportFileOut(Schema):
+    name = fields.String()
+    rows = fields.Integer()
+    bytes = fields.Integer()
+    sha256 = fields.String()
+
+
+class ExportOut(Schema):
+    id = fields.UUID()
+    study = fields.String()
+    format = fields.String()
+    cut = fields.String(allow_none=True)
+    position = fields.Integer()
+    status = fields.String(metadata={"description": "waiting, running, done, failed or removed"})
+    asked_at = fields.AwareDateTime()
+    progress = fields.Float(metadata={"description": "from 0 to 1"})
+    fault = fields.String(allow_none=True)
+    file = fields.String(metadata={"description": "where to fetch it; only when done"})
+    bytes = fields.Integer()
+    sha256 = fields.String()
+    rows = fields.Integer()
+    digest = fields.String()
+    files = fields.List(fields.Nested(ExportFileOut))
+
+
+class DatasetIn(Schema):
+    metadataonly = fields.Boolean(load_default=False)
+    dataonly = fields.Boolean(load_default=False)
+    offset = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
+    limit = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
+    unblinded = fields.Boolean(load_default=False)

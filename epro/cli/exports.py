@@ -33,11 +33,24 @@ COMMAND = system("command line")
 @click.option(
     "--scores", type=click.Choice(["captured", "derived"]), default="captured", help="SDTM: how scores stand."
 )
+@click.option(
+    "--container",
+    type=click.Choice(["json", "ndjson", "dsjc", "all"]),
+    default=None,
+    help="Dataset-JSON: in which form.",
+)
 def export(
-    format: str, study: str, out: Path, cut: str | None, unblinded: bool, flavour: str, scores: str
+    format: str,
+    study: str,
+    out: Path,
+    cut: str | None,
+    unblinded: bool,
+    flavour: str,
+    scores: str,
+    container: str | None,
 ) -> None:
     """Write a study as files. The same cut gives the same bytes; what was read is written in the trail."""
-    kind, options = FORMATS[format], Options(flavour, scores)
+    kind, options = FORMATS[format], Options(flavour, scores, {"container": container} if container else {})
     with opened():
         point = reading.point(study, cut)
         with progress.shown(f"Exporting {format}", reading.size(COMMAND, point)) as done:

@@ -39,9 +39,14 @@ def write(
 ) -> None:
     """dictionary.csv for people, dictionary.json for programs; both say the same."""
     lines = [*of_columns(tables), *of_parts(extract)]
-    table = [HEAD, *([_cell(line.get(name)) for name in HEAD] for line in lines)]
+    table = [HEAD, *map(cells, lines)]
     folder.write("dictionary.csv", as_csv(table), len(lines))
     folder.write("dictionary.json", orjson.dumps(lines, option=orjson.OPT_INDENT_2) + b"\n", len(lines))
+
+
+def cells(line: Line) -> list[Any]:
+    """One line as cells under HEAD."""
+    return [_cell(line.get(name)) for name in HEAD]
 
 
 def of_columns(tables: list[Sheet]) -> list[Line]:

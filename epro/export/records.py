@@ -107,6 +107,20 @@ class Subject:
         """SDTM's unique subject identifier: study and subject id."""
         return f"{self.study_id}-{self.subject_id}"
 
+    def counting(self) -> set[str]:
+        """Ids of what counts: of several answers to one occurrence the earliest completed, then the smallest id."""
+        first: dict[str, tuple[str, str]] = {}
+        for response in self.responses:
+            told = response.versions[0].told
+            mine = (told["corrected_at"], response.id)
+            first[told["occurrence_id"]] = min(first.get(told["occurrence_id"], mine), mine)
+        return {id for _, id in first.values()}
+
+    def scored_weeks(self) -> list[Week]:
+        """Of every week of every diary the latest scoring, in the order of their days."""
+        latest = {(week.told["assessment"], week.told["number"]): week for week in self.weeks}
+        return [latest[key] for key in sorted(latest)]
+
     def unanswered(self) -> list[Told]:
         """What was missed and has not been answered since."""
         answered = {response.current.told["occurrence_id"] for response in self.responses}

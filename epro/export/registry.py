@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epro.errors import NotFound
-from epro.export import csv_files, fhir_files
+from epro.export import csv_files, dataset_json, excel, fhir_files, parquet, xpt
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PARQUET = "application/vnd.apache.parquet"
 Writer = Callable[[Extract, Folder, Options], None]
 
 
@@ -47,6 +49,10 @@ FORMATS = {
             "application/fhir+ndjson",
             "FHIR R4, a file for each kind of resource",
         ),
+        Format("parquet", parquet.write, "long.parquet", PARQUET, "the same tables, by column"),
+        Format("xlsx", excel.write, excel.MAIN, XLSX, "the same tables as one workbook"),
+        Format("dataset-json", dataset_json.write, None, "application/json", "SDTM QS, with Define-XML"),
+        Format("xpt", xpt.write, None, "application/octet-stream", "SDTM QS for SAS, with Define-XML"),
     )
 }
 

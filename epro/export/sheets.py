@@ -76,6 +76,7 @@ OF_RESPONSE = (
     Column("RECVDTC", TEXT, "Received"),
     Column("TIMEZONE", TEXT, "Time zone of the phone"),
     Column("FINDINGS", TEXT, "Remarks on the upload, codes as a JSON list"),
+    Column("COUNTS", TEXT, "Y, or N where another answer to the same occurrence came first"),
     Column("POSITION", WHOLE, "Place in the feed"),
 )
 OF_ANSWER = (
@@ -94,6 +95,17 @@ OF_ANSWER = (
 )
 LONG = Sheet("long", "Every answer and every score, one a row", OF_RESPONSE, OF_ANSWER)
 NOTDONE = Column("NOTDONE", TEXT, "Items without a code, each with its reason")
+OF_WEEK = (
+    *OF_RESPONSE[:7],
+    Column("ASSESSMENT", TEXT, "Diary, by its line of the protocol"),
+    Column("WEEK", WHOLE, "Number of the week"),
+    Column("FIRSTDY", WHOLE, "Its first day, counted from the anchor"),
+    Column("FIRSTDAY", TEXT, "Its first day on the participant's calendar"),
+    Column("LASTDAY", TEXT, "Its last day"),
+    Column("RUN", WHOLE, "How often it has been scored"),
+    Column("POSITION", WHOLE, "Place in the feed"),
+)
+WEEKS = Sheet("weeks", "Scores of a diary by the week, one a row", OF_WEEK, OF_ANSWER)
 OF_SUBJECT = (
     *OF_RESPONSE[:4],
     Column("ENRLDTC", TEXT, "Enrolled"),
@@ -111,17 +123,18 @@ OF_SUBJECT = (
 def sheets(extract: Extract) -> list[Sheet]:
     """The tables of a study: `long`, one `wide_...` for each instrument, `subjects`."""
     wide = [_wide_sheet(extract, code) for code in dict.fromkeys(one.code for one in extract.instruments())]
-    return [LONG, *wide, _subjects_sheet(extract)]
+    return [LONG, *wide, WEEKS, _subjects_sheet(extract)]
 
 
 def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True) -> Iterator[Block]:
     """The rows of the tables that are wanted, one participant after the other."""
     maker = _Maker(extract)
     known = {sheet.name for sheet in sheets(extract)}
-    long, people = wanted("long"), wanted("subjects")
+    long, weeks, people = wanted("long"), wanted("weeks"), wanted("subjects")
     for subject in extract.subjects():
+        counting = subject.counting()
         for response in subject.responses:
-            head, version = maker.head(subject, response), response.current
+            head, version = maker.head(subject, response, response.id in counting), response.current
             instrument = maker.instrument(version.told)
             if long and (lines := maker.lines(instrument, version)):
                 yield Block("long", head, lines)
@@ -130,6 +143,8 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
                 yield Block(name, head, [maker.wide(instrument, version)])
         if long:
             yield from maker.missed(subject)
+        if weeks:
+            yield from maker.weeks(subject)
         if people:
             yield maker.person(subject)
 
@@ -151,7 +166,7 @@ class _Maker:
         self._shown = cache(lambda instrument: {scale.name for scale in extract.scales(instrument)})
         self._anchors = [anchor.id for anchor in extract.protocol.anchors]
 
-    def head(self, subject: Subject, response: Response) -> tuple[Any, ...]:
+    def head(self, subject: Subject, response: Response, counts: bool) -> tuple[Any, ...]:
         version, told = response.current, response.current.told
         visit = self._visit(told["protocol_version"], told["visit"])
         found = rows.about(subject.site, subject.subject_id, told, visit) | {
@@ -161,6 +176,7 @@ class _Maker:
             "RESPONSEID": version.id,
             "ORIGINALID": response.id,
             "AMENDMENT": version.number,
+            "COUNTS": "Y" if counts else "N",
             "POSITION": version.position,
         }
         return tuple([found[column.name] for column in OF_RESPONSE])
@@ -231,6 +247,21 @@ class _Maker:
         }
         return tuple([found.get(column.name) for column in OF_RESPONSE])
 
+    def weeks(self, subject: Subject) -> Iterator[Block]:
+        """Every week that was scored, by its latest run."""
+        for week in subject.scored_weeks():
+            told, instrument = week.told, self.instrument(week.told)
+            shown = self._shown(instrument)
+            head = (
+                *(subject.study_id, subject.site, subject.usubjid, subject.subject_id),
+                *(rows.category(instrument), instrument.code, instrument.version, told["assessment"]),
+                *(told["number"], told["first_study_day"], told["first_day"], told["last_day"], told["run"]),
+                week.position,
+            )
+            yield Block(
+                "weeks", head, [_score_line(instrument, one) for one in week.scores if one["scale"] in shown]
+            )
+
     def person(self, subject: Subject) -> Block:
         enrolled, withdrawal = subject.enrolled or {}, subject.withdrawal or {}
         head = (subject.study_id, subject.site, subject.usubjid, subject.subject_id)
@@ -262,13 +293,16 @@ class _Lines(dict[Any, tuple[Any, ...]]):
         return line
 
 
+@cache
+def _score_names(instrument: Instrument, name: str) -> tuple[str, str, str, str]:
+    scale = instrument.scale(name)
+    return "score", scale.name, rows.test_code(scale), rows.test_name(scale)
+
+
 def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:
-    value, scale = told["value"], instrument.scale(told["scale"])
+    value = told["value"]
     return (
-        "score",
-        scale.name,
-        rows.test_code(scale),
-        rows.test_name(scale),
+        *_score_names(instrument, told["scale"]),
         None if value is None else number_text(value),
         value,
         "NOT DONE" if value is None else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,6 +26,7 @@ class Made:
     id: UUID
     folder: files.Folder
     told: dict[str, Any]
+    at: datetime
 
     @property
     def rows(self) -> int:
@@ -47,7 +49,7 @@ def make(
     format.write(extract, folder, options)
     told = _told(extract, format, options, folder)
     folder.at(ABOUT).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
-    made = Made(id or uuid4(), folder, told)
+    made = Made(id or uuid4(), folder, told, extract.cut.at)
     _record(actor, made)
     return made
 

@@ -72,6 +72,15 @@ def size(actor: Actor, cut: CutPoint) -> int:
         return sum(count for _, count in _counts(tx, cut))
 
 
+def hidden_sites(actor: Actor, study_id: str) -> list[str]:
+    """The sites whose scores and answers the study keeps from this actor."""
+    with look(EXPORTER) as tx:
+        protocol = protocols.current(tx, study_id)
+        sites = [site.id for site in protocol.sites] if protocol else []
+    with look(actor) as tx:
+        return [site for site in sites if _hides(tx, protocol, study_id, site)]
+
+
 def _versions(tx: Tx, cut: CutPoint) -> tuple[Protocol, ...]:
     """The versions that were published when the cut's last entry got its place, the newest first."""
     query = sa.select(PublishedProtocol.version).where(

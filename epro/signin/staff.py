@@ -254,6 +254,22 @@ def actor_of_key(tx: Tx, text: str) -> Actor | None:
     return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", row.role),))
 
 
+def actor_again(tx: Tx, name: str) -> Actor | None:
+    """The person or machine of this name (`staff:...`, `key:...`) with what she may do now, for what she asked for
+    earlier; None when she may not come in any more.
+    """
+    kind, _, id = name.partition(":")
+    if kind == "key":
+        key = tx.get(MachineKey, UUID(id))
+        if key is None or key.revoked_at or key.expires_at <= tx.now:
+            return None
+        return Actor("key", id, grants=(Grant(key.study_id, "*", key.role),))
+    person = tx.get(Staff, UUID(id))
+    if person is None or person.closed_at is not None:
+        return None
+    return Actor("staff", id, grants=grants_of(tx, person.id))
+
+
 def _check_password(password: str) -> None:
     if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
         detail = f"A password has {passwords.SHORTEST} to {passwords.LONGEST} characters."

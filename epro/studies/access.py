@@ -83,6 +83,19 @@ def one_study(actor: Actor, permission: str, asked: str | None) -> str:
     return held[0]
 
 
+def some_study(actor: Actor, permission: str, asked: str | None) -> str:
+    """The study meant by somebody who holds this permission at any of its sites: the one asked for, or the only one."""
+    allow(actor, permission)
+    held = sorted({grant.study_id for grant in grants_for(actor, permission)})
+    if asked is not None:
+        if asked not in held:
+            raise NotFound()
+        return asked
+    if len(held) != 1:
+        raise Conflict("More than one study is open to you: name it with `study`.")
+    return held[0]
+
+
 def visible(actor: Actor, permission: str, table: Any = Participant) -> sa.ColumnElement[bool]:
     """The condition under which rows of `table` (participants, or rows with their key) may be touched."""
     if actor.kind == "system":

@@ -45,6 +45,14 @@ SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
+EXPORTING = "investigator data_manager machine"
+EXPORT = {"job_id": lambda stage: stage.exports["machine"]}
+CDISC = {
+    "study_oid": lambda _: f"STDY.{STUDY}",
+    "label": lambda _: "first",
+    "dataset_oid": lambda _: "IG.QSFD",
+    "name": lambda _: "define",
+}
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 SUBSCRIPTION = {
@@ -200,6 +208,19 @@ ROUTES: dict[tuple[str, str], Route] = {
         "fhir", names={"export_id": lambda _: NOBODY, "kind": lambda _: "Patient"}
     ),
     ("DELETE", "/fhir/r4/bulk/<uuid:export_id>"): Route("fhir", names={"export_id": lambda _: NOBODY}),
+    ("POST", "/v1/sponsor/exports"): Route("sponsor", EXPORTING, body={"format": "csv"}),
+    ("GET", "/v1/sponsor/exports/<uuid:job_id>"): Route("sponsor", EXPORTING, names=EXPORT),
+    ("GET", "/v1/sponsor/exports/<uuid:job_id>/file"): Route("sponsor", EXPORTING, names=EXPORT),
+    ("GET", "/v1/sponsor/exports/<format>"): Route("sponsor", EXPORTING, names={"format": lambda _: "csv"}),
+    ("GET", "/cdisc/dataset-json/about"): Route("sponsor", f"{EVERYBODY} machine"),
+    ("GET", "/cdisc/dataset-json/studies"): Route("sponsor", EXPORTING),
+    **{
+        ("GET", f"/cdisc/dataset-json/studies/<study_oid>{rest}"): Route("sponsor", EXPORTING, names=CDISC)
+        for rest in (
+            *("", "/snapshots", "/snapshots/<label>", "/snapshots/<label>/datasets/<dataset_oid>"),
+            *("/datasets", "/datasets/<dataset_oid>", "/defines", "/defines/<name>"),
+        )
+    },
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("POST", "/hooks/aliyun/status"): Route("hook"),

@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from epro import clock
 from epro.cli.study import known_instruments
-from epro.exporting import cuts
+from epro.exporting import cuts, jobs
 from epro.notifications.models import Alert, Message
 from epro.responses.models import SetAside
 from epro.scheduling import protocols
@@ -80,11 +80,13 @@ class Stage:
     ada: Side = field(init=False)
     cara: Side = field(init=False)
     eve: Side = field(init=False)
+    exports: dict[str, str] = field(default_factory=dict)
+    """Who asked for an export -> its id."""
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def on(self, cast: Cast) -> Stage:
         """The same people on another application, whose databases are copies; nothing is shared with this one."""
-        other = Stage(cast, dict(self.ids))
+        other = Stage(cast, dict(self.ids), exports=dict(self.exports))
         for name in ("ada", "cara", "eve"):
             side: Side = getattr(self, name)
             own = {
@@ -92,6 +94,10 @@ class Stage:
             }
             setattr(other, name, replace(side, phone=replace(side.phone, line=cast.line, **own)))
         return other
+
+    def own(self, name: str) -> dict[str, str]:
+        """The names in addresses that each has her own of."""
+        return {"job_id": self.exports[name]} if name in self.exports else {}
 
     @property
     def client(self) -> FlaskClient:
@@ -201,6 +207,12 @@ def set_the_scene(cast: Cast) -> Stage:
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"), begin(system("tests")) as tx:
         cuts.make(tx, STUDY, "first")
+    for name in ("machine", "ines", "dana"):
+        asked = stage.ask(name, "POST", "/v1/sponsor/exports", {"format": "csv"})
+        stage.exports[name] = asked.get_json()["id"]
+    with cast.on("2026-03-04T09:00"):
+        jobs.run_due()
+    stage._tokens.clear()
     return stage
 
 

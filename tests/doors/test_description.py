@@ -170,6 +170,14 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "response_id": stage.ada.response,
         "code": "fatigue_diary",
         "version": "1.0",
+        "job_id": stage.exports["dana"],
+        "format": "csv",
+        "study_oid": f"STDY.{STUDY}",
+        "label": "first",
+        "dataset_oid": "IG.QSFD",
+        "name": "define",
+        "assessment": "evening",
+        "number": "1",
     }
     for name in case.path_parameters or {}:
         case.path_parameters[name] = there[name]
@@ -193,9 +201,11 @@ def _keys(stage: Stage, path: str, phone: Any) -> dict[str, str]:
         "/v1/site": stage.token("noor"),
         "/v1/staff": stage.token("noor"),
         "/v1/sponsor": stage.token("dana"),
+        "/cdisc/dataset-json": stage.token("dana"),
         "/metrics": "metrics token of the tests",
     }.get(door)
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    plain = {"Accept-Encoding": "identity"}  # this client unpacks nothing
+    return {"Authorization": f"Bearer {key}", **plain} if key else plain
 
 
 def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
@@ -341,6 +351,16 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "POST", subject + "/withdrawal", {"reason": "own wish"}, **hers)
     yield by("noor", "GET", subject + "/timeline", **hers)
     yield by("dana", "GET", "/v1/sponsor/feed")
+    yield by("dana", "POST", "/v1/sponsor/exports", {"format": "csv", "cut": "first"})
+    yield by("dana", "GET", "/v1/sponsor/exports/{job_id}", job_id=stage.exports["dana"])
+    yield by("dana", "GET", "/v1/sponsor/exports/{job_id}/file", job_id=stage.exports["dana"])
+    yield by("dana", "GET", "/v1/sponsor/exports/{format}", format="csv")
+    cdisc, within = "/cdisc/dataset-json", "/cdisc/dataset-json/studies/{study_oid}"
+    names = {"study_oid": f"STDY.{STUDY}", "label": "first", "dataset_oid": "IG.QSFD", "name": "define"}
+    for path in (f"{cdisc}/about", f"{cdisc}/studies", within, f"{within}/snapshots", f"{within}/datasets",
+                 f"{within}/snapshots/{{label}}", f"{within}/snapshots/{{label}}/datasets/{{dataset_oid}}",
+                 f"{within}/datasets/{{dataset_oid}}", f"{within}/defines", f"{within}/defines/{{name}}"):  # fmt: skip
+        yield by("dana", "GET", path, **names)
     yield by("", "GET", "/healthz")
     yield by("", "GET", "/v1/keys")
     yield "get", "/metrics", stage.send("GET", "/metrics", "metrics token of the tests")

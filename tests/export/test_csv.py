@@ -12,7 +12,8 @@ import pytest
 from epro.export import csv_files, registry
 from epro.export.extract import Options
 from epro.export.files import Folder, digest_of, told
-from tests.export.studies import Feed, eventful
+from epro.questionnaires.library import bundled_instrument
+from tests.export.studies import Feed, eventful, scores
 
 
 def written(extract, folder, **options):
@@ -63,7 +64,34 @@ def test_a_response_is_a_row_with_its_codes_and_scores(made):
     first, second = frame(made, "wide_lupusqol.csv").to_dicts()
     assert first["NOTDONE"] is None and first["LUPQ01"] == 1
     assert "LUPQ15=NOT APPLICABLE" in second["NOTDONE"] and "LUPQ02=SKIPPED" in second["NOTDONE"]
-    assert len(first) == 25 + 34 + 8 + 1
+    assert len(first) == 26 + 34 + 8 + 1
+
+
+def test_of_two_answers_to_one_occurrence_the_one_completed_first_counts(tmp_path):
+    feed = eventful()
+    first = feed.entries[1]["response"]
+    for id, minute in (("later", "59"), ("earlier", "00")):
+        feed.response("101-001", "fatigue_diary", {"worst_fatigue": 1}, id=id, occurrence_id=first["occurrence_id"],
+                      corrected_at=f"2026-04-02T10:{minute}:00.000000Z")  # fmt: skip
+    rows = frame(written(feed.extract(), tmp_path / "two"), "wide_fatigue_diary.csv").to_dicts()
+    assert {row["ORIGINALID"]: row["COUNTS"] for row in rows if row["LOCALDAY"] != "2026-04-08"} == {
+        first["id"]: "N",
+        "later": "N",
+        "earlier": "Y",
+    }
+
+
+def test_a_week_stands_with_its_latest_scores(tmp_path):
+    feed = eventful()
+    weekly = bundled_instrument("fatigue_diary_weekly")
+    answers = {item.id: 4 for item in weekly.items}
+    told = {"assessment": "diary", "number": 1, "first_study_day": 1, "first_day": "2026-04-01",
+            "last_day": "2026-04-07", "instrument": {"code": weekly.code, "version": weekly.version}}  # fmt: skip
+    for run, given in enumerate(({}, answers), 1):
+        feed.add("101-001", "week.scored", week=told | {"run": run}, scores=scores(weekly, given))
+    rows = frame(written(feed.extract(), tmp_path / "weeks"), "weeks.csv").to_dicts()
+    assert [row["RUN"] for row in rows] == [2, 2, 2] and {row["WEEK"] for row in rows} == {1}
+    assert [row["QSSTRESN"] for row in rows][0] == 4
 
 
 def test_people_are_told_once_each(made):

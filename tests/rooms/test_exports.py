@@ -62,7 +62,7 @@ def answer_again(cast, phone):
 def test_a_cut_is_the_same_for_ever(cast, answered, tmp_path):
     with cast.on("2026-03-02T21:00") as now, begin(TESTS, now) as tx:
         made = cuts.make(tx, STUDY, "first")
-        assert made.position == 3
+        assert made.position == 6
     before = exported(TESTS, tmp_path / "one", "first")
     answer_again(cast, answered[0])
     after, newest = exported(TESTS, tmp_path / "two", "first"), exported(TESTS, tmp_path / "three")
@@ -118,18 +118,18 @@ def test_every_export_is_on_record(cast, answered, tmp_path):
     told = json.loads(event.body)
     assert told["actor"] == "staff:00000000-0000-4000-8000-000000000002"
     details = told["details"]
-    assert (details["format"], details["position"], details["cut"]) == ("csv", 3, None)
+    assert (details["format"], details["position"], details["cut"]) == ("csv", 6, None)
     assert (details["digest"], details["rows"], details["sites"]) == (made.digest, made.rows, ["01"])
 
 
 def test_the_command_writes_a_folder_an_archive_or_a_file(cast, answered, environ, tmp_path):
     run = lambda command, *words: CliRunner(env=environ).invoke(command, words)  # noqa: E731
     assert run(commands.cut, "make", "dmc", "--study", STUDY).exit_code == 0
-    assert "dmc  3" in run(commands.cut, "list", "--study", STUDY).output
+    assert "dmc  6" in run(commands.cut, "list", "--study", STUDY).output
     for out in ("folder", "whole.zip", "answers.csv"):
         done = run(commands.export, "csv", "--study", STUDY, "--cut", "dmc", "--out", str(tmp_path / out))
         assert done.exit_code == 0, done.output
-        assert "diary up to position 3" in done.output
+        assert "diary up to position 6" in done.output
     assert (tmp_path / "folder" / "long.csv").read_bytes() == (tmp_path / "answers.csv").read_bytes()
     with zipfile.ZipFile(tmp_path / "whole.zip") as archive:
         assert archive.read("long.csv") == (tmp_path / "answers.csv").read_bytes()
