@@ -37,6 +37,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"
     ),
+    Setting(
+        "EPRO_SINKS_TO_LOOPBACK",
+        "off",
+        "`on` lets webhooks go to this machine, without TLS too; rehearsals only",
+    ),
     Setting("EPRO_SECRET_KEY", DEMO_SECRET, "at least 32 random characters; other keys are derived from it"),
     Setting("EPRO_TRAIL_KEY", None, "key of the trail's chains, as long; default: derived"),
     Setting("EPRO_RECEIPT_KEY", None, "seed of the key that signs receipts, as long; default: derived"),
@@ -135,6 +140,7 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (settings["EMAIL_SENDER"] in ("console", "recording"), "EPRO_EMAIL_SENDER is a rehearsal sender"),
         (settings["PUSH_SENDER"] in ("console", "recording"), "EPRO_PUSH_SENDER is a rehearsal sender"),
         (settings["RATE_LIMITS"] != "on", "EPRO_RATE_LIMITS is off"),
+        (settings["SINKS_TO_LOOPBACK"] != "off", "EPRO_SINKS_TO_LOOPBACK is not off"),
         (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
         (

@@ -135,11 +135,14 @@ def contacts_url(main: str, contacts: str | None) -> str:
     return url.update_query_dict({"options": "-csearch_path=contacts"}).render_as_string(hide_password=False)
 
 
+OUR_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+
+
 def driver_url(url: str) -> str:
-    """`postgresql://` and `postgres://` mean psycopg 3 here, whatever SQLAlchemy's default is."""
+    """`postgresql://`, `mysql://` and the like mean the drivers that we bring, whatever SQLAlchemy's default is."""
     made = make_url(url.replace("postgres://", "postgresql://", 1))
-    if made.drivername == "postgresql":
-        made = made.set(drivername="postgresql+psycopg")
+    if made.drivername in OUR_DRIVERS:
+        made = made.set(drivername=f"{made.drivername}+{OUR_DRIVERS[made.drivername]}")
     if made.get_backend_name() == "sqlite" and made.database and made.database != ":memory:":
         made = made.set(
             database=os.path.abspath(made.database)

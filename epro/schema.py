@@ -29,6 +29,7 @@ MODELS = (
     "responses",
     "notifications",
     "exporting",
+    "stream",
     "contacts",
 )
 

@@ -34,7 +34,8 @@ from epro.notifications.senders.in_app import InAppSender
 from epro.responses import weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
-from epro.stream import delivering
+from epro.stream import delivering, keeping
+from epro.stream.carrying import Carriers
 from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.tx import begin, system
@@ -45,6 +46,7 @@ CLOCKWORK = system("clockwork")
 CHANNEL = "epro_feed"
 BATCH = 50
 RELAY_SECONDS = 1
+KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
 POLL = 0.5  # seconds until it shows that the end has been asked for
@@ -149,12 +151,17 @@ def run(app: Flask, stop: Stop | None = None) -> None:
             _in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every
         )
         scheduler.add_job(_in(app, lambda: export(lambda: stop.asked)), "interval", seconds=seconds, **every)
+        carriers = Carriers(name)
+        scheduler.add_job(_in(app, lambda: carriers.strike(app)), "interval", seconds=RELAY_SECONDS, **every)
+        daily = _in(app, lambda: keeping.keep(sinks))
+        scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
             _listen(app, sinks, stop)
         finally:
             scheduler.shutdown(wait=True)
+            carriers.close()
             log.info("worker stopped", extra={"action": "worker.stopped", "worker": name})
 
 

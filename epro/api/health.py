@@ -15,6 +15,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from sqlalchemy.orm import aliased
 
 from epro import clock, db, schema
 from epro.api.door import DOOR, Door, metrics_lock
@@ -26,6 +27,8 @@ from epro.responses import receipts
 from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
 from epro.signin import watch
+from epro.stream import manifests
+from epro.stream.models import ParkedEntry, Reconciliation, SinkRow
 from epro.trail.models import FeedEntry
 from epro.tx import Tx, look
 
@@ -71,8 +74,8 @@ def ready() -> Any:
 @health.get("/v1/keys")
 @health.response(200, KeysOut)
 def receipt_key() -> dict[str, Any]:
-    """The public key that receipts are signed with, for phones and inspectors."""
-    return {"receipts": receipts.public_key()}
+    """The public keys that receipts and daily manifests are signed with, for phones, sponsors and inspectors."""
+    return {"receipts": receipts.public_key(), "manifests": manifests.public_key()}
 
 
 @health.get("/metrics")
@@ -117,5 +120,16 @@ def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:
             Occurrence, Occurrence.at_risk_at.is_not(None), *following.nothing_yet(tx)
         ),
         "set_aside": count(SetAside, SetAside.settled_at.is_(None)),
+        "entries_parked": count(ParkedEntry),
+        "sinks_paused": count(SinkRow, SinkRow.paused_at.is_not(None), SinkRow.removed_at.is_(None)),
+        "sinks_away": count(SinkRow, SinkRow.failing_since.is_not(None), SinkRow.removed_at.is_(None)),
+        "trial_database_differences": _differing(),
         "feed_without_position": count(FeedEntry, FeedEntry.position.is_(None)),
     }
+
+
+def _differing() -> sa.Select[Any]:
+    """Differences that the last comparison of each study found."""
+    later = aliased(Reconciliation)
+    again = sa.exists().where(later.study_id == Reconciliation.study_id, later.day > Reconciliation.day)
+    return sa.select(sa.func.sum(Reconciliation.differences)).where(~again)

@@ -674,6 +674,7 @@ class KeyOut(Schema):
 
 class KeysOut(Schema):
     receipts = fields.Nested(KeyOut)
+    manifests = fields.Nested(KeyOut)
 
 
 # ── sponsor ──
@@ -742,3 +743,25 @@ class DatasetIn(Schema):
     offset = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
     limit = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
     unblinded = fields.Boolean(load_default=False)
+
+
+class ManifestGroup(Schema):
+    site = fields.String(allow_none=True)
+    assessment = fields.String(allow_none=True)
+    kind = fields.String()
+    count = fields.Integer()
+    digest = fields.String()
+
+
+class ManifestOut(Schema):
+    format = fields.Integer()
+    study = fields.String()
+    date = fields.String()
+    after = fields.Integer()
+    until = fields.Integer()
+    previous = fields.String()
+    key = fields.String()
+    groups = fields.List(fields.Nested(ManifestGroup))
+    digest = fields.String()
+    signature = fields.String()
+    public_key = fields.String()

@@ -11,11 +11,11 @@ import orjson
 from flask import Response, request, stream_with_context
 
 from epro.api.door import Door, actor, sponsor_lock
-from epro.api.schemas import FeedIn, FeedOut
+from epro.api.schemas import FeedIn, FeedOut, ManifestOut, StudyIn
 from epro.responses import sight
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
-from epro.stream import feed
+from epro.stream import feed, manifests
 from epro.studies import access
 from epro.tx import Actor, Tx, look
 
@@ -42,6 +42,20 @@ def read_feed(asked: dict[str, Any]) -> Any:
     records = _wait_for(who, study_id, asked)
     page, more = records[: asked["limit"]], len(records) > asked["limit"]
     return {"records": page, "next": page[-1]["position"] if page else asked["after"], "more": more}
+
+
+@sponsor.get("/manifests/<day>")
+@sponsor.arguments(StudyIn, location="query")
+@sponsor.response(200, ManifestOut)
+def read_manifest(asked: dict[str, Any], day: str) -> Any:
+    """What the feed came to on one UTC day that is over: counts and digests by site, assessment and kind, signed
+    (Ed25519, base64) over the RFC 8785 form without `digest` and `signature`, and chained by `previous`.
+    """
+    who = actor()
+    study_id = access.one_study(who, "feed.read", asked.get("study"))
+    with look(who) as tx:
+        row = manifests.find(tx, study_id, manifests.day_of(day))
+        return {**manifests.told(row), "public_key": manifests.public_key()["public_key"]}
 
 
 def _wait_for(who: Actor, study_id: str, asked: dict[str, Any]) -> list[dict[str, Any]]:

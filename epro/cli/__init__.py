@@ -18,10 +18,12 @@ from epro.cli import (
     exports,
     instrument,
     instrument_files,
+    manifests,
     people,
     rescoring,
     running,
     simulate,
+    sinks,
     study,
     trail,
     trialdb,
@@ -56,6 +58,8 @@ for command in (
     trialdb.trialdb,
     exports.export,
     exports.cut,
+    sinks.sink,
+    manifests.manifest,
 ):
     epro.add_command(command)
 study.study.add_command(simulate.simulate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -9,12 +10,14 @@ import click
 from epro import db
 from epro.cli import progress
 from epro.cli.opening import opened
+from epro.config import read
 from epro.errors import NotFound
 from epro.stream import delivering
 from epro.stream.reconciling import differences
 from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks.trial_db import TrialDatabase
+from epro.stream.sinks.trial_readers import reader_script
 from epro.studies.models import Study
 from epro.tx import look
 
@@ -22,6 +25,16 @@ from epro.tx import look
 @click.group()
 def trialdb() -> None:
     """The trial database."""
+
+
+@trialdb.command("grant-script")
+@click.option("--role", required=True, help="Who is to read.")
+def grant_script(role: str) -> None:
+    """Print what makes a role that reads everything in the trial database, now and later, and changes nothing."""
+    url = read(os.environ)["TRIAL_DATABASE_URL"]
+    if not url:
+        raise click.UsageError("EPRO_TRIAL_DATABASE_URL is not set.")
+    click.echo(reader_script(url, role))
 
 
 @trialdb.command()

@@ -5,6 +5,8 @@ Pure.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from epro.questionnaires.conditions import NOT_ASKED
@@ -15,6 +17,16 @@ from epro.scheduling.protocol import Visit
 Row = dict[str, Any]
 NOT_DONE = {None: "SKIPPED", NOT_APPLICABLE: "NOT APPLICABLE", REFUSED: "REFUSED", NOT_ASKED: "NOT ASKED"}
 """What stands in place of a code -> SDTM's QSREASND."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as one text: a JSON array. The same few come again and again."""
+    return _listed(tuple(names))
+
+
+@lru_cache(maxsize=4096)
+def _listed(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
 
 
 def usubjid(content: Row) -> str:
@@ -63,7 +75,7 @@ def about(site: str, subject_id: str, response: Row, visit: Visit | None) -> Row
         "RECVDTC": response["received_at"],
         "TIMEZONE": response["time_zone"],
         "CLOCKOFF": response["clock_offset_ms"],
-        "FINDINGS": json.dumps([finding["code"] for finding in response["findings"]]),
+        "FINDINGS": listed(finding["code"] for finding in response["findings"]),
         "DIGEST": response.get("digest"),
         "AMENDSID": response.get("amends_id"),
     }
@@ -100,6 +112,6 @@ def score(instrument: Instrument, told: Row) -> Row:
         "RULE": told["rule"],
         "METHOD": told["method"],
         "METHODVER": told["method_version"],
-        "ITEMSUSED": json.dumps(told["items_used"]),
-        "ITEMSMISS": json.dumps(told["items_missing"]),
+        "ITEMSUSED": listed(told["items_used"]),
+        "ITEMSMISS": listed(told["items_missing"]),
     }

@@ -6,7 +6,9 @@ A study whose entries cannot be carried waits, and holds up no other study.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 
 import sqlalchemy as sa
@@ -18,6 +20,8 @@ from epro.questionnaires.instrument import Instrument
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.stream import feed
+from epro.stream.feed import Entry
+from epro.stream.models import SinkRow
 from epro.stream.sequencer import SEQUENCER, sequence
 from epro.stream.sinks import Sink, SinkUnavailable
 from epro.stream.sinks.trial_rows import Definitions
@@ -25,7 +29,7 @@ from epro.studies.models import Study
 from epro.tx import look
 
 log = logging.getLogger(__name__)
-BATCH = 500
+BATCH = 1000
 
 
 def relay(sinks: Iterable[Sink]) -> int:
@@ -37,8 +41,10 @@ def relay(sinks: Iterable[Sink]) -> int:
 
 def deliver(sink: Sink) -> int:
     """Bring one sink up to date with every study; returns how many entries were carried."""
-    carried = 0
+    carried, paused = 0, _paused()
     for study_id in _studies():
+        if study_id in paused:
+            continue
         try:
             carried += _deliver_study(sink, study_id)
         except SinkUnavailable as fault:
@@ -57,14 +63,24 @@ def deliver(sink: Sink) -> int:
 
 
 def _deliver_study(sink: Sink, study_id: str) -> int:
-    position, carried = sink.position(study_id), 0
-    while True:
-        with look(SEQUENCER) as tx:
-            entries = feed.after(tx, study_id, position, BATCH)
-        if not entries:
-            return carried
-        position = sink.apply(study_id, entries)
-        carried += len(entries)
+    """Carry what there is. While one batch is being applied, the next is read and made ready."""
+    position = begun = sink.position(study_id)
+    entries: Sequence[Entry] = _after(study_id, begun)
+    while len(entries) == BATCH:
+        position, entries = _apply_and_read_on(sink, study_id, entries)
+    return (sink.apply(study_id, entries) if entries else position) - begun
+
+
+def _apply_and_read_on(sink: Sink, study_id: str, entries: Sequence[Entry]) -> tuple[int, Sequence[Entry]]:
+    with ThreadPoolExecutor(1) as beside:
+        applying = beside.submit(copy_context().run, sink.apply, study_id, entries)
+        following = sink.prepare(_after(study_id, entries[-1].position))
+        return applying.result(), following
+
+
+def _after(study_id: str, position: int) -> list[Entry]:
+    with look(SEQUENCER) as tx:
+        return feed.after(tx, study_id, position, BATCH)
 
 
 def definitions() -> Definitions:
@@ -83,6 +99,15 @@ def _instrument(code: str, version: str) -> Instrument:
 def _protocol(study_id: str, version: str) -> Protocol:
     with look(SEQUENCER) as tx:
         return protocols.find(tx, study_id, version)
+
+
+def _paused() -> set[str]:
+    """The studies for which the sink of the settings is paused."""
+    query = sa.select(SinkRow.study_id).where(
+        SinkRow.kind == "trial_database", SinkRow.paused_at.is_not(None)
+    )
+    with look(SEQUENCER) as tx:
+        return set(tx.all(query))
 
 
 def _studies() -> list[str]:

@@ -30,6 +30,10 @@ class Entry:
         content: dict[str, Any] = orjson.loads(self.body)
         return content
 
+    def line(self) -> str:
+        """The entry with its position in front, for those who are told it: the rest are the bytes as written."""
+        return f'{{"position":{self.position},{self.body[1:]}'
+
 
 def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
     """The entries behind a position, in order, without gaps."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from epro.export.rows import Row
 from epro.stream import feed
 from epro.stream.sequencer import SEQUENCER, last_position
-from epro.stream.sinks.trial_db import TABLES, TrialDatabase
-from epro.stream.sinks.trial_rows import Definitions, Rows, rows_of
+from epro.stream.sinks.trial_db import TrialDatabase
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows, rows_of
+from epro.stream.sinks.trial_tables import APPLIED as TABLES
 from epro.tx import look
 
 BATCH = 1000
@@ -61,16 +61,27 @@ def _compare_batch(
 ) -> Iterator[Difference]:
     with target.engine.connect() as connection:
         for name, table in TABLES.items():
-            there = {_key(table, row): row for row in _rows(connection, table, study_id, after, until)}
-            for row in getattr(wanted, name):
-                key = _key(table, row)
-                found = there.pop(key, None)
-                if found is None:
-                    yield Difference("missing", name, key)
-                elif changed := _changed(row, found):
-                    yield Difference("changed", name, key, changed)
-            for key in there:
-                yield Difference("extra", name, key)
+            rows = _rows(connection, table, study_id, after, until)
+            if sorted(rows, key=_order) != sorted(wanted[name], key=_order):
+                yield from _named(table, rows, wanted[name])
+
+
+def _named(table: sa.Table, rows: Sequence[Row], wanted: Sequence[Row]) -> Iterator[Difference]:
+    """What differs between the rows that are there and those that should be."""
+    there = {_key(table, row): row for row in rows}
+    for row in wanted:
+        key = _key(table, row)
+        found = there.pop(key, None)
+        if found is None:
+            yield Difference("missing", table.name, key)
+        elif changed := _changed(table, row, found):
+            yield Difference("changed", table.name, key, changed)
+    for key in there:
+        yield Difference("extra", table.name, key)
+
+
+def _order(row: Row) -> tuple[str, ...]:
+    return tuple(map(str, row[:4]))
 
 
 def _beyond(target: TrialDatabase, study_id: str, newest: int) -> Iterator[Difference]:
@@ -79,10 +90,10 @@ def _beyond(target: TrialDatabase, study_id: str, newest: int) -> Iterator[Diffe
         outside = sa.or_(table.c.POSITION > newest, table.c.POSITION < 1)
         query = sa.select(table).where(table.c.STUDYID == study_id, outside)
         with target.engine.connect() as connection:
-            there = list(connection.execute(query).mappings())
+            there = list(connection.execute(query))
         reached = _newest(study_id)  # asked afterwards: what came while we looked is not too many
         for row in there:
-            if not 1 <= row["POSITION"] <= reached:
+            if not 1 <= row.POSITION <= reached:
                 yield Difference("extra", name, _key(table, row))
 
 
@@ -91,16 +102,18 @@ def _newest(study_id: str) -> int:
         return last_position(tx, study_id)
 
 
-def _rows(connection: sa.Connection, table: sa.Table, study_id: str, after: int, until: int) -> list[Any]:
+def _rows(connection: sa.Connection, table: sa.Table, study_id: str, after: int, until: int) -> list[Row]:
     query = sa.select(table).where(
         table.c.STUDYID == study_id, table.c.POSITION > after, table.c.POSITION <= until
     )
-    return list(connection.execute(query).mappings())
+    return list(map(tuple, connection.execute(query)))
 
 
 def _key(table: sa.Table, row: Any) -> str:
-    return "/".join(str(row[column.name]) for column in table.primary_key)
+    places = [number for number, column in enumerate(table.columns) if column.primary_key]
+    return "/".join(str(row[place]) for place in places)
 
 
-def _changed(wanted: Row, found: Any) -> tuple[str, ...]:
-    return tuple(sorted(name for name, value in found.items() if value != wanted.get(name)))
+def _changed(table: sa.Table, wanted: Row, found: Row) -> tuple[str, ...]:
+    pairs = zip(table.columns, wanted, found, strict=True)
+    return tuple(sorted(column.name for column, mine, theirs in pairs if mine != theirs))

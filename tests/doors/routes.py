@@ -221,6 +221,9 @@ ROUTES: dict[tuple[str, str], Route] = {
             *("/datasets", "/datasets/<dataset_oid>", "/defines", "/defines/<name>"),
         )
     },
+    ("GET", "/v1/sponsor/manifests/<day>"): Route(
+        "sponsor", "data_manager machine", names={"day": lambda _: "2026-03-01"}
+    ),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("POST", "/hooks/aliyun/status"): Route("hook"),

@@ -29,6 +29,8 @@ FOR_EVER = (
     "week_scores",
     "cuts",
     "snoozes",
+    "manifests",
+    "reconciliations",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from epro.stream.feed import Entry
 
 
 class SinkUnavailable(Exception):
-    """The sink does not answer just now. Nothing is lost: the feed waits, and delivery goes on by itself."""
+    """The sink does not answer just now. Nothing is lost: the feed waits, and delivery goes on by itself.
+
+    `after`: the seconds that it asked to be left alone.
+    """
+
+    def __init__(self, why: str, *, after: float = 0.0):
+        super().__init__(why)
+        self.after = after
+
+
+class SinkGone(Exception):
+    """The sink asked not to be told anything any more: it is paused until a person lets it go on."""
+
+
+class Behind(Exception):
+    """The sink has less than was delivered to it, only up to `position`: a folder put back from a copy, say."""
+
+    def __init__(self, position: int):
+        super().__init__(position)
+        self.position = position
 
 
 class Sink(Protocol):
@@ -21,6 +41,10 @@ class Sink(Protocol):
         """The last position applied; 0 when none was. Raises SinkUnavailable."""
         ...
 
+    def prepare(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The same entries, made ready while the ones before are being applied. May give them back as they are."""
+        ...
+
     def apply(self, study_id: str, entries: Sequence[Entry]) -> int:
         """Apply entries that follow the position without a gap; entry and position stand or fall together.
 
@@ -28,3 +52,17 @@ class Sink(Protocol):
         Returns the new position. Raises SinkUnavailable.
         """
         ...
+
+
+class Outlet(Protocol):
+    """A place that is told entries and keeps no position that we could ask for: we keep it."""
+
+    batch: int
+
+    def deliver(self, entries: Sequence[Entry], now: datetime) -> dict[int, str]:
+        """Deliver entries, in order. It returns when they are safe there: the positions of those that it objects to
+        for good, with the reason. Raises SinkUnavailable, SinkGone, Behind.
+        """
+        ...
+
+    def close(self) -> None: ...

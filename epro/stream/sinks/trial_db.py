@@ -1,4 +1,4 @@
-"""The trial database: the first sink. Any SQLAlchemy URL; SQLite and PostgreSQL are tested."""
+"""The trial database: the first sink. Any SQLAlchemy URL; PostgreSQL, MariaDB and SQLite are tested."""
 
 from __future__ import annotations
 
@@ -8,43 +8,39 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+import orjson
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    ProgrammingError,
-)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from epro import clock, db, statements
-from epro.export.rows import Row
+from epro import clock, db
 from epro.stream.feed import Entry
-from epro.stream.sinks import SinkUnavailable
+from epro.stream.records import records_of, waits
+from epro.stream.sinks import SinkUnavailable, trial_schema
 from epro.stream.sinks import trial_tables as tables
-from epro.stream.sinks.trial_rows import Definitions, Rows, digest, rows_of
+from epro.stream.sinks.trial_bulk import insert
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows, digest, rows_of
 from epro.trail.entries import instant
 
 log = logging.getLogger(__name__)
 
-TABLES = {
-    "responses": tables.responses,
-    "answers": tables.answers,
-    "scores": tables.scores,
-    "weeks": tables.weeks,
-    "amendments": tables.amendments,
-    "entries": tables.entries,
-}
-
-
 REFUSED = (DataError, IntegrityError)  # what no repeating mends: this entry is not for these tables
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # it is not written as its kind must be
+WAITS = "Waits"  # the reason of an entry that only stands behind another of its record
 
 
 class FeedGap(Exception):
     """An entry does not follow the last one applied: the feed was not read as it must be."""
+
+
+class Prepared(list[Entry]):
+    """Entries with the rows that they come to, made while the ones before are still being written."""
+
+    def __init__(self, entries: Sequence[Entry], rows: Rows):
+        super().__init__(entries)
+        self.rows = rows
 
 
 class TrialDatabase:
@@ -55,31 +51,75 @@ class TrialDatabase:
     def __init__(self, url: str, definitions: Definitions):
         self.engine = _engine(url)
         self._definitions = definitions
+        self._schema = trial_schema.Known(definitions)
         self._ready, self._guard = False, Lock()
 
     def position(self, study_id: str) -> int:
         with self._open() as connection:
             return _position(connection, study_id)
 
+    def prepare(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The same entries, with what can be thought out before their turn."""
+        try:
+            return Prepared(entries, rows_of(entries, self._definitions))
+        except UNREADABLE:
+            return entries  # `apply` finds out which one
+
     def apply(self, study_id: str, entries: Sequence[Entry]) -> int:
+        if not entries:
+            return self.position(study_id)
         try:
             return self._apply_whole(study_id, entries)
-        except REFUSED as fault:
+        except (*REFUSED, *UNREADABLE) as fault:
             if len(entries) == 1:
-                return self._park(study_id, entries[0], type(fault.orig).__name__)
+                return self._park(study_id, entries[0], type(getattr(fault, "orig", fault)).__name__)
         return [self.apply(study_id, [entry]) for entry in entries][-1]
 
     def parked(self, study_id: str) -> dict[int, str]:
         """Positions of the entries that were refused and have not been applied since, with the reason."""
-        parked, entries = tables.parked.c, tables.entries.c
-        applied = sa.exists().where(entries.STUDYID == parked.STUDYID, entries.POSITION == parked.POSITION)
-        query = sa.select(parked.POSITION, parked.REASON).where(parked.STUDYID == study_id, ~applied)
         with self._open() as connection:
-            return {row.POSITION: row.REASON for row in connection.execute(query.order_by(parked.POSITION))}
+            return {row.POSITION: row.REASON for row in _unresolved(connection, study_id)}
+
+    def retry(self, study_id: str, entry: Entry) -> bool:
+        """Apply a parked entry now; False when it must wait behind another. Raises what the database says."""
+        rows = rows_of([entry], self._definitions)
+        with self._open() as connection:
+            self._schema.hold(connection, rows)
+        with self._open() as connection:
+            _position(connection, study_id, lock=True)
+            before = [row for row in _unresolved(connection, study_id) if row.POSITION < entry.position]
+            if waits(entry.content, map(_records, before)):
+                return False
+            _write(connection, rows)
+            return True
+
+    def counted(self, study_id: str) -> Iterator[tuple[int, str, str, str, str]]:
+        """What a manifest counts, as it stands here: position, site, assessment, kind, digest; in order."""
+        there = tables.entries.c
+        asked = (there.POSITION, there.SITEID, there.ASSESSMENT, there.KIND, there.DIGEST)
+        query = sa.select(*asked).where(there.STUDYID == study_id).order_by(there.POSITION)
+        with self._open() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield (row.POSITION, row.SITEID or "", row.ASSESSMENT or "", row.KIND, row.DIGEST)
+
+    def rewind(self, study_id: str, position: int) -> None:
+        """Let everything after this position be applied again: rows that are there stay, missing ones come back."""
+        with self._open() as connection:
+            if _position(connection, study_id, lock=True) > position:
+                _advance(connection, study_id, position)
 
     def _apply_whole(self, study_id: str, entries: Sequence[Entry]) -> int:
-        rows = rows_of(list(entries), self._definitions)
-        return self._advance_by(study_id, entries, lambda connection, after: _write(connection, rows, after))
+        rows = entries.rows if isinstance(entries, Prepared) else rows_of(entries, self._definitions)
+        with self._open() as connection:
+            self._schema.hold(connection, rows)
+
+        def write(connection: sa.Connection, fresh: Sequence[Entry]) -> None:
+            ready, behind = _ready_and_waiting(connection, study_id, fresh)
+            whole = len(ready) == len(entries)
+            _write(connection, rows if whole else rows_of(ready, self._definitions))
+            insert(connection, tables.parked, [_parked_row(entry, WAITS) for entry in behind])
+
+        return self._advance_by(study_id, entries, write)
 
     def _park(self, study_id: str, entry: Entry, reason: str) -> int:
         row = _parked_row(entry, reason)
@@ -89,11 +129,14 @@ class TrialDatabase:
             extra={"action": "entry.parked", "study": study_id, "position": entry.position},
         )
         return self._advance_by(
-            study_id, [entry], lambda connection, after: _insert(connection, tables.parked, [row])
+            study_id, [entry], lambda connection, fresh: insert(connection, tables.parked, [row])
         )
 
     def _advance_by(
-        self, study_id: str, entries: Sequence[Entry], write: Callable[[sa.Connection, int], None]
+        self,
+        study_id: str,
+        entries: Sequence[Entry],
+        write: Callable[[sa.Connection, Sequence[Entry]], None],
     ) -> int:
         """Write what lies behind the position, and the new position, in one transaction. Raises FeedGap."""
         with self._open() as connection:
@@ -103,7 +146,7 @@ class TrialDatabase:
                 return last
             if fresh[0].position != last + 1:
                 raise FeedGap(f"{study_id}: position {fresh[0].position} does not follow {last}")
-            write(connection, last)
+            write(connection, fresh)
             _advance(connection, study_id, fresh[-1].position)
             return fresh[-1].position
 
@@ -116,24 +159,18 @@ class TrialDatabase:
             self._make_tables()
             with self.engine.begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, ProgrammingError) as fault:
-            self._ready = (
-                False  # another database may stand in its place when it is back, an empty one for instance
-            )
-            raise SinkUnavailable(type(fault.orig).__name__) from None
+        except (OperationalError, InterfaceError, ProgrammingError, psycopg.OperationalError) as fault:
+            # Another database may stand in its place when it is back, an empty one for instance.
+            self._ready = False
+            self._schema.forget()
+            raise SinkUnavailable(type(getattr(fault, "orig", fault)).__name__) from None
 
     def _make_tables(self) -> None:
-        """Create what is missing, once as long as all goes well; a second process doing the same is no fault."""
+        """Bring the schema to our version, once as long as all goes well."""
         with self._guard:
-            if self._ready:
-                return
-            try:
-                tables.metadata.create_all(self.engine)
-            except DBAPIError:
-                tables.metadata.create_all(self.engine)
-            with self.engine.begin() as connection:
-                _insert(connection, tables.schema_state, [{"ONE": 1, "VERSION": tables.VERSION}])
-            self._ready = True
+            if not self._ready:
+                trial_schema.bring_up(self.engine)
+                self._ready = True
 
 
 def _engine(url: str) -> sa.Engine:
@@ -145,19 +182,23 @@ def _engine(url: str) -> sa.Engine:
 
 
 def _options(url: str) -> dict[str, Any]:
-    if url.startswith("postgres"):
+    kind = make_url(db.driver_url(url)).get_backend_name()
+    if kind == "postgresql":
         return {"connect_args": {"connect_timeout": 3, "tcp_user_timeout": 10_000}, "pool_size": 4}
-    if url.startswith("sqlite"):
-        return {
-            "poolclass": sa.NullPool
-        }  # an open file stays open when it is moved away: look for it each time
-    return {}
+    if kind in ("mysql", "mariadb"):
+        patience = {"connect_timeout": 3, "read_timeout": 60, "write_timeout": 60}
+        return {"connect_args": {"charset": "utf8mb4", **patience}, "isolation_level": "READ COMMITTED"}
+    # An open file stays open when it is moved away: look for it each time.
+    return {"poolclass": sa.NullPool} if kind == "sqlite" else {}
 
 
 # A worker that waits long for the trial database could not be told to stop meanwhile.
+STRICT = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 NEVER_HANG = {
     "postgresql": ("SET lock_timeout = '3s'", "SET statement_timeout = '60s'", "COMMIT"),
-    "sqlite": ("PRAGMA busy_timeout=3000",),
+    "sqlite": ("PRAGMA busy_timeout=3000", "PRAGMA cache_size=-65536"),
+    "mysql": ("SET SESSION innodb_lock_wait_timeout = 3", STRICT),
+    "mariadb": ("SET SESSION innodb_lock_wait_timeout = 3", STRICT),
 }
 
 
@@ -174,44 +215,59 @@ def _never_hang(statements: Sequence[str]) -> Callable[[Any, Any], None]:
 def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -> int:
     query = sa.select(tables.feed_state.c.POSITION).where(tables.feed_state.c.STUDYID == study_id)
     if lock:
-        start = {"STUDYID": study_id, "POSITION": 0, "APPLIEDDTC": instant(clock.now())}
-        _insert(connection, tables.feed_state, [start])
+        insert(connection, tables.feed_state, [(study_id, 0, instant(clock.now()))])
         query = query.with_for_update()
     return connection.scalar(query) or 0
 
 
-def _write(connection: sa.Connection, rows: Rows, after: int) -> None:
-    for name, table in TABLES.items():
-        fresh = [row for row in getattr(rows, name) if row["POSITION"] > after]
-        _insert(connection, table, fresh)
+def _write(connection: sa.Connection, rows: Rows) -> None:
+    for name, table in tables.APPLIED.items():
+        insert(connection, table, rows[name])
+
+
+def _unresolved(connection: sa.Connection, study_id: str) -> list[Any]:
+    """What is parked and has not been applied since, in the order of the feed."""
+    parked, entries = tables.parked.c, tables.entries.c
+    applied = sa.exists().where(entries.STUDYID == parked.STUDYID, entries.POSITION == parked.POSITION)
+    query = sa.select(parked.POSITION, parked.REASON, parked.BODY).where(parked.STUDYID == study_id, ~applied)
+    return list(connection.execute(query.order_by(parked.POSITION)))
+
+
+def _records(row: Any) -> frozenset[str]:
+    try:
+        return records_of(orjson.loads(row.BODY))
+    except ValueError:
+        return frozenset()  # written by another hand
+
+
+def _ready_and_waiting(
+    connection: sa.Connection, study_id: str, fresh: Sequence[Entry]
+) -> tuple[Sequence[Entry], list[Entry]]:
+    """The entries that may be applied, and those that stand behind a parked one of their record."""
+    behind = [(row.POSITION, _records(row)) for row in _unresolved(connection, study_id)]
+    if not behind:
+        return fresh, []
+    ready, waiting = [], []
+    for entry in fresh:
+        earlier = [records for position, records in behind if position < entry.position]
+        if waits(entry.content, earlier):
+            waiting.append(entry)
+            behind.append((entry.position, records_of(entry.content)))
+        else:
+            ready.append(entry)
+    return ready, waiting
 
 
 def _parked_row(entry: Entry, reason: str) -> Row:
-    return {
-        "STUDYID": entry.study_id,
-        "POSITION": entry.position,
-        "EVENTID": str(entry.event_id),
-        "DIGEST": digest(entry.body),
-        "REASON": reason,
-        "BODY": entry.body,
-        "PARKEDDTC": instant(clock.now()),
-    }
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
-    """Insert what is not there yet: a key that is there keeps its row."""
-    if not rows:
-        return
-    name = connection.dialect.name
-    if name in ("mysql", "mariadb"):
-        connection.execute(mysql.insert(table).prefix_with("IGNORE"), rows)
-        return
-    if name == "sqlite":
-        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
-        return
-    names = list(rows[0])
-    given = postgresql.insert(table).from_select(names, statements.records(table, names))
-    connection.execute(given.on_conflict_do_nothing(), {"rows0": statements.records_text(table, rows)})
+    return (
+        entry.study_id,
+        entry.position,
+        str(entry.event_id),
+        digest(entry.body),
+        reason,
+        entry.body,
+        instant(clock.now()),
+    )
 
 
 def _advance(connection: sa.Connection, study_id: str, position: int) -> None:

@@ -1,31 +1,35 @@
-"""From one entry of the feed to the rows of the trial database. Pure."""
+"""From entries of the feed to the rows of the trial database. Pure.
+
+A row is a tuple in the order of its table's columns: of hundreds of thousands a second nothing dearer is made.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
 
-from epro.export.rows import Row, about, answer, category, score, usubjid
+from epro.export.rows import about, answer, category, listed, score, usubjid
+from epro.questionnaires.conditions import NOT_ASKED
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.kinds import settled
 from epro.scheduling.protocol import Protocol
 from epro.stream.feed import Entry
+from epro.stream.sinks import trial_tables as tables
 
-HAVE_TABLES = ("response", "rescored", "week")
+Json = dict[str, Any]
+Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+"""What entries come to, by table."""
 
-
-@dataclass
-class Rows:
-    """What entries come to, by table."""
-
-    responses: list[Row] = field(default_factory=list)
-    answers: list[Row] = field(default_factory=list)
-    scores: list[Row] = field(default_factory=list)
-    weeks: list[Row] = field(default_factory=list)
-    amendments: list[Row] = field(default_factory=list)
-    entries: list[Row] = field(default_factory=list)
+OF_A_RESPONSE = itemgetter(*(str(column.name) for column in tables.responses.columns))
+OF_AN_ANSWER = itemgetter("ITEMID", "QSTESTCD", "QSTEST", "QSORRES", "QSSTRESN", "QSSTAT", "QSREASND")
+OF_A_WEEK = itemgetter(*(str(column.name) for column in tables.weeks.columns))
+OF_A_SCORE = itemgetter(*(str(column.name) for column in tables.scores.columns))
 
 
 @dataclass(frozen=True)
@@ -36,33 +40,33 @@ class Definitions:
     protocol: Callable[[str, str], Protocol]
 
 
-def rows_of(batch: list[Entry], known: Definitions) -> Rows:
+@dataclass(frozen=True)
+class Fixed:
+    """What of an instrument's rows is always the same, and what its answers have come to so far."""
+
+    category: str
+    items: tuple[str, ...]
+    branches: bool
+    known: dict[tuple[str, Any], Row] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=512)
+def fixed(instrument: Instrument) -> Fixed:
+    """What never changes about the rows of this instrument; looked up once."""
+    items = tuple(item.id for item in instrument.items)
+    return Fixed(category(instrument), items, any(item.asked_if is not None for item in instrument.items))
+
+
+def rows_of(batch: Iterable[Entry], known: Definitions) -> Rows:
     """The rows of a batch of entries."""
-    rows = Rows()
+    rows: Rows = {name: [] for name in tables.APPLIED}
     for entry in batch:
         content = entry.content
-        has_table = not content.keys().isdisjoint(HAVE_TABLES)
-        rows.entries.append(_entry(entry, content, keep_body=not has_table))
-        if "response" in content:
-            _response(rows, entry, content, known)
-        if "rescored" in content:
-            _rescored(rows, entry, content, known)
-        if "week" in content:
-            _week(rows, entry, content, known)
+        maker = MAKERS.get(entry.kind)
+        if maker is not None:
+            maker(rows, entry, content, known)
+        rows["entries"].append(_entry(entry, content, keep_body=maker is None))
     return rows
-
-
-def _entry(entry: Entry, content: Row, *, keep_body: bool) -> Row:
-    return {
-        "STUDYID": entry.study_id,
-        "POSITION": entry.position,
-        "EVENTID": str(entry.event_id),
-        "KIND": entry.kind,
-        "USUBJID": usubjid(content),
-        "AT": content["at"],
-        "DIGEST": digest(entry.body),
-        "BODY": entry.body if keep_body else None,
-    }
 
 
 def digest(body: str) -> str:
@@ -70,51 +74,105 @@ def digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _response(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
+def assessment_of(content: Json) -> str | None:
+    """The assessment that an entry is about, if it is about one."""
+    for name in ("response", "occurrence", "week", "alert"):
+        if isinstance(told := content.get(name), dict) and told.get("assessment"):
+            return str(told["assessment"])
+    return None
+
+
+def _entry(entry: Entry, content: Json, *, keep_body: bool) -> Row:
+    return (
+        entry.study_id,
+        entry.position,
+        str(entry.event_id),
+        entry.kind,
+        usubjid(content),
+        content["at"],
+        digest(entry.body),
+        entry.body if keep_body else None,
+        content.get("site"),
+        assessment_of(content),
+    )
+
+
+def _response(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     response = content["response"]
     instrument = known.instrument(response["instrument"]["code"], response["instrument"]["version"])
-    key = {
+    subject, response_id = usubjid(content), response["id"]
+    rows["responses"].append(_about(entry, content, response, instrument, known))
+    rows["answers"] += _answers(entry, instrument, response["answers"], response_id, subject)
+    rows["scores"] += _scores(entry, instrument, content["scores"], response_id, subject)
+    if "amendment" in response:
+        rows["amendments"].append(_amendment(entry, response, subject))
+
+
+def _rescored(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["rescored"]
+    instrument = known.instrument(told["instrument"]["code"], told["instrument"]["version"])
+    rows["scores"] += _scores(entry, instrument, content["scores"], told["response_id"], usubjid(content))
+
+
+def _about(entry: Entry, content: Json, response: Json, instrument: Instrument, known: Definitions) -> Row:
+    visit = None
+    if response["visit"]:
+        visit = known.protocol(entry.study_id, response["protocol_version"]).visit(response["visit"])
+    told = about(content["site"], content["subject_id"], response, visit) | {
         "STUDYID": entry.study_id,
         "RESPONSEID": response["id"],
         "USUBJID": usubjid(content),
         "QSCAT": category(instrument),
+        "DIGEST": response["digest"],
+        "EVENTID": str(entry.event_id),
         "POSITION": entry.position,
+        "SETTLEDID": response.get("settled_from"),
     }
-    visit = None
-    if response["visit"]:
-        visit = known.protocol(entry.study_id, response["protocol_version"]).visit(response["visit"])
-    told = about(content["site"], content["subject_id"], response, visit)
-    rows.responses.append(key | told | {"EVENTID": str(entry.event_id)})
-    given = settled(instrument, response["answers"])
-    rows.answers += [key | answer(item, given[item.id]) for item in instrument.items]
-    rows.scores += [key | score(instrument, told) for told in content["scores"]]
+    return OF_A_RESPONSE(told)
 
 
-def _rescored(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
-    rescored = content["rescored"]
-    asked = rescored["instrument"]
-    instrument = known.instrument(asked["code"], asked["version"])
+def _answers(entry: Entry, instrument: Instrument, given: Json, response_id: str, subject: str) -> list[Row]:
+    """A row for each item. What an answer to an item comes to is worked out once, and known from then on."""
+    same, study_id, position = fixed(instrument), entry.study_id, entry.position
+    if same.branches:
+        given = settled(instrument, given)
+    qscat, known, rows = same.category, same.known, []
+    for item in same.items:
+        answered = given.get(item)
+        told = known.get((item, answered)) or _worked_out(instrument, same, item, answered)
+        rows.append((study_id, response_id, told[0], subject, qscat, *told[1:], position))
+    return rows
+
+
+def _worked_out(instrument: Instrument, same: Fixed, item: str, answered: Any) -> Row:
+    as_settled = None if answered == NOT_ASKED and not same.branches else answered
+    told = answer(instrument.item(item), as_settled)
+    same.known[item, answered] = found = OF_AN_ANSWER(told)
+    return found
+
+
+def _scores(
+    entry: Entry, instrument: Instrument, told: list[Json], response_id: str, subject: str
+) -> list[Row]:
     key = {
         "STUDYID": entry.study_id,
-        "RESPONSEID": rescored["response_id"],
-        "USUBJID": usubjid(content),
+        "RESPONSEID": response_id,
+        "USUBJID": subject,
         "QSCAT": category(instrument),
         "POSITION": entry.position,
     }
-    rows.scores += [key | score(instrument, told) for told in content["scores"]]
+    return [OF_A_SCORE(score(instrument, one) | key) for one in told]
 
 
-def _week(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
+def _week(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     week = content["week"]
     instrument = known.instrument(week["instrument"]["code"], week["instrument"]["version"])
-    key = {
+    told = {
         "STUDYID": entry.study_id,
         "RESPONSEID": week["id"],
         "USUBJID": usubjid(content),
         "QSCAT": category(instrument),
         "POSITION": entry.position,
-    }
-    about = {
         "RUN": week["run"],
         "SITEID": content["site"],
         "SUBJID": content["subject_id"],
@@ -130,5 +188,149 @@ def _week(rows: Rows, entry: Entry, content: Row, known: Definitions) -> None:
         "SOURCES": json.dumps(week["sources"]),
         "EVENTID": str(entry.event_id),
     }
-    rows.weeks.append(key | about)
-    rows.scores += [key | score(instrument, told) for told in content["scores"]]
+    rows["weeks"].append(OF_A_WEEK(told))
+    rows["scores"] += _scores(entry, instrument, content["scores"], week["id"], told["USUBJID"])
+
+
+def _amendment(entry: Entry, response: Json, subject: str) -> Row:
+    told = response["amendment"]
+    return (
+        entry.study_id,
+        response["id"],
+        response["amends_id"],
+        subject,
+        told.get("reason"),
+        entry.position,
+        told.get("number"),
+        told.get("reported_by"),
+        told.get("made_by"),
+        told.get("made_at"),
+    )
+
+
+def _enrolment(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["participant"]
+    rows["enrolments"].append(
+        (
+            entry.study_id,
+            usubjid(content),
+            content["site"],
+            content["subject_id"],
+            told.get("protocol_version"),
+            told.get("language"),
+            told.get("time_zone"),
+            told.get("enrolled_at") or content["at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+    rows["anchors"] += [
+        _anchor_row(entry, content, name, day) for name, day in sorted(told.get("anchors", {}).items())
+    ]
+
+
+def _withdrawal(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    at = content["withdrawal"].get("at") or content["at"]
+    rows["withdrawals"].append(
+        (
+            entry.study_id,
+            usubjid(content),
+            content["site"],
+            content["subject_id"],
+            at,
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
+def _anchor(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["anchor"]
+    rows["anchors"].append(_anchor_row(entry, content, told["id"], told["date"]))
+
+
+def _anchor_row(entry: Entry, content: Json, name: str, day: str) -> Row:
+    return (
+        entry.study_id,
+        usubjid(content),
+        name,
+        entry.position,
+        day,
+        content["site"],
+        str(entry.event_id),
+    )
+
+
+def _miss(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["occurrence"]
+    rows["misses"].append(
+        (
+            entry.study_id,
+            told["id"],
+            usubjid(content),
+            content["site"],
+            content["subject_id"],
+            told["assessment"],
+            told.get("visit"),
+            told.get("study_day"),
+            told["local_day"],
+            told.get("opens_at"),
+            told.get("closes_at"),
+            told.get("missed_at") or content["at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
+def _set_aside(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["set_aside"]
+    rows["set_aside"].append(
+        (
+            entry.study_id,
+            told["id"],
+            usubjid(content),
+            content["site"],
+            entry.kind.rpartition(".")[2].upper(),
+            told.get("response_id"),
+            listed(finding["code"] for finding in told["findings"]),
+            told["digest"],
+            told["received_at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
+def _settlement(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["settlement"]
+    rows["settlements"].append(
+        (
+            entry.study_id,
+            told["set_aside_id"],
+            usubjid(content),
+            str(told["outcome"]).upper(),
+            told.get("response_id"),
+            told.get("reason"),
+            told.get("settled_by"),
+            told.get("settled_at") or content["at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
+MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
+    "response.stored": _response,
+    "response.amended": _response,
+    "response.rescored": _rescored,
+    "week.scored": _week,
+    "response.held": _set_aside,
+    "response.conflict": _set_aside,
+    "response.settled": _settlement,
+    "participant.enrolled": _enrolment,
+    "participant.withdrawn": _withdrawal,
+    "anchor.set": _anchor,
+    "occurrence.missed": _miss,
+}
+"""The kinds that have tables of their own. An entry of any other keeps its bytes in `entries`."""

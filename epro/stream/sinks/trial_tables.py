@@ -7,10 +7,26 @@ nothing. `feed_state` says how far the feed has been applied, in the same transa
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData()
-NAME = sa.String(191)  # the longest text that every engine can index
-LONG = sa.Text()
+_EXACT = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}  # else MySQL takes `a` and `A` for the same key
+NAME = sa.String(191).with_variant(
+    mysql.VARCHAR(191, **_EXACT), "mysql", "mariadb"
+)  # every engine can index it
+LONG = sa.Text().with_variant(mysql.LONGTEXT(**_EXACT), "mysql", "mariadb")
+NUMBER = sa.Float(53)
+
+
+def _by_position(table: str) -> sa.Index:
+    """For reading by position: rows come in its order, so PostgreSQL needs only what each stretch of blocks spans."""
+    how = {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 16}}
+    return sa.Index(f"ix_{table}_POSITION", "STUDYID", "POSITION", **how)  # type: ignore[arg-type]
+
+
+def _keys(*more: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, NAME, primary_key=True) for name in ("STUDYID", *more)]
+
 
 feed_state = sa.Table(
     "feed_state",
@@ -41,7 +57,7 @@ responses = sa.Table(
     sa.Column("INSTRDIG", NAME, nullable=False),
     sa.Column("ASSESSMENT", NAME, nullable=False),
     sa.Column("VISIT", NAME),
-    sa.Column("VISITNUM", sa.Float),
+    sa.Column("VISITNUM", NUMBER),
     sa.Column("VISITDY", sa.Integer),
     sa.Column("OCCURRENCEID", NAME, nullable=False),
     sa.Column("PROTVER", NAME, nullable=False),
@@ -55,9 +71,12 @@ responses = sa.Table(
     sa.Column("CLOCKOFF", sa.BigInteger),  # milliseconds, server minus phone
     sa.Column("FINDINGS", LONG, nullable=False),
     sa.Column("DIGEST", NAME, nullable=False),
-    sa.Column("AMENDSID", NAME),
+    sa.Column("AMENDSID", NAME),  # the response that this one corrects; always the first of its chain
     sa.Column("EVENTID", NAME, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
+    sa.Column("SETTLEDID", NAME),  # what was set aside and then taken, if it came that way
+    sa.Index("ix_responses_AMENDSID", "STUDYID", "AMENDSID"),
+    _by_position("responses"),
 )
 
 answers = sa.Table(
@@ -71,10 +90,11 @@ answers = sa.Table(
     sa.Column("QSTESTCD", NAME, nullable=False),
     sa.Column("QSTEST", NAME, nullable=False),
     sa.Column("QSORRES", NAME),  # the code as it was given, before any reversal
-    sa.Column("QSSTRESN", sa.Float(53)),
+    sa.Column("QSSTRESN", NUMBER),
     sa.Column("QSSTAT", NAME),  # NOT DONE
-    sa.Column("QSREASND", NAME),  # why not: skipped, not applicable
+    sa.Column("QSREASND", NAME),  # why not: skipped, not applicable, refused, not asked
     sa.Column("POSITION", sa.BigInteger, nullable=False),
+    _by_position("answers"),
 )
 
 scores = sa.Table(
@@ -87,7 +107,7 @@ scores = sa.Table(
     sa.Column("USUBJID", NAME, nullable=False),
     sa.Column("QSCAT", NAME, nullable=False),
     sa.Column("QSTESTCD", NAME, nullable=False),
-    sa.Column("QSSTRESN", sa.Float(53)),
+    sa.Column("QSSTRESN", NUMBER),
     sa.Column("QSREASND", NAME),
     sa.Column("ANSWERED", sa.Integer, nullable=False),
     sa.Column("EXPECTED", sa.Integer, nullable=False),
@@ -97,6 +117,7 @@ scores = sa.Table(
     sa.Column("ITEMSUSED", LONG, nullable=False),
     sa.Column("ITEMSMISS", LONG, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
+    _by_position("scores"),
 )
 
 weeks = sa.Table(
@@ -125,12 +146,97 @@ weeks = sa.Table(
 
 amendments = sa.Table(
     "amendments",
-    metadata,
-    sa.Column("STUDYID", NAME, primary_key=True),
-    sa.Column("RESPONSEID", NAME, primary_key=True),
+    metadata,  # why a response was corrected; its answers and scores stand with the others
+    *_keys("RESPONSEID"),
     sa.Column("AMENDSID", NAME, nullable=False),
     sa.Column("USUBJID", NAME, nullable=False),
     sa.Column("REASON", LONG),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+    sa.Column("AMENDNO", sa.Integer),  # the how manieth of its chain
+    sa.Column("REPORTEDBY", NAME),
+    sa.Column("MADEBY", NAME),
+    sa.Column("MADEDTC", NAME),
+)
+
+enrolments = sa.Table(
+    "enrolments",
+    metadata,
+    *_keys("USUBJID"),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("SUBJID", NAME, nullable=False),
+    sa.Column("PROTVER", NAME),
+    sa.Column("LANGUAGE", NAME),
+    sa.Column("TIMEZONE", NAME),
+    sa.Column("ENROLDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
+withdrawals = sa.Table(
+    "withdrawals",
+    metadata,
+    *_keys("USUBJID"),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("SUBJID", NAME, nullable=False),
+    sa.Column("WITHDDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
+anchors = sa.Table(
+    "anchors",
+    metadata,  # every day an anchor was ever given; the last by POSITION counts
+    *_keys("USUBJID", "ANCHOR"),
+    sa.Column("POSITION", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ANCHORDT", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+)
+
+misses = sa.Table(
+    "misses",
+    metadata,  # what was due and not answered in time; an answer that came after all is in `responses`
+    *_keys("OCCURRENCEID"),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("SUBJID", NAME, nullable=False),
+    sa.Column("ASSESSMENT", NAME, nullable=False),
+    sa.Column("VISIT", NAME),
+    sa.Column("VISITDY", sa.Integer),
+    sa.Column("LOCALDAY", NAME, nullable=False),
+    sa.Column("OPENDTC", NAME),
+    sa.Column("CLOSEDTC", NAME),
+    sa.Column("MISSEDDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
+set_aside = sa.Table(
+    "set_aside",
+    metadata,  # uploads that wait for a person: HELD or CONFLICT. Their answers are not data until they are settled
+    *_keys("SETASIDEID"),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("OUTCOME", NAME, nullable=False),
+    sa.Column("RESPONSEID", NAME),  # as the phone named it
+    sa.Column("FINDINGS", LONG, nullable=False),
+    sa.Column("DIGEST", NAME, nullable=False),
+    sa.Column("RECVDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
+settlements = sa.Table(
+    "settlements",
+    metadata,  # what a person made of something set aside
+    *_keys("SETASIDEID"),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("OUTCOME", NAME, nullable=False),
+    sa.Column("RESPONSEID", NAME),
+    sa.Column("REASON", LONG),
+    sa.Column("SETTLEDBY", NAME),
+    sa.Column("SETTLEDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
 )
 
@@ -145,6 +251,8 @@ entries = sa.Table(
     sa.Column("AT", NAME, nullable=False),
     sa.Column("DIGEST", NAME, nullable=False),  # SHA-256 of the entry's bytes
     sa.Column("BODY", LONG),  # kept for the kinds that have no table of their own
+    sa.Column("SITEID", NAME),
+    sa.Column("ASSESSMENT", NAME),
 )
 
 parked = sa.Table(
@@ -159,4 +267,44 @@ parked = sa.Table(
     sa.Column("PARKEDDTC", NAME, nullable=False),
 )
 
-VERSION = 1
+dictionary = sa.Table(
+    "dictionary",
+    metadata,  # the items and scales of every instrument version that a response was given to
+    sa.Column("INSTRUMENT", NAME, primary_key=True),
+    sa.Column("INSTRVER", NAME, primary_key=True),
+    sa.Column("KIND", NAME, primary_key=True),  # ITEM or SCALE
+    sa.Column("NAME", NAME, primary_key=True),
+    sa.Column("ORDERNO", sa.Integer, nullable=False),
+    sa.Column("QSCAT", NAME, nullable=False),
+    sa.Column("QSTESTCD", NAME, nullable=False),
+    sa.Column("QSTEST", NAME, nullable=False),
+)
+
+baselines = sa.Table(
+    "baselines",
+    metadata,  # what changes of a scale count from, as the study file says: a visit, or the last up to an anchor
+    *_keys("PROTVER", "ASSESSMENT", "SCALE"),
+    sa.Column("BASEVISIT", NAME),
+    sa.Column("BASEANCHOR", NAME),
+)
+
+APPLIED = {
+    table.name: table
+    for table in (
+        responses,
+        answers,
+        scores,
+        weeks,
+        amendments,
+        enrolments,
+        withdrawals,
+        anchors,
+        misses,
+        set_aside,
+        settlements,
+        entries,
+    )
+}
+"""What the entries of the feed come to. Each row says the position of its entry."""
+
+VERSION = 2

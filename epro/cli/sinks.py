@@ -1,0 +1,199 @@
+"""`epro sink`: where a study's feed goes beside the trial database."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+import click
+import sqlalchemy as sa
+
+from epro import db
+from epro.cli.opening import opened
+from epro.errors import Invalid
+from epro.stream import cursors, delivering, feed, outlets
+from epro.stream.cursors import Key
+from epro.stream.models import ParkedEntry, SinkRow
+from epro.stream.outlets import TRIAL_DATABASE
+from epro.stream.sequencer import SEQUENCER, last_position
+from epro.stream.sinks.files import FilesOutlet
+from epro.stream.sinks.trial_db import REFUSED, UNREADABLE, TrialDatabase
+from epro.trail import instant
+from epro.tx import begin, look, system
+
+COMMAND = system("command")
+
+
+@click.group()
+def sink() -> None:
+    """Where a study's feed goes: webhooks, Kafka, files."""
+
+
+@sink.command()
+@click.argument("kind", type=click.Choice(["webhook", "kafka", "files"]))
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option(
+    "--set", "given", multiple=True, metavar="OPTION=VALUE", help="May be repeated; secrets as env:NAME."
+)
+def add(kind: str, name: str, study: str, given: tuple[str, ...]) -> None:
+    """Add a sink. It is told everything from the first entry on."""
+    options = dict(_pair(text) for text in given)
+    with opened(), begin(COMMAND) as tx:
+        try:
+            secret = outlets.add(tx, study, name, kind, options)
+        except ValueError as fault:
+            raise Invalid(str(fault)) from None
+    click.echo(f"Sink {name} added.")
+    if secret:
+        click.echo(f"Its signing secret, shown once:\n{secret}")
+
+
+@sink.command("list")
+@click.option("--study", required=True)
+def list_all(study: str) -> None:
+    """Every sink, how far it has come, and what is the matter with it."""
+    with opened(), look(COMMAND) as tx:
+        query = sa.select(SinkRow).where(SinkRow.study_id == study, SinkRow.removed_at.is_(None))
+        newest = last_position(tx, study)
+        lines = [_line(tx, row, newest) for row in tx.all(query.order_by(SinkRow.name))]
+    click.echo("\n".join([f"The feed of {study} is at {newest}.", *lines]))
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option("--reason", required=True)
+def pause(name: str, study: str, reason: str) -> None:
+    """Deliver nothing until `resume`; nothing is lost meanwhile."""
+    with opened(), begin(COMMAND) as tx:
+        cursors.pause(tx, outlets.found(tx, study, name), reason)
+    click.echo(f"Sink {name} paused.")
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option("--reason", required=True)
+def resume(name: str, study: str, reason: str) -> None:
+    """Go on where it stood."""
+    with opened(), begin(COMMAND) as tx:
+        cursors.resume(tx, outlets.found(tx, study, name), reason)
+    click.echo(f"Sink {name} goes on.")
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option(
+    "--from", "first", required=True, type=click.IntRange(1), help="The first position to deliver again."
+)
+@click.option("--reason", required=True)
+def replay(name: str, study: str, first: int, reason: str) -> None:
+    """Deliver again from a position on. Receivers know by the event id what they had before."""
+    with opened():
+        with begin(COMMAND) as tx:
+            row = outlets.found(tx, study, name)
+            if row.kind == "files":
+                FilesOutlet(row.options["folder"], study).rewind(first - 1)
+            cursors.replay(tx, row, first, reason)
+        if name == TRIAL_DATABASE:
+            with closing(_trial_database()) as target:
+                target.rewind(study, first - 1)
+    click.echo(f"Sink {name} is told again from {first} on.")
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option("--reason", required=True)
+def remove(name: str, study: str, reason: str) -> None:
+    """Deliver nothing any more and forget its secret."""
+    with opened(), begin(COMMAND) as tx:
+        outlets.remove(tx, outlets.found(tx, study, name), reason)
+    click.echo(f"Sink {name} removed.")
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+def parked(name: str, study: str) -> None:
+    """Entries that it refused, and those that wait behind them; exit 1 if there are any."""
+    with opened(), look(COMMAND) as tx:
+        if name == TRIAL_DATABASE:
+            with closing(_trial_database()) as target:
+                lines = [f"{position}: {why}" for position, why in target.parked(study).items()]
+        else:
+            lines = [_parked_line(row) for row in cursors.parked(tx, Key(study, name))]
+    for line in lines:
+        click.echo(line)
+    if lines:
+        raise click.exceptions.Exit(1)
+
+
+@sink.command()
+@click.argument("name")
+@click.option("--study", required=True)
+@click.option("--position", type=click.IntRange(1), help="One entry; without it all that are parked.")
+def retry(name: str, study: str, position: int | None) -> None:
+    """Try parked entries again: those of the trial database now, others at the worker's next strike."""
+    with opened():
+        if name == TRIAL_DATABASE:
+            count = _retry_trial_database(study, position)
+            click.echo(f"{count} applied.")
+            return
+        with begin(COMMAND) as tx:
+            outlets.found(tx, study, name)
+            count = cursors.try_now(tx, Key(study, name), position)
+    click.echo(f"{count} will be tried.")
+
+
+def _retry_trial_database(study: str, position: int | None) -> int:
+    applied = 0
+    with closing(_trial_database()) as target:
+        for parked_at in target.parked(study):
+            if position not in (None, parked_at):
+                continue
+            with look(SEQUENCER) as tx:
+                (entry,) = feed.after(tx, study, parked_at - 1, 1)
+            try:
+                applied += target.retry(study, entry)
+            except (*REFUSED, *UNREADABLE) as fault:
+                click.echo(f"{parked_at}: {type(getattr(fault, 'orig', fault)).__name__}")
+    return applied
+
+
+def _trial_database() -> TrialDatabase:
+    url = db.settings()["TRIAL_DATABASE_URL"]
+    if not url:
+        raise click.UsageError("EPRO_TRIAL_DATABASE_URL is not set.")
+    return TrialDatabase(url, delivering.definitions())
+
+
+def _line(tx: object, row: SinkRow, newest: int) -> str:
+    words = [f"{row.name} ({row.kind})"]
+    if row.kind != "trial_database":
+        words.append(f"at {row.position}" if row.position < newest else "up to date")
+        count = len(cursors.parked(tx, Key(row.study_id, row.name)))  # type: ignore[arg-type]
+        words.append(f"{count} parked" if count else "")
+    if row.paused_at:
+        words.append(f"paused {instant(row.paused_at)}: {row.paused_why}")
+    elif row.failing_since:
+        words.append(f"away since {instant(row.failing_since)}: {row.last_fault}")
+    return ", ".join(word for word in words if word)
+
+
+def _parked_line(row: ParkedEntry) -> str:
+    again = f"again {instant(row.next_try_at)}" if row.next_try_at else "left to a person"
+    return f"{row.position}: {row.reason}" + (
+        "" if row.reason == cursors.WAITS else f", tried {row.attempts}, {again}"
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"`{text}` is not OPTION=VALUE.", param_hint="--set")
+    if value.startswith("env:") and value[4:] not in os.environ:
+        raise click.BadParameter(f"{value[4:]} is not set in the environment.", param_hint="--set")
+    return name, value

@@ -1,0 +1,171 @@
+"""The schema of the trial database: made, brought from an older version to ours, and told what instruments there are.
+
+From version 1 to 2: columns and tables are added, `entries` and `amendments` are emptied, and the position goes back
+to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import DDLElement
+
+from epro.export.rows import category, test_code, test_name
+from epro.stream.sinks import SinkUnavailable, trial_views
+from epro.stream.sinks import trial_tables as tables
+from epro.stream.sinks.trial_bulk import insert
+from epro.stream.sinks.trial_rows import Definitions, Row, Rows
+
+LOCK = 0x65707464  # the advisory lock's number
+
+
+class SchemaNewer(SinkUnavailable):
+    """The trial database was made by a later version of this software, which this one does not touch."""
+
+
+def bring_up(engine: sa.Engine) -> None:
+    """Make what is missing; one process at a time. Raises SchemaNewer."""
+    with engine.begin() as connection, _alone(connection):
+        version = _version(connection)
+        if version > tables.VERSION:
+            raise SchemaNewer(f"its schema is version {version}, ours is {tables.VERSION}")
+        _make(connection, version)
+
+
+def _make(connection: sa.Connection, version: int) -> None:
+    if 0 < version < 2:
+        _to_version_2(connection)
+    tables.metadata.create_all(connection)
+    if version < tables.VERSION or "v_changes" not in sa.inspect(connection).get_view_names():
+        trial_views.make_common(connection)
+    connection.execute(sa.delete(tables.schema_state).where(tables.schema_state.c.VERSION < tables.VERSION))
+    insert(connection, tables.schema_state, [(1, tables.VERSION)])
+
+
+@contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """One process at a time changes the schema; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+    elif connection.dialect.name != "sqlite" and not connection.scalar(
+        sa.select(sa.func.get_lock("epro", 3))
+    ):
+        raise SinkUnavailable("another process changes its schema")
+    try:
+        yield
+    finally:
+        if connection.dialect.name in ("mysql", "mariadb"):
+            connection.execute(sa.select(sa.func.release_lock("epro")))
+
+
+def _version(connection: sa.Connection) -> int:
+    """Of the schema that is there; 0 when there is none."""
+    if not sa.inspect(connection).has_table("schema_state"):
+        return 0
+    return connection.scalar(sa.select(sa.func.max(tables.schema_state.c.VERSION))) or 0
+
+
+def _to_version_2(connection: sa.Connection) -> None:
+    look = sa.inspect(connection)
+    there = set(look.get_table_names())
+    for table in tables.metadata.sorted_tables:
+        if table.name in there:
+            known = {column["name"] for column in look.get_columns(table.name)}
+            for column in (one for one in table.columns if one.name not in known):
+                connection.execute(NewColumn(table, column))
+            indexed = {index["name"] for index in look.get_indexes(table.name)}
+            for made in (one for one in table.indexes if one.name not in indexed):
+                made.create(connection)
+    connection.execute(sa.delete(tables.entries))
+    connection.execute(sa.delete(tables.amendments))
+    connection.execute(sa.update(tables.feed_state).values(POSITION=0))
+
+
+class NewColumn(DDLElement):
+    """ALTER TABLE ... ADD a column that may be blank."""
+
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, column: sa.Column[object]):
+        self.table, self.column = table, column
+
+
+@compiles(NewColumn)
+def _new_column(element: NewColumn, compiler: object, **how: object) -> str:
+    made = compiler.get_column_specification(element.column)  # type: ignore[attr-defined]
+    table = compiler.preparer.format_table(element.table)  # type: ignore[attr-defined]
+    return f"ALTER TABLE {table} ADD COLUMN {made}"
+
+
+class Known:
+    """What this process has told the trial database of instruments and protocols: each is told once."""
+
+    def __init__(self, definitions: Definitions):
+        self._definitions = definitions
+        self._told: set[tuple[str, str, str]] = set()
+        self._guard = Lock()
+
+    def forget(self) -> None:
+        """It may be another database now."""
+        self._told.clear()
+
+    def hold(self, connection: sa.Connection, rows: Rows) -> None:
+        """Before these rows: the dictionary and wide view of their instruments, the baselines of their protocols."""
+        column = tables.responses.c.keys().index
+        code, version, study, protocol = map(column, ("INSTRUMENT", "INSTRVER", "STUDYID", "PROTVER"))
+        wanted = {("instrument", row[code], row[version]) for row in rows["responses"]}
+        wanted |= {("protocol", row[study], row[protocol]) for row in rows["responses"]}
+        with self._guard:
+            fresh = wanted - self._told
+            with _alone(connection) if fresh else nullcontext():
+                for kind, name, version_of in sorted(fresh):
+                    if kind == "instrument":
+                        self._tell_instrument(connection, name, version_of)
+                    else:
+                        self._tell_protocol(connection, name, version_of)
+            self._told |= fresh
+
+    def _tell_instrument(self, connection: sa.Connection, code: str, version: str) -> None:
+        instrument = self._definitions.instrument(code, version)
+        same = (code, version)
+        told: list[Row] = [
+            (*same, "ITEM", item.id, number, category(instrument), test_code(item), test_name(item))
+            for number, item in enumerate(instrument.items, 1)
+        ]
+        told += [
+            (*same, "SCALE", scale.name, number, category(instrument), test_code(scale), test_name(scale))
+            for number, scale in enumerate(instrument.scales, 1)
+        ]
+        insert(connection, tables.dictionary, told)
+        view = trial_views.name_of(code)
+        there = _told_by(connection, view)
+        fresh = [row[6] for row in told if row[2] == "SCALE" and row[6] not in (there or ())]
+        if there is None or fresh:
+            trial_views.make(connection, view, trial_views.wide(code, [*(there or ()), *fresh]))
+
+    def _tell_protocol(self, connection: sa.Connection, study_id: str, version: str) -> None:
+        protocol = self._definitions.protocol(study_id, version)
+        own = {(one.assessment, one.scale): one.baseline for one in protocol.endpoints}
+        of_assessment = {one.assessment: one.baseline for one in reversed(protocol.endpoints)}
+        told: list[Row] = []
+        for assessment in protocol.assessments:
+            reference = assessment.instrument
+            for scale in self._definitions.instrument(reference.code, reference.version).scales:
+                base = own.get((assessment.id, scale.name)) or of_assessment.get(assessment.id)
+                if base is not None:
+                    key = (study_id, version, assessment.id, scale.name)
+                    told.append((*key, base.visit, base.last_before))
+        insert(connection, tables.baselines, told)
+
+
+def _told_by(connection: sa.Connection, view: str) -> list[str] | None:
+    """The scales that a wide view has, in its order; None when there is no such view."""
+    look = sa.inspect(connection)
+    if view not in look.get_view_names():
+        return None
+    columns = [column["name"] for column in look.get_columns(view)]
+    return [name.removesuffix("_CHG") for name in columns if name.endswith("_CHG")]

@@ -1,0 +1,211 @@
+"""Views over the trial database: what counts now, changes from baseline, and a wide table for each instrument.
+
+The tables keep all that ever was; what an analysis wants stands here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import DDLElement
+
+from epro.stream.sinks import trial_tables as tables
+
+RESPONSES = tuple(column.name for column in tables.responses.columns)
+OF_THE_RESPONSE = (
+    *("SITEID", "SUBJID", "INSTRUMENT", "INSTRVER", "ASSESSMENT", "VISIT", "VISITNUM", "VISITDY"),
+    *("PROTVER", "LOCALDAY", "QSDTC", "RECORDID"),
+)
+SCORES = tuple(column.name for column in tables.scores.columns)
+
+
+class View(DDLElement):
+    """CREATE VIEW, in the place of one that is there."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str, query: sa.Select[Any]):
+        self.name, self.query = name, query
+
+
+class NoView(DDLElement):
+    """DROP VIEW, if it is there."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+@compiles(View)
+def _view(element: View, compiler: Any, **how: Any) -> str:
+    text = compiler.sql_compiler.process(element.query, literal_binds=True)
+    again = "" if compiler.dialect.name == "sqlite" else "OR REPLACE "
+    return f"CREATE {again}VIEW {compiler.preparer.quote(element.name)} AS {text}"
+
+
+@compiles(NoView)
+def _no_view(element: NoView, compiler: Any, **how: Any) -> str:
+    return f"DROP VIEW IF EXISTS {compiler.preparer.quote(element.name)}"
+
+
+def make(connection: sa.Connection, name: str, query: sa.Select[Any]) -> None:
+    """Make a view, in the place of one that is there. On PostgreSQL columns may only be added at its end."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(NoView(name))
+    connection.execute(View(name, query))
+
+
+def make_common(connection: sa.Connection) -> None:
+    """The views that are the same whatever the instruments are."""
+    for name, query in COMMON.items():
+        make(connection, name, query())
+
+
+def name_of(code: str) -> str:
+    """The wide view of an instrument."""
+    return "v_" + re.sub("[^a-z0-9]+", "_", code.lower())
+
+
+def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
+    """One row for each response of an instrument that counts now: scores beside each other, with base and change."""
+    change, response = (
+        _seen("v_changes", "STUDYID RESPONSEID INSTRUMENT QSTESTCD QSSTRESN BASE CHG"),
+        _current(),
+    )
+    told = []
+    for test in tests:
+        for name, column in ((test, "QSSTRESN"), (f"{test}_BASE", "BASE"), (f"{test}_CHG", "CHG")):
+            told.append(sa.func.max(sa.case((change.c.QSTESTCD == test, change.c[column]))).label(name))
+    scored = (
+        sa.select(change.c.STUDYID, change.c.RESPONSEID, *told)
+        .where(change.c.INSTRUMENT == code)
+        .group_by(change.c.STUDYID, change.c.RESPONSEID)
+        .subquery("scored")
+    )
+    same = sa.and_(scored.c.STUDYID == response.c.STUDYID, scored.c.RESPONSEID == response.c.RESPONSEID)
+    about = [response.c[name] for name in ("STUDYID", "RESPONSEID", "USUBJID", *OF_THE_RESPONSE)]
+    return (
+        sa.select(*about, *(scored.c[one.name] for one in told))
+        .select_from(response.outerjoin(scored, same))
+        .where(response.c.INSTRUMENT == code)
+    )
+
+
+def current_responses() -> sa.Select[Any]:
+    """Of each response and its amendments the last."""
+    mine, later = tables.responses, tables.responses.alias("later")
+    record = sa.func.coalesce(mine.c.AMENDSID, mine.c.RESPONSEID)
+    corrected = sa.exists().where(
+        later.c.STUDYID == mine.c.STUDYID, later.c.AMENDSID == record, later.c.POSITION > mine.c.POSITION
+    )
+    return sa.select(*mine.columns, record.label("RECORDID")).where(~corrected)
+
+
+def current_answers() -> sa.Select[Any]:
+    """The answers of the responses that count now."""
+    return _joined(tables.answers, _current())
+
+
+def current_scores() -> sa.Select[Any]:
+    """The scores of the responses that count now; of several runs the last."""
+    mine, later = tables.scores, tables.scores.alias("later")
+    again = sa.exists().where(
+        *(later.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "SCALE")),
+        later.c.RUN > mine.c.RUN,
+    )
+    return _joined(mine, _current()).where(~again)
+
+
+def current_anchors() -> sa.Select[Any]:
+    """The day of each anchor as it is now."""
+    mine, later = tables.anchors, tables.anchors.alias("later")
+    moved = sa.exists().where(
+        *(later.c[name] == mine.c[name] for name in ("STUDYID", "USUBJID", "ANCHOR")),
+        later.c.POSITION > mine.c.POSITION,
+    )
+    return sa.select(*mine.columns).where(~moved)
+
+
+def subjects() -> sa.Select[Any]:
+    """One row for each participant: when she came, and when she left if she did."""
+    came, left = tables.enrolments, tables.withdrawals
+    same = sa.and_(left.c.STUDYID == came.c.STUDYID, left.c.USUBJID == came.c.USUBJID)
+    names = ["STUDYID", "USUBJID", "SITEID", "SUBJID", "PROTVER", "LANGUAGE", "TIMEZONE", "ENROLDTC"]
+    return sa.select(*(came.c[name] for name in names), left.c.WITHDDTC).select_from(
+        came.outerjoin(left, same)
+    )
+
+
+def changes() -> sa.Select[Any]:
+    """The current scores with what changes count from (as the study file says) and the change; blank before it."""
+    score, rule = _scores(), tables.baselines
+    same = sa.and_(*(rule.c[name] == score.c[name] for name in ("STUDYID", "PROTVER", "ASSESSMENT", "SCALE")))
+    base, day = (_base(score, rule, column) for column in ("QSSTRESN", "LOCALDAY"))
+    change = sa.case((score.c.LOCALDAY > day, score.c.QSSTRESN - base))
+    told = (base.label("BASE"), day.label("BASEDAY"), change.label("CHG"))
+    return sa.select(*score.columns, *told).select_from(score.outerjoin(rule, same))
+
+
+def _base(score: Any, rule: Any, column: str) -> Any:
+    """A column of the score that is the baseline of this one: at a visit, or the last up to an anchor's day."""
+    at_visit, before, day = _scores("at_visit"), _scores("before"), _seen("v_current_anchors", ANCHOR)
+    names = ("STUDYID", "USUBJID", "ASSESSMENT", "SCALE")
+    like_it = [at_visit.c[name] == score.c[name] for name in names]
+    visited = (
+        sa.select(at_visit.c[column])
+        .where(*like_it, at_visit.c.VISIT == rule.c.BASEVISIT)
+        .order_by(at_visit.c.LOCALDAY, at_visit.c.POSITION)
+        .limit(1)
+        .correlate(score, rule)
+    )
+    anchored = (
+        sa.select(before.c[column])
+        .where(*[before.c[name] == score.c[name] for name in names])
+        .where(before.c.QSSTRESN.is_not(None), before.c.LOCALDAY <= day.c.ANCHORDT)
+        .where(day.c.STUDYID == score.c.STUDYID, day.c.USUBJID == score.c.USUBJID)
+        .where(day.c.ANCHOR == rule.c.BASEANCHOR)
+        .order_by(before.c.LOCALDAY.desc(), before.c.POSITION.desc())
+        .limit(1)
+        .correlate(score, rule)
+    )
+    return sa.case(
+        (rule.c.BASEVISIT.is_not(None), visited.scalar_subquery()), else_=anchored.scalar_subquery()
+    )
+
+
+ANCHOR = "STUDYID USUBJID ANCHOR ANCHORDT"
+
+
+def _seen(view: str, names: str) -> Any:
+    return sa.table(view, *(sa.column(name) for name in names.split()))
+
+
+def _current() -> Any:
+    return _seen("v_current_responses", " ".join([*RESPONSES, "RECORDID"]))
+
+
+def _scores(alias: str | None = None) -> Any:
+    found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE]))
+    return found.alias(alias) if alias else found
+
+
+def _joined(table: sa.Table, response: Any) -> sa.Select[Any]:
+    same = sa.and_(table.c.STUDYID == response.c.STUDYID, table.c.RESPONSEID == response.c.RESPONSEID)
+    return sa.select(*table.columns, *(response.c[name] for name in OF_THE_RESPONSE)).select_from(
+        table.join(response, same)
+    )
+
+
+COMMON = {
+    "v_current_responses": current_responses,
+    "v_current_answers": current_answers,
+    "v_current_scores": current_scores,
+    "v_current_anchors": current_anchors,
+    "v_subjects": subjects,
+    "v_changes": changes,
+}

@@ -1,0 +1,403 @@
+"""The trial database as a data manager finds it: a table for each thing, views of what counts, and its history.
+
+TD-01  Corrections, re-scores, what was held and settled, withdrawals, anchors and misses each have their rows.
+TD-02  Views show what counts now; the tables keep all that ever was. Baseline and change follow the study file.
+TD-03  SQLite, PostgreSQL and MariaDB hold the same.
+TD-04  A database of version 1 is brought to ours without loss; a later one is not touched.
+TD-05  A reader that the grant script makes reads everything and changes nothing.
+TD-06  What belongs to the record of a parked entry waits behind it; everything else goes on; retrying applies it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from epro.cli.study import known_instruments
+from epro.cli.trialdb import trialdb
+from epro.questionnaires.library import bundled_instrument
+from epro.scheduling.reading import read
+from epro.stream.feed import Entry
+from epro.stream.records import records_of, waits
+from epro.stream.sinks import SinkUnavailable
+from epro.stream.sinks import trial_tables as trial
+from epro.stream.sinks.trial_db import TrialDatabase
+from epro.stream.sinks.trial_rows import Definitions
+from tests.support import mariadb
+
+STUDY = "msc-sle"
+NAMES = UUID(int=7)
+EXAMPLE = Path(__file__).parents[2] / "studies" / "msc-sle.yaml"
+
+
+@cache
+def definitions() -> Definitions:
+    protocol, faults = read(EXAMPLE.read_text(encoding="utf-8"), known_instruments())
+    assert protocol is not None, faults
+    return Definitions(cache(bundled_instrument), lambda study, version: protocol)
+
+
+def entry(position: int, kind: str, subject: str = "101-001", **content) -> Entry:
+    told = {
+        "event_id": str(uuid5(NAMES, str(position))),
+        "kind": kind,
+        "at": f"2026-03-0{1 + position % 9}T08:00:00.000000Z",
+        "study": STUDY,
+        "site": "101",
+        "subject_id": subject,
+        **content,
+    }
+    body = orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
+    return Entry(STUDY, position, uuid5(NAMES, str(position)), kind, body)
+
+
+def response(number: int, visit: str, day: int, **more) -> dict:
+    return {
+        "id": str(uuid5(NAMES, f"response {number}")),
+        "occurrence_id": str(uuid5(NAMES, f"occurrence {number}")),
+        "assessment": "facit-fatigue",
+        "visit": visit,
+        "study_day": day,
+        "local_day": f"2026-03-{1 + day:02}",
+        "protocol_version": "1",
+        "instrument": {"code": "facit_fatigue", "version": VERSION, "digest": "d"},
+        "language": "en",
+        "answers": {"an1": 3},
+        "time_zone": "Asia/Shanghai",
+        "started_at": None,
+        "completed_at": "2026-03-02T20:00:00+08:00",
+        "corrected_at": "2026-03-02T12:00:00.000000Z",
+        "received_at": "2026-03-02T12:00:01.000000Z",
+        "clock_offset_ms": 0,
+        "findings": [],
+        "digest": "d",
+        **more,
+    }
+
+
+VERSION = next(
+    a.instrument.version
+    for a in read(EXAMPLE.read_text(encoding="utf-8"), known_instruments())[0].assessments  # type: ignore[union-attr]
+    if a.id == "facit-fatigue"
+)
+
+
+def score(value: float | None, **more) -> dict:
+    return {
+        "scale": "total",
+        "value": value,
+        "reason": None,
+        "answered": 13,
+        "expected": 13,
+        "rule": "more_than_half",
+        "method": "prorated_sum",
+        "method_version": "1",
+        "items_used": ["an1"],
+        "items_missing": [],
+        "blinded": False,
+        **more,
+    }
+
+
+FIRST, SECOND, CORRECTED = (str(uuid5(NAMES, f"response {number}")) for number in (1, 2, 3))
+ASIDE = str(uuid5(NAMES, "aside"))
+BASE, LATER = "baseline", "week4"
+
+
+def story() -> list[Entry]:
+    """All that can happen to one participant's data."""
+    amendment = {
+        "number": 1,
+        "reason": "she meant 4",
+        "reported_by": "participant",
+        "made_by": "staff:1",
+        "made_at": "2026-03-05T08:00:00.000000Z",
+    }
+    amended = response(3, LATER, 14, amends_id=SECOND, amendment=amendment)
+    code = {"code": "facit_fatigue", "version": VERSION, "digest": "d"}
+    held = {"id": ASIDE, "response_id": None, "findings": [{"code": "too_late"}], "digest": "d"}
+    return [
+        entry(
+            1,
+            "participant.enrolled",
+            participant={
+                "protocol_version": "1",
+                "language": "en",
+                "time_zone": "Asia/Shanghai",
+                "enrolled_at": "2026-03-01T08:00:00.000000Z",
+                "anchors": {"enrolment": "2026-03-01"},
+            },
+        ),
+        entry(2, "response.stored", response=response(1, BASE, 0), scores=[score(30.0)]),
+        entry(3, "response.stored", response=response(2, LATER, 14), scores=[score(33.0)]),
+        entry(4, "anchor.set", anchor={"id": "enrolment", "date": "2026-03-02"}),
+        entry(5, "response.amended", response=amended, scores=[score(35.0)]),
+        entry(
+            6,
+            "response.rescored",
+            rescored={"response_id": CORRECTED, "instrument": code},
+            scores=[score(36.0, run=2)],
+        ),
+        entry(7, "response.held", set_aside=held | {"received_at": "2026-03-06T08:00:00.000000Z"}),
+        entry(
+            8,
+            "response.settled",
+            settlement={
+                "set_aside_id": ASIDE,
+                "outcome": "discarded",
+                "reason": "a test",
+                "settled_by": "staff:1",
+                "settled_at": "2026-03-07T08:00:00.000000Z",
+            },
+        ),
+        entry(
+            9,
+            "occurrence.missed",
+            occurrence={
+                "id": str(uuid5(NAMES, "missed")),
+                "assessment": "fatigue-diary",
+                "visit": None,
+                "study_day": 3,
+                "local_day": "2026-03-04",
+                "opens_at": "2026-03-04T10:00:00.000000Z",
+                "closes_at": "2026-03-04T15:00:00.000000Z",
+                "missed_at": "2026-03-05T15:00:00.000000Z",
+            },
+        ),
+        entry(10, "participant.withdrawn", withdrawal={"at": "2026-03-08T08:00:00.000000Z"}),
+    ]
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    if mariadb.binary() is None:
+        pytest.skip("no MariaDB server is installed")
+    with mariadb.running_mariadb() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/trial.sqlite"
+    if request.param == "mariadb":
+        return request.getfixturevalue("mariadb_url")
+    return request.getfixturevalue("postgres_server").create_database(f"trial_{tmp_path.name[-8:]}_td")
+
+
+@pytest.fixture
+def target(url) -> Iterator[TrialDatabase]:
+    made = TrialDatabase(url, definitions())
+    yield made
+    if made.engine.dialect.name not in ("sqlite", "postgresql"):  # there is one for all tests
+        with made.engine.begin() as connection:
+            for table in trial.metadata.sorted_tables:
+                connection.execute(table.delete())
+    made.close()
+
+
+def rows(target: TrialDatabase, name: str, *columns: str) -> list[tuple]:
+    """Rows of a table or view, in the order of the columns asked for."""
+    asked = [sa.column(column) for column in columns] or [sa.func.count()]
+    with target.engine.connect() as connection:
+        found = connection.execute(sa.select(*asked).select_from(sa.table(name)))
+        return sorted((tuple(row) for row in found), key=str)
+
+
+def everything(target: TrialDatabase) -> dict[str, list[tuple]]:
+    return {name: rows(target, name, *table.c.keys()) for name, table in trial.APPLIED.items()}
+
+
+# TD-01, TD-02 and TD-03.
+
+
+def test_each_thing_has_its_rows_and_views_show_what_counts(target):
+    told = story()
+    assert target.apply(STUDY, told[:4]) == 4
+    assert target.apply(STUDY, told) == 10
+    before = everything(target)
+    target.rewind(STUDY, 0)
+    assert target.apply(STUDY, target.prepare(told)) == 10 and everything(target) == before
+    subject = f"{STUDY}-101-001"
+    assert {name: len(found) for name, found in before.items() if found} == {
+        "responses": 3, "answers": 39, "scores": 4, "amendments": 1, "enrolments": 1, "withdrawals": 1,
+        "anchors": 2, "misses": 1, "set_aside": 1, "settlements": 1, "entries": 10,
+    }  # fmt: skip
+    assert rows(target, "amendments", "RESPONSEID", "AMENDSID", "AMENDNO", "REASON") == [
+        (CORRECTED, SECOND, 1, "she meant 4")
+    ]
+    current = rows(target, "v_current_responses", "RECORDID", "RESPONSEID")
+    assert current == sorted([(FIRST, FIRST), (SECOND, CORRECTED)])
+    assert rows(target, "v_current_scores", "VISIT", "RUN", "QSSTRESN") == [(BASE, 1, 30.0), (LATER, 2, 36.0)]
+    assert rows(target, "v_changes", "VISIT", "BASE", "CHG") == [(BASE, 30.0, None), (LATER, 30.0, 6.0)]
+    scale = definitions().instrument("facit_fatigue", VERSION).scales[0]
+    name = scale.sdtm.qstestcd if scale.sdtm else scale.name.upper()
+    wide = rows(target, "v_facit_fatigue", "VISIT", name, f"{name}_BASE", f"{name}_CHG")
+    assert wide == [(BASE, 30.0, 30.0, None), (LATER, 36.0, 30.0, 6.0)]
+    assert rows(target, "v_subjects", "USUBJID", "WITHDDTC") == [(subject, "2026-03-08T08:00:00.000000Z")]
+    assert rows(target, "v_current_anchors", "ANCHOR", "ANCHORDT") == [("enrolment", "2026-03-02")]
+    assert rows(target, "entries", "BODY").count((None,)) == 10  # each kind has a table of its own
+
+
+def test_many_rows_go_the_quick_way_and_what_is_there_already_keeps_its_row(target):
+    many = [
+        entry(
+            n, "response.stored", f"s{n % 7}", response=response(100 + n, LATER, 1), scores=[score(float(n))]
+        )
+        for n in range(1, 61)
+    ]
+    assert target.apply(STUDY, many[:40]) == 40
+    target.rewind(STUDY, 20)
+    with target.engine.begin() as connection:
+        connection.execute(trial.answers.delete().where(trial.answers.c.POSITION == 30))
+    assert target.apply(STUDY, target.prepare(many[20:])) == 60
+    assert {name: len(found) for name, found in everything(target).items() if found} == {
+        "responses": 60, "answers": 60 * 13, "scores": 60, "entries": 60,
+    }  # fmt: skip
+
+
+# TD-04.
+
+NEW_IN_2 = (
+    "enrolments",
+    "withdrawals",
+    "anchors",
+    "misses",
+    "set_aside",
+    "settlements",
+    "dictionary",
+    "baselines",
+)
+
+
+def back_to_version_1(target: TrialDatabase) -> None:
+    with target.engine.begin() as connection:
+        for view in ("v_facit_fatigue", "v_changes", "v_subjects", "v_current_anchors", "v_current_scores",
+                     "v_current_answers", "v_current_responses"):  # fmt: skip
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for name in NEW_IN_2:
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        quote = connection.dialect.identifier_preparer.quote
+        for index in (
+            "ix_responses_AMENDSID",
+            *(f"ix_{t}_POSITION" for t in ("responses", "answers", "scores")),
+        ):
+            on = f" ON {index.split('_')[1]}" if connection.dialect.name == "mysql" else ""
+            connection.exec_driver_sql(f"DROP INDEX {quote(index)}{on}")
+        for table, column in (
+            ("responses", "SETTLEDID"), ("entries", "SITEID"), ("entries", "ASSESSMENT"), ("amendments", "AMENDNO"),
+            ("amendments", "REPORTEDBY"), ("amendments", "MADEBY"), ("amendments", "MADEDTC"),
+        ):  # fmt: skip
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {quote(column)}")
+        connection.execute(trial.schema_state.update().values(VERSION=1))
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_version_1_becomes_ours_without_loss(url, target):
+    target.apply(STUDY, story())
+    before = everything(target)
+    back_to_version_1(target)
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 0  # the feed is asked again
+    assert len(rows(later, "responses", "RESPONSEID")) == 3  # and nothing is gone meanwhile
+    assert later.apply(STUDY, story()) == 10
+    assert everything(later) == before
+    assert rows(later, "v_changes", "CHG") == [(6.0,), (None,)]
+    later.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_a_later_version_is_not_touched(url, target):
+    target.position(STUDY)
+    with target.engine.begin() as connection:
+        connection.execute(trial.schema_state.update().values(VERSION=trial.VERSION + 1))
+    later = TrialDatabase(url, definitions())
+    with pytest.raises(SinkUnavailable, match="version 3, ours is 2"):
+        later.apply(STUDY, story())
+    assert rows(target, "entries", "POSITION") == []
+    later.close()
+
+
+# TD-05.
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_the_reader_of_the_grant_script_reads_and_changes_nothing(url, target, monkeypatch):
+    target.apply(STUDY, story())
+    monkeypatch.setenv("EPRO_TRIAL_DATABASE_URL", url)
+    told = CliRunner().invoke(trialdb, ["grant-script", "--role", 'a "reader'])
+    assert told.exit_code == 0, told.output
+    with target.engine.begin() as connection:
+        connection.exec_driver_sql('DROP ROLE IF EXISTS "a ""reader"')
+        connection.exec_driver_sql(told.output.replace("%", "%%"))
+        connection.exec_driver_sql('CREATE TABLE later (a int); SET LOCAL ROLE "a ""reader"')
+        assert connection.exec_driver_sql("SELECT count(*) FROM v_facit_fatigue").scalar() == 2
+        assert connection.exec_driver_sql("SELECT count(*) FROM later").scalar() == 0
+        for statement in ("DELETE FROM scores", "INSERT INTO later VALUES (1)", "CREATE TABLE mine (a int)"):
+            with (
+                pytest.raises(sa.exc.ProgrammingError, match="InsufficientPrivilege"),
+                connection.begin_nested(),
+            ):
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql('RESET ROLE; DROP OWNED BY "a ""reader"; DROP ROLE "a ""reader"')
+
+
+def test_the_script_of_each_engine_names_the_role():
+    for kind, says in (("mariadb://u@h/trial", "GRANT SELECT ON `trial`.* TO 'r'"), ("sqlite:///t", "chmod")):
+        told = CliRunner(env={"EPRO_TRIAL_DATABASE_URL": kind}).invoke(
+            trialdb, ["grant-script", "--role", "r"]
+        )
+        assert told.exit_code == 0 and says in told.output
+
+
+# TD-06.
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_belongs_to_a_parked_record_waits_and_the_rest_goes_on(target):
+    told = story()
+    broken = copy.copy(told)
+    spoilt = orjson.loads(told[2].body)
+    del spoilt["response"]["digest"]
+    broken[2] = Entry(STUDY, 3, told[2].event_id, told[2].kind, orjson.dumps(spoilt).decode())
+    assert target.apply(STUDY, target.prepare(broken)) == 10
+    assert target.parked(STUDY) == {3: "KeyError", 5: "Waits", 6: "Waits"}
+    assert target.retry(STUDY, told[4]) is False
+    assert target.retry(STUDY, told[2]) and target.retry(STUDY, told[4]) and target.retry(STUDY, told[5])
+    assert target.parked(STUDY) == {} and len(everything(target)["entries"]) == 10
+
+
+KINDS = st.sampled_from(["stored", "amended", "rescored", "missed"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(KINDS, st.integers(0, 3), st.integers(0, 2)), max_size=30), st.sets(st.integers(0, 29))
+)
+def test_whatever_is_refused_only_its_own_record_waits(acts, refused):
+    """A line of entries; some are refused. What is let through, and what waits, follows from the chains alone."""
+    parked: list[frozenset[str]] = []
+    stopped: set[tuple[int, int]] = set()
+    for number, (kind, record, subject) in enumerate(acts):
+        root = f"r{record}"
+        content = {
+            "stored": {"response": {"id": root}},
+            "amended": {"response": {"id": f"a{number}", "amends_id": root}},
+            "rescored": {"rescored": {"response_id": root}},
+            "missed": {"occurrence": {"id": f"m{number}"}},
+        }[kind] | {"subject_id": str(subject)}
+        chain = (record, subject) if kind != "missed" else (100 + number, subject)
+        assert waits(content, parked) == (chain in stopped)
+        if number in refused or chain in stopped:
+            parked.append(records_of(content))
+            stopped.add(chain)
