@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from epro.export import csv_files, dictionary
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
-from epro.export.sheets import NUMBER, TEXT, WHOLE, Block, Sheet, blocks, sheets
+from epro.export.sheets import NUMBER, TEXT, WHOLE, Block, Column, Sheet, blocks, sheets
 
 PART = 20_000  # rows
 TYPES: dict[str, Any] = {TEXT: pl.String, NUMBER: pl.Float64, WHOLE: pl.Int64}
@@ -37,16 +38,17 @@ class _Table:
 
     def __init__(self, sheet: Sheet, beside: Path):
         self.sheet, self.beside = sheet, beside
-        self.columns: list[list[Any]] = [[] for _ in sheet.columns]
+        self.heads: list[tuple[Any, ...]] = []
+        self.counts: list[int] = []  # how many rows begin with each head
+        self.columns: list[list[Any]] = [[] for _ in sheet.rest]
         self.gathered, self.rows, self.parts = 0, 0, list[Path]()
 
     def add(self, block: Block) -> None:
-        count, wide = len(block.rows), len(block.head)
-        for column, value in zip(self.columns, block.head, strict=False):
-            column.extend([value] * count)
-        for column, values in zip(self.columns[wide:], zip(*block.rows, strict=True), strict=True):
+        self.heads.append(block.head)
+        self.counts.append(len(block.rows))
+        for column, values in zip(self.columns, zip(*block.rows, strict=True), strict=True):
             column.extend(values)
-        self.gathered += count
+        self.gathered += len(block.rows)
         if self.gathered >= PART:
             self._set_down()
 
@@ -68,12 +70,22 @@ class _Table:
         self._frame().write_parquet(part)
         self.parts.append(part)
         self.rows += self.gathered
-        self.columns, self.gathered = [[] for _ in self.columns], 0
+        self.heads, self.counts, self.gathered = [], [], 0
+        self.columns = [[] for _ in self.columns]
 
     def _frame(self) -> pl.DataFrame:
-        return pl.DataFrame(
-            [
-                pl.Series(column.name, values, dtype=TYPES[column.type], strict=False)
-                for column, values in zip(self.sheet.columns, self.columns, strict=True)
-            ]
-        )
+        """Heads are made into columns once each, and then repeated as often as rows begin with them."""
+        repeated = np.repeat(np.arange(len(self.heads)), self.counts)
+        heads = list(zip(*self.heads, strict=True)) or [()] * len(self.sheet.head)
+        before = [
+            _series(column, values).gather(repeated)
+            for column, values in zip(self.sheet.head, heads, strict=True)
+        ]
+        after = [
+            _series(column, values) for column, values in zip(self.sheet.rest, self.columns, strict=True)
+        ]
+        return pl.DataFrame([*before, *after])
+
+
+def _series(column: Column, values: Any) -> pl.Series:
+    return pl.Series(column.name, values, dtype=TYPES[column.type], strict=False)
