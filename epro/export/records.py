@@ -99,6 +99,8 @@ class Subject:
     """Every occurrence that was missed, those answered later too; `unanswered` leaves these out."""
     set_aside: list[SetAside] = field(default_factory=list)
     weeks: list[Week] = field(default_factory=list)
+    history: list[Told] = field(default_factory=list)
+    """Entries about the participant herself, whole, in order: enrolled, an anchor set, withdrawn."""
     alerts: list[Told] = field(default_factory=list)
     """Entries about alerts, whole, in order."""
 
@@ -191,15 +193,18 @@ def _missed(subject: Subject, of: dict[str, Version], entry: Told) -> None:
 
 
 def _enrolled(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.history.append(entry)
     subject.enrolled, subject.enrolled_position = entry["participant"], entry["position"]
     subject.anchors.update(_days(entry["participant"].get("anchors") or {}))
 
 
 def _withdrawn(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.history.append(entry)
     subject.withdrawal = entry["withdrawal"]
 
 
 def _anchor(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.history.append(entry)
     subject.anchors[entry["anchor"]["id"]] = entry["anchor"]["date"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epro.errors import NotFound
-from epro.export import csv_files, dataset_json, excel, fhir_files, parquet, xpt
+from epro.export import csv_files, dataset_json, excel, fhir_files, odm_files, parquet, xpt
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
 
@@ -52,6 +52,13 @@ FORMATS = {
         Format("parquet", parquet.write, "long.parquet", PARQUET, "the same tables, by column"),
         Format("xlsx", excel.write, excel.MAIN, XLSX, "the same tables as one workbook"),
         Format("dataset-json", dataset_json.write, None, "application/json", "SDTM QS, with Define-XML"),
+        Format(
+            "odm",
+            odm_files.write,
+            odm_files.SNAPSHOT,
+            "application/xml",
+            "ODM-XML 1.3.2 and 2.0, with an archive",
+        ),
         Format("xpt", xpt.write, None, "application/octet-stream", "SDTM QS for SAS, with Define-XML"),
     )
 }
