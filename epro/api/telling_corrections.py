@@ -48,7 +48,7 @@ def corrected(tx: Tx, made: Corrected, *, preview: bool) -> dict[str, Any]:
     row = made.row
     told = {name: row[name] for name in ("id", "amends_id", "signature", "received_at")}
     withheld = hidden or bool(_blinded(tx, made.case.original))
-    told |= {} if withheld else {"digest": row["digest"]}
+    told["digest"] = None if withheld else row["digest"]
     told["findings"] = sight.findings(row["findings"], hidden=withheld)
     differences = [] if hidden else [_difference(made, one) for one in made.scores if not one["blinded"]]
     return told | {"preview": preview, "number": row["amendment_no"], "differences": differences}
@@ -84,8 +84,7 @@ def _version(
         "amendment": _amendment(row, facts, hidden or bool(blinded)) if facts else None,
         "scores": [one for one in scores if not (hidden or one.blinded)],
     }
-    if not (hidden or blinded):
-        told["digest"] = row.digest
+    told["digest"] = None if hidden or blinded else row.digest
     if not hidden:
         told["answers"] = _seen(receiving.answers_of(row), blinded)
     return told
@@ -113,8 +112,7 @@ def _set_aside(tx: Tx, row: SetAside, made: Settlement | None) -> dict[str, Any]
     told |= {"study": row.study_id, "received_at": row.received_at}
     withheld = sight.hides_content(tx, _participant(tx, row))
     told["findings"] = sight.reasons(row.findings, hidden=withheld)
-    if not withheld:
-        told["digest"] = row.digest
+    told["digest"] = None if withheld else row.digest
     return told | {"settlement": _settlement(made, withheld) if made else None}
 
 

@@ -23,7 +23,9 @@ from werkzeug.test import TestResponse
 from epro import clock
 from epro.cli.study import known_instruments
 from epro.exporting import cuts, jobs
+from epro.notifications import corrections
 from epro.notifications.models import Alert, Message
+from epro.responses import correcting, settling
 from epro.responses.models import SetAside
 from epro.scheduling import protocols
 from epro.scheduling.reading import read
@@ -31,7 +33,7 @@ from epro.signin import staff
 from epro.signin.models import Device
 from epro.simulation.people import Phone, StaffMember
 from epro.stream import sequencer
-from epro.tx import Grant, begin, look, system
+from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
 from tests.support.approvals import keep_an_approval
 from tests.support.manifests import keep_a_manifest
@@ -228,10 +230,13 @@ SETTLEMENT = {"outcome": "rejected", "reason": "sent by mistake"}
 
 
 def _correct_and_settle(stage: Stage) -> None:
-    """At site 01 the investigator has corrected an answer and settled what was set aside."""
-    ines = stage.sign_in("ines")
-    ines.must("POST", f"/v1/site/responses/{stage.ada.response}/amendments", CORRECTION)
-    ines.must("POST", f"/v1/site/set-aside/{stage.ada.set_aside}/settlement", SETTLEMENT)
+    """Of each an answer was corrected, and what was set aside is settled."""
+    for side in (stage.ada, stage.cara, stage.eve):
+        said = {name: value for name, value in CORRECTION.items() if name != "id"}
+        own = UUID(CORRECTION["id"]) if side is stage.ada else None
+        with begin(Actor("staff", "scene", grants=(Grant(side.study, side.site, "investigator"),))) as tx:
+            corrections.correct(tx, UUID(side.response), correcting.Wish(**said, id=own))
+            corrections.settle(tx, side.set_aside, settling.Wish(**SETTLEMENT))
 
 
 def publish(study: str, **changes: Any) -> None:

@@ -297,9 +297,7 @@ def _sees_what_was_sent(stage: Any, who: str, path: str) -> bool:
     """Whether digests and remarks on answers are told to her, everywhere alike: of few answers they tell the one."""
     timeline = stage.ask(who, "GET", path).get_json()
     (response,), (aside,) = timeline["responses"], timeline["set_aside"]
-    (listed,) = stage.ask(who, "GET", "/v1/site/set-asides" + path[path.index("?") :]).get_json()[
-        "set_asides"
-    ]
+    (listed,) = stage.ask(who, "GET", "/v1/site/set-aside" + path[path.index("?") :]).get_json()["set_asides"]
     why = [
         stage.ask(who, "GET", path.replace("timeline", "why") + about).text
         for about in ("", f"&response={aside['response_id']}", f"&occurrence={response['occurrence_id']}")
