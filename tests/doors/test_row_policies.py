@@ -121,6 +121,7 @@ def test_without_the_policies_she_would_see_it(stage, monkeypatch):
 
 @pytest.mark.usefixtures("unguarded")
 def test_a_nurse_still_changes_nothing_at_another_site(stage, owner):
+    stage.token("otto")  # signing in stands in the trail
     before = _everything(owner)
     for (method, rule), route in ROUTES.items():
         if method != "GET" and rule.startswith("/v1/site/"):
