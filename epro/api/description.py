@@ -25,6 +25,7 @@ class ProblemOut(Schema):
     detail = fields.String(required=True)
     code = fields.String(required=True)
     errors = fields.List(fields.Nested(FaultOut))
+    reason = fields.String()
     request_id = fields.String()
     checks = fields.Dict(keys=fields.String(), values=fields.Boolean())
 

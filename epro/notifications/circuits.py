@@ -42,6 +42,8 @@ def claim_probe(tx: Tx, key: Key) -> bool:
 
 def note(tx: Tx, key: Key, well: bool) -> None:
     """A message was taken or refused by this provider, or the provider failed. Opening and closing are on record."""
+    if well and tx.get(CircuitState, *key) is None:
+        return  # nothing was amiss
     blank = {"channel": key[0], "provider": key[1], "strikes": [], "pauses": 0}
     tx.session.execute(db.insert_missing(tx.session, CircuitState).values(blank).on_conflict_do_nothing())
     row = tx.get(CircuitState, *key, lock=True)

@@ -27,7 +27,7 @@ from epro.errors import places
 from epro.notifications import circuit, circuits, messages, rules, texts_sent, ways
 from epro.notifications.models import Alert, CircuitState, Message
 from epro.notifications.saying import params_of
-from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown
+from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown, provider_of
 from epro.scheduling import protocols
 from epro.scheduling.messaging import MessageRules
 from epro.scheduling.models import Occurrence
@@ -384,7 +384,7 @@ def _job(tx: Tx, case: Case, found: ways.Way, senders: Senders, again: bool, oth
         message.begun_at or tx.now,
         found.channel,
         _outgoing(tx, message, found),
-        senders[found.channel].name,
+        provider_of(senders[found.channel], found.to),
         message.purpose == "reminder",
         again,
         others,
@@ -521,8 +521,17 @@ def has_other_channel(tx: Tx, participant: Any, message: Any) -> bool:
     """Whether a reminder that its channel did not deliver is of use still, and can go by another one."""
     if tx.now >= message.expires_at or message.channel is None:
         return False
-    known = rules.channels(participant.preferences or {}, _addresses(_contact(participant, message)))
+    addresses = _addresses(_contact(participant, message))
+    if has_phone(tx, participant):
+        addresses["app"] = participant.subject_id
+    known = rules.channels(participant.preferences or {}, addresses)
     return any(one != message.channel and not refused_by(message, one) for one in known)
+
+
+def has_phone(tx: Tx, participant: Any) -> bool:
+    """Whether the app's inbox has somebody to wait for."""
+    hers = (Device.study_id == participant.study_id, Device.subject_id == participant.subject_id)
+    return tx.one(sa.select(Device.id).where(*hers, Device.revoked_at.is_(None))) is not None
 
 
 def refused_by(message: Any, channel: str) -> bool:

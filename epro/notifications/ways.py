@@ -15,7 +15,7 @@ from typing import Any
 from epro.notifications import carriers, circuits, texts_sent, wording
 from epro.notifications.carriers import Candidate, Carrier
 from epro.notifications.circuit import Circuit, again_at, way
-from epro.notifications.senders import Registering, Sender
+from epro.notifications.senders import Registering, Sender, provider_of
 from epro.notifications.wording import Text
 from epro.scheduling.messaging import MessageRules
 from epro.tx import Tx
@@ -60,7 +60,7 @@ def find(
     """How it goes out, until when it waits, or why it does not."""
     reasons, waits, held = list[str](), list[datetime](), list[Way]()
     for channel, to in wanted.channels:
-        key = (channel, senders[channel].name)
+        key = (channel, provider_of(senders[channel], to))
         circuit = troubled.get(key, Circuit())
         standing = way(circuit, tx.now)
         if standing == "open":

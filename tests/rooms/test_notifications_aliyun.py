@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from epro import clock, config
 from epro.notifications.models import Message
-from epro.notifications.senders import Askable, Outgoing, SendFailed, SendUnknown
+from epro.notifications.senders import Askable, Outgoing, Registering, SendFailed, SendUnknown, provider_of
 from epro.notifications.senders.aliyun import AliyunSender, template_faults
 from epro.notifications.senders.build import build, faults
 from epro.notifications.senders.console import ConsoleSender
@@ -246,6 +246,22 @@ def test_it_can_be_asked_only_if_all_can():
     assert both.find(outgoing(), T0) and world.find(outgoing(), T0) is None
 
 
+def test_a_registered_wording_is_asked_of_the_provider_behind_the_number(aliyun):
+    both = routed("sms", {"+86": sender(aliyun), "": RecordingSender("sms")})
+    assert isinstance(both, Registering)
+    assert [both.asks_for_ids(to) for to in (ADA, "+4915123456789")] == [True, False]
+    wording = ("reminder.due", "zh-CN", 1)
+    assert both.registered(ADA, *wording) == "SMS_reminder.due_zh-CN_1"
+    assert both.registered("+4915123456789", *wording) is None
+
+
+def test_an_outage_is_that_of_the_provider_behind_the_number(aliyun):
+    both = routed("sms", {"+86": sender(aliyun), "": RecordingSender("sms")})
+    assert [provider_of(both, to) for to in (ADA, "+4915123456789")] == ["aliyun", "recording"]
+    assert provider_of(RecordingSender("email"), "ada@example.org") == "recording"
+    assert provider_of(routed("sms", {"+86": sender(aliyun)}), "+4915123456789") == "aliyun"
+
+
 # AL-05.
 
 
@@ -326,9 +342,9 @@ def sent(cast, aliyun):
     """A reminder that went to Ada through Aliyun, on both databases; what Aliyun took."""
     cast.app.config["EPRO"]["ALIYUN_CALLBACK_KEY"] = CALLBACK_KEY
     with cast.on("2026-03-02T10:00"):
-        cast.phone(contact={"phone": ADA})
+        cast.enrol(contact={"phone": ADA})
     with clock.moved_to(EVENING):
-        tick({"sms": sender(aliyun)})
+        tick({"sms": sender(aliyun, timeout=(5.0, 5.0))})
     return aliyun.taken[0]
 
 

@@ -4,7 +4,7 @@ CB-01  Each call-back adds a fact that is not there yet, and undoes none.
 CB-02  Only the provider's signature opens the door, and only the message's own key names a message.
 CB-03  What a call-back proves counts even when our own reply was lost.
 CB-04  STOP and START are obeyed in the languages of the study, for everybody who has this number.
-CB-05  An alert that was not delivered is not at its end while there is another channel.
+CB-05  What was not delivered is not at its end while there is another channel; her phone's inbox is one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from epro import clock, trail, worker
 from epro.contacts import store
 from epro.notifications.models import HeardText, Message
 from epro.notifications.senders import SendUnknown
+from epro.notifications.senders.in_app import InAppSender
 from epro.notifications.senders.recording import TAKEN_UNKNOWN, RecordingSender
 from epro.studies.models import Participant
 from epro.trail.models import Event
@@ -101,9 +102,12 @@ def test_no_order_of_call_backs_matters(provider, sent, order):
 
 
 @on_sqlite
-def test_a_failure_is_noted_with_its_number(provider, sent):
-    status(provider, sent, "undelivered", ErrorCode="30003")
-    status(provider, sent, "undelivered", ErrorCode="30003")
+def test_a_failure_is_noted_with_its_number(provider, cast):
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol()  # she has no phone of ours
+    cast.tick(EVENING)
+    for _ in range(2):
+        status(provider, cast.sms.taken[0], "undelivered", ErrorCode="30003")
     assert (row().failure, row().delivered_at) == ("undelivered 30003", None)
     assert actions().count("undelivered") == 1
 
@@ -165,6 +169,56 @@ def test_the_fate_of_a_text_message_says_nothing_of_the_e_mail_after_it(provider
     for minute in (2, 3, 4):
         cast.tick(MORNING + minute * MINUTE)
     assert (len(cast.sms.asked), len(cast.email.taken)) == (1, 1) and row("alert").accepted_at
+
+
+def every_minute(cast, start, minutes: int) -> None:
+    """Strikes with all channels that the worker has."""
+    for minute in range(minutes):
+        with clock.moved_to(start + minute * MINUTE):
+            worker.tick({"sms": cast.sms, "email": cast.email, "app": InAppSender()})
+
+
+def waits_in_app(phone, when) -> list[str]:
+    with clock.moved_to(when):
+        phone.refresh()
+        return [one["id"] for one in phone.speak("GET", "/v1/phone/messages", None)["messages"]]
+
+
+def test_a_reminder_that_was_not_delivered_waits_on_her_phone_once(provider, cast, ada):
+    every_minute(cast, EVENING, 1)
+    for minute in (1, 2, 3):
+        status(provider, cast.sms.taken[0], "undelivered", when=EVENING + minute * MINUTE, ErrorCode="30003")
+        every_minute(cast, EVENING + minute * MINUTE, 1)
+    found = row()
+    assert (found.channel, found.failure, found.failed_at) == ("app", "sms undelivered 30003", None)
+    assert waits_in_app(ada, EVENING + 4 * MINUTE) == [str(found.id)]
+    assert (len(cast.sms.asked), actions().count("undelivered")) == (1, 1)
+
+
+@on_sqlite
+def test_a_reminder_that_was_not_delivered_goes_by_e_mail_before_it_waits_on_her_phone(provider, cast):
+    with cast.on("2026-03-02T10:00"):
+        ada = cast.phone(contact={"phone": ADA, "email": "ada@example.org"})
+    every_minute(cast, EVENING, 1)
+    status(provider, cast.sms.taken[0], "failed", when=EVENING + MINUTE)
+    every_minute(cast, EVENING + MINUTE, 3)
+    assert ([m.to for m in cast.email.taken], row().channel) == (["ada@example.org"], "email")
+    assert waits_in_app(ada, EVENING + 4 * MINUTE) == []
+
+
+@on_sqlite
+@pytest.mark.parametrize("why", ["her phone was revoked", "it is too late"])
+def test_a_reminder_that_was_not_delivered_and_can_go_nowhere_has_failed(provider, cast, ada, why):
+    every_minute(cast, EVENING, 1)
+    told_at = row().expires_at if why == "it is too late" else EVENING + MINUTE
+    if told_at == EVENING + MINUTE:
+        with clock.moved_to(EVENING):
+            noor, of = cast.staff("noor"), f"/v1/site/participants/{ada.subject_id}"
+            device = noor.timeline(ada.subject_id)["devices"][0]["id"]
+            noor.must("POST", f"{of}/devices/{device}/revocation", {"reason": "lost"})
+    status(provider, cast.sms.taken[0], "undelivered", when=told_at, ErrorCode="30003")
+    every_minute(cast, told_at, 1)
+    assert (row().channel, row().failure, row().failed_at) == ("sms", "undelivered 30003", told_at)
 
 
 # CB-02.

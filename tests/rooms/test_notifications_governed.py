@@ -22,14 +22,15 @@ from epro import clock, trail
 from epro.notifications import circuits, messages, texts_sent
 from epro.notifications.models import CircuitState, Message, SentText
 from epro.notifications.senders import SendFailed, SendUnknown
-from epro.notifications.senders.recording import TAKEN_UNKNOWN, AskableRecordingSender
+from epro.notifications.senders.recording import TAKEN_UNKNOWN, AskableRecordingSender, RecordingSender
+from epro.notifications.senders.routing import routed
 from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import begin, look, system
 from tests.cast import at
 
 TESTS = system("tests")
-ADA, NOOR = "+8613900000001", "+8613800000001"
+ADA, NOOR, BERLIN = "+8613900000001", "+8613800000001", "+4915123456789"
 EVENING, MORNING = at("2026-03-02T19:01"), at("2026-03-03T06:01")
 BUSY = SendFailed("busy", permanent=False)
 BAD_NUMBER = SendFailed("bad_number", permanent=True)
@@ -166,6 +167,14 @@ def circuit() -> CircuitState:
     return row
 
 
+class Named(RecordingSender):
+    """One of several providers."""
+
+    def __init__(self, name: str, outcomes):
+        super().__init__("sms", outcomes)
+        self.name = name
+
+
 def many(cast, times: int, **contact) -> None:
     with cast.on("2026-03-02T11:00"):
         for number in range(times):
@@ -207,6 +216,22 @@ def test_while_it_is_out_reminders_take_the_next_channel(cast, ada):
     cast.tick(max(circuits_open_until, EVENING + MINUTE))
     mine = [row for row in rows() if row.subject_id == late.subject_id]
     assert [row.channel for row in mine] == ["email"] and mine[0].accepted_at
+
+
+def test_an_outage_of_one_provider_does_not_close_the_other(cast):
+    """Both carry text messages; the country of the number says which one."""
+    many(cast, 7)
+    with cast.on("2026-03-02T11:30"):
+        cast.phone(contact={"phone": BERLIN}).change(reminder_hour="19:02")
+    china, world = Named("china", [BUSY] * 6), Named("world", [])
+    cast.sms = routed("sms", {"+86": china, "": world})
+    cast.tick(EVENING)
+    assert (circuit().provider, circuit().opened_at) == ("china", EVENING)
+    cast.tick(at("2026-03-02T19:02"))  # the other takes its message; the probe fails
+    assert ([m.to for m in world.taken], len(china.asked)) == ([BERLIN], 6)
+    assert (circuit().provider, circuit().opened_at) == ("china", EVENING)
+    every_minute(cast, at("2026-03-02T19:03"), 3)
+    assert (circuit().opened_at, len(china.taken), len(world.asked)) == (None, 7, 1)
 
 
 @on_sqlite

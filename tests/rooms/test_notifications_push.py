@@ -312,24 +312,24 @@ def test_a_phone_says_where_it_is_reached_and_says_it_no_more(cast, ada, browser
     assert not any(browser.endpoint in body for _, body in told)
 
 
+NO_SUBSCRIPTIONS = [
+    ({"endpoint": "https://evil.example.org/x"}, "/endpoint"),
+    ({"endpoint": "http://localhost/x"}, "/endpoint"),
+    ({"keys": {"p256dh": "AAAA", "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, "/keys/p256dh"),
+    ({"keys": {"p256dh": "!" * 87, "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, "/keys/p256dh"),
+    ({"keys": {"p256dh": vapid.public_text(KEY), "auth": "AAAA"}}, "/keys/auth"),
+    ({"keys": {"p256dh": vapid.public_text(KEY)}}, "/keys/auth"),
+    ({"keys": None}, "/keys"),
+    ({"other": 1}, "/other"),
+]
+
+
 @on_sqlite
-@pytest.mark.parametrize(
-    "change, pointer",
-    [
-        ({"endpoint": "https://evil.example.org/x"}, "/endpoint"),
-        ({"endpoint": "http://localhost/x"}, "/endpoint"),
-        ({"keys": {"p256dh": "AAAA", "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, "/keys/p256dh"),
-        ({"keys": {"p256dh": "!" * 87, "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, "/keys/p256dh"),
-        ({"keys": {"p256dh": vapid.public_text(KEY), "auth": "AAAA"}}, "/keys/auth"),
-        ({"keys": {"p256dh": vapid.public_text(KEY)}}, "/keys/auth"),
-        ({"keys": None}, "/keys"),
-        ({"other": 1}, "/other"),
-    ],
-)
-def test_what_is_no_subscription_is_refused_at_the_door(cast, ada, browser, change, pointer):
-    answer = call(cast, ada, "PUT", "push-subscription", {**browser.subscription, **change})
-    assert answer.status_code == 422
-    assert pointer in {fault["pointer"] for fault in answer.get_json()["errors"]}
+def test_what_is_no_subscription_is_refused_at_the_door(cast, ada, browser):
+    for change, pointer in NO_SUBSCRIPTIONS:
+        answer = call(cast, ada, "PUT", "push-subscription", {**browser.subscription, **change})
+        assert answer.status_code == 422, change
+        assert pointer in {fault["pointer"] for fault in answer.get_json()["errors"]}, change
     assert kept(ada) == []
 
 
@@ -340,21 +340,21 @@ def test_where_no_push_messages_are_sent_there_is_no_key(cast, ada):
         assert call(cast, ada, "GET", "push-key").status_code == 404
 
 
-@pytest.mark.parametrize("way", ["withdrawal", "revocation", "logout", "erasing"])
-def test_it_is_forgotten_with_the_phone_the_withdrawal_and_the_erasing(cast, ada, browser, way):
-    call(cast, ada, "PUT", "push-subscription", browser.subscription)
+def test_it_is_forgotten_with_the_phone_the_withdrawal_and_the_erasing(cast, ada, browser):
+    with cast.on("2026-03-02T10:00"):
+        phones = [ada, *(cast.phone(contact={}) for _ in range(3))]
+    for phone in phones:
+        call(cast, phone, "PUT", "push-subscription", browser.subscription)
+    assert [len(kept(phone)) for phone in phones] == [1] * 4
+    withdraws, loses, logs_out, is_erased = phones
     with cast.on("2026-03-02T10:10"):
-        noor, of = cast.staff("noor"), f"/v1/site/participants/{ada.subject_id}"
-        if way == "withdrawal":
-            noor.must("POST", f"{of}/withdrawal", {"reason": "own wish"})
-        elif way == "revocation":
-            device = noor.timeline(ada.subject_id)["devices"][0]["id"]
-            noor.must("POST", f"{of}/devices/{device}/revocation", {"reason": "lost"})
-        elif way == "logout":
-            call(cast, ada, "POST", "logout", {})
-        else:
-            store.erase(STUDY, f"participant/{ada.subject_id}")
-    assert kept(ada) == []
+        noor = cast.staff("noor")
+        noor.withdraw(withdraws.subject_id)
+        device = noor.timeline(loses.subject_id)["devices"][0]["id"]
+        noor.revoke_device(loses.subject_id, device, "lost")
+        call(cast, logs_out, "POST", "logout", {})
+        store.erase(STUDY, f"participant/{is_erased.subject_id}")
+    assert [kept(phone) for phone in phones] == [[]] * 4
 
 
 # WP-05 and WP-06: through the worker.
@@ -417,20 +417,20 @@ def test_a_reminder_that_no_channel_is_left_for_has_failed(cast):
 
 
 @on_sqlite
-def test_a_subscription_given_anew_meanwhile_is_not_forgotten(cast, ada, browser):
-    call(cast, ada, "PUT", "push-subscription", browser.subscription)
-    old = push.newest(store.of(STUDY, f"participant/{ada.subject_id}"))
-    call(cast, ada, "PUT", "push-subscription", browser.subscription, "2026-03-02T10:06")
-    assert push.forget_this(STUDY, ada.subject_id, old, EVENING) is None and len(kept(ada)) == 1
-
-
-@on_sqlite
 def test_the_phone_that_spoke_last_is_the_one(cast, ada, service):
     for minute in (5, 9, 7):
         subscription = service.subscribe("key").subscription
         push.keep(STUDY, ada.subject_id, uuid4(), subscription, at(f"2026-03-02T10:0{minute}"))
     newest = json.loads(push.newest(store.of(STUDY, f"participant/{ada.subject_id}")))
     assert newest["at"].startswith(at("2026-03-02T10:09").isoformat()[:16])
+
+
+@on_sqlite
+def test_a_subscription_given_anew_meanwhile_is_not_forgotten(cast, ada, browser):
+    call(cast, ada, "PUT", "push-subscription", browser.subscription)
+    old = push.newest(store.of(STUDY, f"participant/{ada.subject_id}"))
+    call(cast, ada, "PUT", "push-subscription", browser.subscription, "2026-03-02T10:06")
+    assert push.forget_this(STUDY, ada.subject_id, old, EVENING) is None and len(kept(ada)) == 1
 
 
 def inbox(cast, phone, when="2026-03-02T19:03"):
@@ -481,33 +481,30 @@ def test_nobody_sees_anothers(cast, ada):
     assert len(inbox(cast, ada)) == 1 and inbox(cast, ben) == []
 
 
+CHOICES = [
+    (None, {"phone": "+8613900000001"}, "sms"),
+    (["app", "sms"], {"phone": "+8613900000002"}, "app"),
+    (["email"], {"phone": "+8613900000003"}, "app"),
+    (["push", "sms"], {"phone": "+8613900000004"}, "push"),
+    (["push"], {}, "push"),
+]
+
+
 @on_sqlite
-@pytest.mark.parametrize(
-    "chosen, contact, first_by",
-    [
-        (None, {"phone": "+8613900000001"}, "sms"),
-        (["app", "sms"], {"phone": "+8613900000001"}, "app"),
-        (["email"], {"phone": "+8613900000001"}, "app"),
-        (["push", "sms"], {"phone": "+8613900000001"}, "push"),
-        (["push"], {}, "push"),
-    ],
-)
-def test_she_and_her_site_choose_the_channels(cast, service, browser, chosen, contact, first_by):
+def test_she_and_her_site_choose_the_channels(cast, service, browser):
     cast.app.config["EPRO"] |= {"PUSH_HOSTS": service.host, "PUSH_SENDER": "recording"}
-    with cast.on("2026-03-02T10:00"):
-        phone = cast.phone(contact=contact, **({"channels": chosen} if chosen else {}))
-    call(cast, phone, "PUT", "push-subscription", browser.subscription)
-    assert call(cast, phone, "GET", "me").get_json()["channels"] == chosen
-    again = call(cast, phone, "PATCH", "me", {"channels": chosen})
-    assert again.status_code == 200
+    for chosen, contact, _ in CHOICES:
+        with cast.on("2026-03-02T10:00"):
+            phone = cast.phone(contact=contact, **({"channels": chosen} if chosen else {}))
+        call(cast, phone, "PUT", "push-subscription", browser.subscription)
+        assert call(cast, phone, "GET", "me").get_json()["channels"] == chosen
+        assert call(cast, phone, "PATCH", "me", {"channels": chosen}).status_code == 200
+    for other in (["fax"], [], "sms", ["sms"] * 5):
+        assert call(cast, phone, "PATCH", "me", {"channels": other}).status_code == 422, other
     strike(EVENING, sms=RecordingSender("sms"), push=RecordingSender("push"), app=InAppSender())
-    assert first().channel == first_by
-
-
-@on_sqlite
-@pytest.mark.parametrize("chosen", [["fax"], [], "sms", ["sms"] * 5])
-def test_other_channels_are_refused(cast, ada, chosen):
-    assert call(cast, ada, "PATCH", "me", {"channels": chosen}).status_code == 422
+    with look(system("tests")) as tx:
+        went = tx.all(sa.select(Message).where(Message.purpose == "reminder").order_by(Message.subject_id))
+    assert [row.channel for row in went] == [first_by for _, _, first_by in CHOICES]
 
 
 @on_sqlite

@@ -106,6 +106,21 @@ class Registering(Protocol):
 
 
 @runtime_checkable
+class Routing(Protocol):
+    """A sender that hands on to one of several providers; test with `isinstance`."""
+
+    def of(self, to: str) -> Sender | None:
+        """Who sends to this address."""
+        ...
+
+
+def provider_of(sender: Sender, to: str) -> str:
+    """The name of the provider that a message to this address goes to: when one is out, the others are not."""
+    behind = sender.of(to) if isinstance(sender, Routing) else None
+    return (behind or sender).name
+
+
+@runtime_checkable
 class Askable(Protocol):
     """A sender whose provider can be asked afterwards; test with `isinstance(sender, Askable)`."""
 
