@@ -13,7 +13,7 @@ from epro import canonical
 from epro.cli.instrument import VERSION, bundled_or_refused, know_language
 from epro.errors import EproError
 from epro.questionnaires import reference
-from epro.questionnaires.explaining import explain
+from epro.questionnaires.explaining import explain, fact_name
 from epro.questionnaires.instrument import InstrumentFault, parse
 from epro.questionnaires.library import bundled, with_tables
 from epro.questionnaires.scoring import InvalidAnswers
@@ -134,13 +134,17 @@ def _text(told: dict[str, Any]) -> str:
         f"  {told['direction']['words']} Range {told['range'][0]} to {told['range'][1]}.",
     ]
     lines += [f"    {_item(item)}" for item in told["items"]]
-    lines += [f"  {fact['text']} ({fact['source']} [{fact['certainty']}])" for fact in told["interpretation"]]
+    lines += [f"  {_fact(fact)} ({fact['source']} [{fact['certainty']}])" for fact in told["interpretation"]]
     made_with = told["instrument"]
     lines.append(
         f"  {told['formula']['method']} {told['formula']['method_version']}, {made_with['code']}"
         f" {made_with['version']}, digest {made_with['digest']}"
     )
     return "\n".join(lines)
+
+
+def _fact(fact: dict[str, Any]) -> str:
+    return f"{fact_name(fact)}: {fact['text']}" if fact["kind"] == "band" else str(fact["text"])
 
 
 def _item(item: dict[str, Any]) -> str:

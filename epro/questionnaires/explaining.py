@@ -95,6 +95,16 @@ def interpretation(scale: Scale, language: str) -> list[dict[str, Any]]:
     return [{**fact, "text": in_words(fact["text"], language)} for fact in scale.interpretation]
 
 
+def fact_name(fact: Mapping[str, Any]) -> str:
+    """What kind of fact it is; of a band also where it lies, which its text need not say."""
+    name = str(fact["kind"]).replace("_", " ")
+    if fact["kind"] != "band":
+        return name
+    if "value" in fact:
+        return f"{name} {fact['value']}"
+    return " ".join([name, *(f"{end} {fact[end]}" for end in ("from", "to") if end in fact)])
+
+
 def _explained(
     instrument: Instrument, scale: Scale, one: Score, found: Mapping[str, Any], language: str
 ) -> dict[str, Any]:

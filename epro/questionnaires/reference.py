@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from epro.questionnaires.explaining import DIRECTIONS, formula, interpretation, rule
+from epro.questionnaires.explaining import DIRECTIONS, fact_name, formula, interpretation, rule
 from epro.questionnaires.instrument import Instrument, Item, Scale
 
 LANGUAGE = "en"
@@ -195,7 +195,7 @@ def _scale(one: Instrument, scale: Scale) -> Iterator[str]:
     facts = interpretation(scale, LANGUAGE)
     if facts:
         yield ""
-        told = [(f["kind"].replace("_", " "), f["text"], f"{f['source']} [{f['certainty']}]") for f in facts]
+        told = [(fact_name(f), f["text"], f"{f['source']} [{f['certainty']}]") for f in facts]
         yield from _table(("reading it", "", "source"), told)
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from epro.cli import epro
 from epro.questionnaires import reference
-from epro.questionnaires.explaining import explain, shown
+from epro.questionnaires.explaining import explain, fact_name, shown
 from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled, bundled_instrument
 from epro.questionnaires.scoring import InvalidAnswers, score
@@ -99,6 +99,28 @@ def test_the_command_explains(tmp_path):
     assert "skipped, not used" in done.output and "2 of 3" in done.output
     told = CliRunner().invoke(epro, ["instrument", "explain", "lupusqol", str(file), "--json"])
     assert of(json.loads(told.output), "pain")["value"] == 75
+
+
+def test_the_command_says_where_a_band_lies(tmp_path):
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps(dict.fromkeys([f"phq0{n}" for n in range(1, 10)], 1)))
+    said = CliRunner().invoke(epro, ["instrument", "explain", "phq9", str(file)]).output
+    assert "  band from 5 to 9: Severity band 1 (" in said
+    assert "  band 1: Mild: total 5-9 (" in said
+    assert "  From 10 on: a case" in said
+
+
+@pytest.mark.parametrize(
+    ("fact", "name"),
+    [
+        ({"kind": "cut_off", "value": 10}, "cut off"),
+        ({"kind": "band", "to": 55}, "band to 55"),
+        ({"kind": "band", "from": 70.1}, "band from 70.1"),
+        ({"kind": "band"}, "band"),
+    ],
+)
+def test_the_name_of_a_fact(fact, name):
+    assert fact_name(fact) == name
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
 import sqlalchemy as sa
 
-from epro import db, worker
+from epro import clock, db, worker
 from epro.cli.study import known_instruments
 from epro.questionnaires import catalogue
 from epro.questionnaires.library import bundled_instrument
@@ -170,6 +171,36 @@ def test_a_week_that_is_over_is_scored_from_what_there_is_and_again_when_more_co
     (diary,) = told["weeks"]
     (week,) = diary["weeks"]
     assert (week["run"], week["scores"]["weekly_mean"]["value"]) == (2, 5)
+
+
+def test_two_workers_that_race_for_a_week_store_it_once(cast, ada, monkeypatch):
+    """Whoever stores it waits until the other has come as far too; it never does."""
+    answer(cast, ada, WHOLE)
+    start, there, whole, came = Barrier(2), Barrier(2), weeks.append, []
+
+    def slow(*given, **more) -> int:
+        try:
+            came.append(there.wait(0.5))
+        except BrokenBarrierError:
+            came.append("alone")
+        return whole(*given, **more)
+
+    def work() -> None:
+        with cast.app.app_context(), clock.moved_to(at("2026-03-08T20:01")):
+            start.wait(10)
+            worker.attend()
+
+    monkeypatch.setattr(weeks, "append", slow)
+    workers = [Thread(target=work) for _ in range(2)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert came == ["alone"]
+    assert rows() == run(1, 1, 7, MEAN, 10)
+    assert [one["week"]["run"] for one in entries()] == [1]
+    with look(TESTS) as tx:
+        assert tx.all(sa.select(Occurrence.id).where(Occurrence.week_at.is_not(None))) == []  # nor put off
 
 
 @on_sqlite
