@@ -8,7 +8,7 @@ import pytest
 
 from epro.questionnaires.bulk import encode, outcomes, score_codes
 from epro.questionnaires.instrument import Instrument, parse
-from epro.questionnaires.methods import METHODS, Span
+from epro.questionnaires.methods import METHODS, TOO_FEW_ANSWERS, Span
 from epro.questionnaires.scoring import score
 
 FROM_ONE = Span(expected=4, lowest=1, highest=5, least=4, most=20)
@@ -40,6 +40,21 @@ VALUES = [  # method, what it takes, span; the value
 @pytest.mark.parametrize(("name", "taken", "span", "value"), VALUES)
 def test_the_value_of_a_method_by_sum_or_highest(name, taken, span, value):
     assert METHODS[name, 1].value(*taken, span) == value
+
+
+GRADES = Span(expected=2, lowest=0, highest=2, least=0, most=4, grid=((0, 0, 0), (1, 1, 2), (2, 3, 3)))
+PATTERNS = [  # pattern; grade
+    ((0, None), 0.0),  # nothing else is asked of the grid
+    ((None, 0), TOO_FEW_ANSWERS),
+    ((1, None), TOO_FEW_ANSWERS),
+    ((1, 2), 2.0),
+    ((2, 1), 3.0),
+]
+
+
+@pytest.mark.parametrize(("pattern", "grade"), PATTERNS)
+def test_a_grade_where_the_first_attribute_is_nought_or_one_is_missing(pattern, grade):
+    assert METHODS["grade", 1].value(pattern, GRADES) == grade
 
 
 LIMITS = [  # method, span; the least and the most it can say
