@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format conformance bench docs lock clean
+.PHONY: help setup demo test check format conformance chaos bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ format: $(READY) ## put code into the common format
 conformance: $(READY) ## judge our FHIR by programs from npm, which it installs; needs node
 	@cd tests/conformance && npm ci --no-audit --no-fund --legacy-peer-deps --ignore-scripts --silent
 	@EPRO_TEST_CONFORMANCE=1 $(BIN)/python -m pytest -q -n 1 tests/conformance
+
+chaos: $(READY) ## a month of reminders and alerts, the provider failing, workers killed; ARGS="--days 5" is shorter
+	@$(BIN)/python -m tests.walks.chaos_month $(ARGS)
 
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \

@@ -178,6 +178,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "name": "define",
         "assessment": "evening",
         "number": "1",
+        "day": "2026-03-02",
     }
     for name in case.path_parameters or {}:
         case.path_parameters[name] = there[name]
