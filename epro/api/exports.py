@@ -51,7 +51,7 @@ def export_status(job_id: UUID) -> Any:
 def export_file(job_id: UUID) -> Any:
     """The export: an archive of its files, with `export.json`, which says what it is."""
     job = jobs.find(actor(), job_id)
-    path = jobs.file_of(job)
+    path = jobs.file_of(actor(), job)
     assert job.made is not None
     response = _sent(_chunks(path), job.made["name"])
     response.content_length = job.made["bytes"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from threading import BoundedSemaphore
 from typing import Any
+from uuid import UUID
 
 import orjson
 from flask import Response, request, stream_with_context
@@ -96,5 +97,14 @@ def _told_to_a_person(tx: Tx, protocol: Protocol | None, entry: feed.Entry) -> d
     hidden = sight.hides_scores(tx.actor, protocol, entry.study_id, entry.content["site"])
     asked = entry.content.get("response", {}).get("instrument")
     items = sight.blinded_items(tx, asked["code"], asked["version"]) if asked else ()
-    unseen = sight.asks_blinded(tx, protocol)
-    return feed.told(entry, blinded=True, hidden=hidden, blinded_items=items, unseen=unseen)
+    told = {"unseen": sight.asks_blinded(tx, protocol), "call_only": _looked_at_blinded(tx, entry)}
+    return feed.told(entry, blinded=True, hidden=hidden, blinded_items=items, **told)
+
+
+def _looked_at_blinded(tx: Tx, entry: feed.Entry) -> bool:
+    """Whether it is an alert on an answer that is kept from the reader: its rule would tell the answer."""
+    alert = entry.content.get("alert", {})
+    if alert.get("kind") != "answer":
+        return False
+    place = entry.study_id, entry.content["site"], UUID(alert["occurrence_id"])
+    return sight.hides_answer_behind(tx, *place, alert["why"]["rule"])

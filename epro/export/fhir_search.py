@@ -104,11 +104,15 @@ def cursor_of(text: str) -> tuple[str, ...]:
     """The values in it. Raises BadSearch when it is none of ours."""
     try:
         found = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if isinstance(found, list) and found and all(isinstance(part, str) for part in found):
+        if isinstance(found, list) and found and all(map(_is_text, found)):
             return tuple(found)
     except (ValueError, binascii.Error):
         pass
     raise BadSearch("This is no page of ours: search again without _cursor.")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\x00" not in value  # which no text in PostgreSQL may hold
 
 
 @dataclass(frozen=True)

@@ -70,25 +70,24 @@ def end(tx: Tx, export_id: UUID) -> None:
 
 
 def lines(actor: Actor, row: BulkExport, kind: str, base: str) -> Iterator[bytes]:
-    """A file, resource by resource; at its end the trail says who read how much of what."""
-    digest, count = hashlib.sha256(), 0
-    for resources in _pages(actor, row, kind, base):
-        for resource in resources:
-            line = orjson.dumps(resource) + b"\n"
-            digest.update(line)
-            count += 1
-            yield line
+    """A file, resource by resource; at its end, or where the reader leaves it, the trail says who read how much."""
+    digest, count, whole = hashlib.sha256(), 0, False
+    try:
+        for resources in _pages(actor, row, kind, base):
+            for resource in resources:
+                line = orjson.dumps(resource) + b"\n"
+                digest.update(line)
+                count += 1
+                yield line
+        whole = True
+    finally:
+        _record_reading(actor, row, kind=kind, rows=count, digest=digest.hexdigest(), whole=whole)
+
+
+def _record_reading(actor: Actor, row: BulkExport, **details: Any) -> None:
     with begin(actor) as tx:
-        trail.record(
-            tx,
-            trail.study_chain(tx, row.study_id),
-            "export.read",
-            "bulk_export",
-            row.id,
-            kind=kind,
-            rows=count,
-            digest=digest.hexdigest(),
-        )
+        head = trail.study_chain(tx, row.study_id)
+        trail.record(tx, head, "export.read", "bulk_export", row.id, **details)
 
 
 def _pages(actor: Actor, row: BulkExport, kind: str, base: str) -> Iterator[list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -131,7 +131,7 @@ def _behind(order: tuple[Any, ...], values: tuple[str, ...], descending: bool) -
         raise BadSearch("This is no page of this search: search again without _cursor.")
     try:
         bound = [_typed(key, value) for key, value in zip(order, values, strict=True)]
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadSearch("This is no page of this search: search again without _cursor.") from None
     here, there = sa.tuple_(*order), sa.tuple_(*bound)
     return here < there if descending else here > there
@@ -146,8 +146,10 @@ def _typed(key: Any, value: str) -> Any:
         made = datetime.fromisoformat(value)
         if made.tzinfo is None:
             raise ValueError(value)
+        made = made.astimezone(UTC)
     elif kind is int:
         made = int(value)
+        made.to_bytes(8, signed=True)  # raises OverflowError for what no database counts to
     return sa.literal(made, key.type)
 
 

@@ -77,19 +77,22 @@ def ask(
 
 
 def find(actor: Actor, job_id: UUID) -> ExportJob:
-    """The job of this id, for who asked for it. Raises NotAllowed, NotFound."""
+    """The job of this id, for who asked for it and may still have it. Raises NotAllowed, NotFound."""
     access.allow(actor, "export.make")
     with look(EXPORTER) as tx:
         job = tx.get(ExportJob, job_id)
     if job is None or job.asked_by != str(actor):
         raise NotFound()
+    reading.may(actor, job.study_id, unblinded=job.request["unblinded"])
     return job
 
 
-def file_of(job: ExportJob) -> Path:
-    """The finished file. Raises NotReady, Gone."""
+def file_of(actor: Actor, job: ExportJob) -> Path:
+    """The finished file, if all that is in it may still be seen. Raises NotReady, Gone."""
     if job.finished_at is None or job.made is None:
         raise NotReady()
+    if job.made.get("reader") != reading.reader(actor, job.study_id, job.request["unblinded"]):
+        raise Gone("What you may see has changed since this was made: ask for it again.")
     path = folder() / job.made["file"]
     if job.removed_at is not None or not path.is_file():
         raise Gone()
@@ -153,9 +156,11 @@ def _make(job: ExportJob, stopped: Callable[[], bool]) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        _note(job.id, finished=_put(job, _work(job, beside, stopped)))
+        actor = _actor(job.asked_by)
+        reader = reading.reader(actor, job.study_id, job.request["unblinded"])
+        _note(job.id, finished=_put(job, _work(job, actor, beside, stopped)) | {"reader": reader})
     except Stopped:
-        _note(job.id, lease=False)
+        _give_back(job.id)
     except EproError as fault:
         _note(job.id, fault=fault.code)
     except AWAY:
@@ -172,8 +177,8 @@ def _make(job: ExportJob, stopped: Callable[[], bool]) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _work(job: ExportJob, beside: Path, stopped: Callable[[], bool]) -> making.Made:
-    actor, request = _actor(job.asked_by), job.request
+def _work(job: ExportJob, actor: Actor, beside: Path, stopped: Callable[[], bool]) -> making.Made:
+    request = job.request
     with look(EXPORTER) as tx:
         point = cuts.at(tx, job.study_id, job.position, request["cut"])
     total = reading.size(actor, point)
@@ -240,6 +245,13 @@ def _note(
             job.failed_at, job.fault = tx.now, fault
         elif not lease and job.tries > 0:
             job.leased_until = tx.now + timedelta(seconds=30)  # a pause before the next try
+
+
+def _give_back(job_id: UUID) -> None:
+    """For the next worker, as if it had not been tried: nothing was wrong with it."""
+    with begin(EXPORTER) as tx:
+        job = _held(tx, job_id)
+        job.leased_until, job.tries = None, job.tries - 1
 
 
 def _held(tx: Tx, job_id: UUID) -> ExportJob:

@@ -6,9 +6,11 @@ at a time, each time anew.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from epro.config import VERSION
@@ -18,7 +20,7 @@ from epro.export.records import Subject, fold
 from epro.exporting import cuts
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
-from epro.responses.sight import hides_scores
+from epro.responses import sight
 from epro.scheduling import protocols
 from epro.scheduling.models import PublishedProtocol
 from epro.scheduling.protocol import Protocol
@@ -74,11 +76,16 @@ def size(actor: Actor, cut: CutPoint) -> int:
 
 def hidden_sites(actor: Actor, study_id: str) -> list[str]:
     """The sites whose scores and answers the study keeps from this actor."""
-    with look(EXPORTER) as tx:
-        protocol = protocols.current(tx, study_id)
-        sites = [site.id for site in protocol.sites] if protocol else []
     with look(actor) as tx:
-        return [site for site in sites if _hides(tx, protocol, study_id, site)]
+        there = protocols.by_site(tx, study_id)
+        return [site for site, protocol in there.items() if _hides(tx, protocol, study_id, site)]
+
+
+def reader(actor: Actor, study_id: str, unblinded: bool) -> str:
+    """A name for what this reader may see of this study: another, once his roles or the study's blinding change."""
+    grants = sorted([grant.site_id, grant.role] for grant in actor.grants if grant.study_id == study_id)
+    said = [str(actor), study_id, unblinded, grants, hidden_sites(actor, study_id)]
+    return hashlib.sha256(orjson.dumps(said)).hexdigest()[:32]
 
 
 def _versions(tx: Tx, cut: CutPoint) -> tuple[Protocol, ...]:
@@ -176,18 +183,25 @@ def _of_cut(tx: Tx, cut: CutPoint, query: sa.Select[Any]) -> sa.Select[Any]:
 
 def _shown(tx: Tx, study_id: str, blinded: bool) -> Callable[[feed.Entry], dict[str, Any]]:
     """How an entry is told to this reader: by the same rules as the feed's."""
-    protocol = protocols.current(tx, study_id)
-    hidden: dict[str, bool] = {}
+    there, base = protocols.by_site(tx, study_id), protocols.current(tx, study_id)
+    kept: dict[str, tuple[bool, bool]] = {}
+
+    def kept_at(site: str) -> tuple[bool, bool]:
+        """Whether scores and answers are hidden, and whether any question there is blinded."""
+        if site not in kept:
+            protocol = there.get(site, base)
+            asks = protocol is not None and sight.asks_blinded(tx, protocol)
+            kept[site] = _hides(tx, protocol, study_id, site), blinded and asks
+        return kept[site]
 
     def shown(entry: feed.Entry) -> dict[str, Any]:
         content = entry.content
-        site = content["site"]
-        if site not in hidden:
-            hidden[site] = _hides(tx, protocol, study_id, site)
-        if not blinded and not hidden[site]:
+        hidden, unseen = kept_at(content["site"])
+        if not blinded and not hidden:
             return {"position": entry.position, **content}
         items = _blinded_items(tx, content) if blinded else frozenset()
-        return feed.told(entry, blinded=blinded, hidden=hidden[site], blinded_items=items)
+        how = {"blinded": blinded, "hidden": hidden, "unseen": unseen, "call_only": blinded}
+        return feed.told(entry, blinded_items=items, **how)
 
     return shown
 
@@ -195,7 +209,7 @@ def _shown(tx: Tx, study_id: str, blinded: bool) -> Callable[[feed.Entry], dict[
 def _hides(tx: Tx, protocol: Protocol | None, study_id: str, site: str) -> bool:
     if protocol is None or tx.actor.kind not in ("staff",):
         return False
-    return hides_scores(tx.actor, protocol, study_id, site)
+    return sight.hides_scores(tx.actor, protocol, study_id, site)
 
 
 def _blinded_items(tx: Tx, content: dict[str, Any]) -> frozenset[str]:

@@ -5,7 +5,6 @@ What the feed is now is made anew at most every five minutes, so that pages fit 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ class Served:
 def served(actor: Actor, study_id: str, cut: str | None = None, *, unblinded: bool = False) -> Served:
     """The datasets of a study for this reader, up to a cut or up to now. Raises NotAllowed, NotFound."""
     reading.may(actor, study_id, unblinded=unblinded)
-    mine = jobs.folder() / SERVED / _reader(actor, study_id, unblinded)
+    mine = jobs.folder() / SERVED / reading.reader(actor, study_id, unblinded)
     if cut is None and (ready := _fresh(mine)):
         return ready
     point = reading.point(study_id, cut)
@@ -115,14 +114,6 @@ def _make(actor: Actor, point: CutPoint, target: Path, unblinded: bool) -> None:
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _reader(actor: Actor, study_id: str, unblinded: bool) -> str:
-    """A name for what this reader may see of this study: another, once his roles or the study's blinding change."""
-    grants = sorted([grant.site_id, grant.role] for grant in actor.grants if grant.study_id == study_id)
-    hidden = reading.hidden_sites(actor, study_id)
-    said = [str(actor), study_id, unblinded, grants, hidden]
-    return hashlib.sha256(orjson.dumps(said)).hexdigest()[:32]
 
 
 def _head(path: Path) -> dict[str, Any]:

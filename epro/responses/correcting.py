@@ -19,7 +19,7 @@ from epro import canonical, trail
 from epro.errors import Conflict, Invalid, NotAllowed, NotFound
 from epro.questionnaires import catalogue, checking
 from epro.questionnaires.instrument import Instrument
-from epro.responses import receipts, receiving
+from epro.responses import receipts, receiving, sight
 from epro.responses.models import Amendment, Response, Score
 from epro.responses.receiving import Filed
 from epro.responses.submission import Finding, read
@@ -175,7 +175,7 @@ def prepare(tx: Tx, case: Case, wish: Wish) -> Corrected:
     number = len(case.versions)
     if wish.follows is not None and wish.follows != number - 1:
         raise NotCurrent()
-    answers = _answers(case, wish)
+    answers = _answers(tx, case, wish)
     row = _row(tx, case, wish, answers, number)
     scores = receiving.score_rows(tx, case.participant, row["id"], case.instrument, answers)
     return Corrected(row, scores, _scores_before(tx, case), case)
@@ -254,18 +254,30 @@ def _scores_before(tx: Tx, case: Case) -> dict[str, Score]:
     return {row.scale: row for row in receiving.scores_of(tx, now.study_id, [now.id])}
 
 
-def _answers(case: Case, wish: Wish) -> dict[str, Any]:
-    """All answers after the correction. Raises Invalid for what does not fit, or changes nothing."""
+def _answers(tx: Tx, case: Case, wish: Wish) -> dict[str, Any]:
+    """All answers after the correction. Raises Invalid for what does not fit, or changes nothing: that is not said of
+    answers that are kept from the actor, for it would tell them.
+    """
     now = receiving.answers_of(case.current)
     answers = {**now, **wish.answers}
     faults = checking.check(case.instrument, answers)
     if faults:
         raise Invalid(errors=[_fault(one) for one in faults[: receiving.MOST_FINDINGS]])
     changed = {item for item, code in answers.items() if code != now.get(item)}
-    if not changed:
+    if not changed and not _kept_from_actor(tx, case, wish.answers):
         detail = "This is what stands there already."
         raise Invalid(errors=[{"pointer": "/answers", "code": "nothing_changed", "detail": detail}])
     return answers
+
+
+def _kept_from_actor(tx: Tx, case: Case, items: Iterable[str]) -> bool:
+    """Whether she must not learn what was answered to one of these items."""
+    first, her = case.original, case.participant
+    protocol = protocols.find(tx, her.study_id, her.protocol_version)
+    if sight.hides_scores(tx.actor, protocol, her.study_id, her.site_id):
+        return True
+    blinded = sight.blinded_items(tx, first.instrument_code, first.instrument_version)
+    return not blinded.isdisjoint(items)
 
 
 def _fault(found: checking.Finding) -> dict[str, str]:

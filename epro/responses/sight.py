@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from epro.questionnaires import catalogue
 from epro.scheduling import protocols
@@ -73,13 +74,19 @@ def _on_answers(finding: Mapping[str, Any]) -> bool:
 
 def hides_answers(tx: Tx, alert: Any) -> bool:
     """Whether what an alert on an answer looked at is kept from the actor: by his role, or because it is blinded."""
-    occurrence = tx.get(Occurrence, alert.study_id, alert.occurrence_id)
+    place = alert.study_id, alert.site_id, alert.occurrence_id
+    return hides_answer_behind(tx, *place, alert.why["rule"])
+
+
+def hides_answer_behind(tx: Tx, study_id: str, site_id: str, occurrence_id: UUID, rule_id: str) -> bool:
+    """The same of an alert by this rule on this occurrence."""
+    occurrence = tx.get(Occurrence, study_id, occurrence_id)
     assert occurrence is not None
-    protocol = protocols.find(tx, alert.study_id, occurrence.protocol_version)
-    if hides_scores(tx.actor, protocol, alert.study_id, alert.site_id):
+    protocol = protocols.find(tx, study_id, occurrence.protocol_version)
+    if hides_scores(tx.actor, protocol, study_id, site_id):
         return True
     instrument = catalogue.find(tx, occurrence.instrument_code, occurrence.instrument_version)
-    rule = protocol.alert_rule(alert.why["rule"])
+    rule = protocol.alert_rule(rule_id)
     assert instrument is not None
     part = instrument.item(rule.item) if rule.item else instrument.scale(rule.scale or "")
     return part.blinded

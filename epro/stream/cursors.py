@@ -163,6 +163,14 @@ def try_now(tx: Tx, key: Key, position: int | None) -> int:
     return len(rows)
 
 
+def forget_parked(tx: Tx, key: Key) -> int:
+    """Let go of everything that is parked; returns how many."""
+    rows = parked(tx, key)
+    for row in rows:
+        tx.session.delete(row)
+    return len(rows)
+
+
 def _changed(tx: Tx, which: sa.ColumnElement[bool], values: dict[str, object]) -> bool:
     statement = sa.update(SinkRow).where(which).values(values).execution_options(synchronize_session=False)
     return bool(tx.session.execute(statement).rowcount)  # type: ignore[attr-defined]

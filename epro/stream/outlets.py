@@ -10,6 +10,7 @@ from typing import Any
 from epro import db, keys, trail
 from epro.contacts import sealing
 from epro.errors import Conflict, Invalid, NotFound
+from epro.stream import cursors
 from epro.stream.models import SinkRow
 from epro.stream.sinks import Outlet
 from epro.stream.sinks.files import FilesOutlet
@@ -46,9 +47,10 @@ def add(tx: Tx, study_id: str, name: str, kind: str, options: dict[str, str]) ->
 
 
 def remove(tx: Tx, row: SinkRow, why: str) -> None:
-    """Deliver nothing any more."""
+    """Deliver nothing any more; what is parked for it goes too, for another of its name begins anew."""
     row.removed_at, row.secret = tx.now, None
-    _record(tx, row, "sink.removed", why)
+    parked = cursors.forget_parked(tx, cursors.Key(row.study_id, row.name))
+    _record(tx, row, "sink.removed", why, parked=parked)
 
 
 def found(tx: Tx, study_id: str, name: str) -> SinkRow:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
@@ -15,9 +15,13 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from epro import clock, db
+from epro.export import fhir_search
+from epro.exporting import fhir_bulk
+from epro.exporting.models import BulkExport
 from epro.questionnaires import catalogue
 from epro.signin import machines, staff
 from epro.simulation.people import Phone
+from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
 from tests.cast import STUDY, at
 from tests.doors.scene import OTHER, TODAY, entry, hire, publish
@@ -240,6 +244,9 @@ def test_a_search_finds(stage, path, found):
         "/Task?_cursor=WyJhIl0",
         "/Task?_cursor=WyJhIiwiYiJd",
         "/AuditEvent?_cursor=WyJhIiwiMjAyNi0wMS0wMSIsIjEiXQ",
+        f"/Task?_cursor={fhir_search.cursor([chr(0), UUID(int=0)])}",
+        f"/AuditEvent?_cursor={fhir_search.cursor(['a', '2026-01-01T00:00:00Z', 'c', 10**30])}",
+        f"/AuditEvent?_cursor={fhir_search.cursor(['a', '0001-01-01T00:00:00+14:00', 'c', 1])}",
         "/Task?patient:Patient=diary.01-001",
         "/Task?_id=" + "x," * 101,
     ],
@@ -547,6 +554,21 @@ def test_a_bulk_export_is_its_own_askers_and_ends(stage):
         assert stage.send("GET", path, key).status_code == 404
     acts = {one["subtype"][0]["code"] for one in walk(stage, "machine", "/AuditEvent?_count=500")}
     assert {"export.asked", "export.ended"} <= acts
+
+
+def test_who_leaves_a_file_half_way_has_read_what_she_read(stage):
+    key = stage.token("machine")
+    asked = bulk(stage, key).headers["Content-Location"].rpartition("/")[2]
+    with look(system("tests")) as tx:
+        row = tx.get(BulkExport, UUID(asked))
+        actor = staff.actor_again(tx, row.asked_by)
+    lines = fhir_bulk.lines(actor, row, "Task", BASE)
+    next(lines)
+    lines.close()
+    with look(system("tests")) as tx:
+        event = tx.one(sa.select(Event).where(Event.action == "export.read", Event.object_id == asked))
+    details = json.loads(event.body)["details"]
+    assert (details["kind"], details["rows"], details["whole"]) == ("Task", 1, False)
 
 
 def test_who_may_not_have_everything_gets_no_bulk_export(stage):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from epro import db
 from epro.cli.study import known_instruments
 from epro.notifications.models import Alert, Message
+from epro.questionnaires import catalogue
 from epro.responses import endpoints
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Baseline, Endpoint, Threshold
@@ -247,6 +250,33 @@ def test_a_reader_from_whom_scores_are_hidden_learns_from_the_feed_that_a_call_i
         (entry,) = [e for e in feed.after(tx, "signals", 0, 100) if e.kind == "alert.raised"]
     assert feed.told(entry, blinded=True, hidden=True)["alert"]["why"] == {"call_needed": True}
     assert feed.told(entry, blinded=False)["alert"]["why"]["rule"] == "item-nine"
+
+
+def test_an_alert_on_a_blinded_answer_tells_no_person_at_the_feed_which_it_was(cast, ada, monkeypatch):
+    """From a data manager no scores are hidden here, but the item is blinded: its rule would tell the answer."""
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    cast.relay()
+    with cast.on("2026-03-02T12:30"), begin(TESTS) as tx:
+        staff.add(
+            tx,
+            email="dua@example.org",
+            name="Dua",
+            password=PASSWORD,
+            language="en",
+            grants=[Grant("signals", "*", "data_manager")],
+        )
+        (asked,) = [a.instrument for a in protocols.current(tx, "signals").assessments if a.id == "mood"]
+        known = catalogue.find(tx, asked.code, asked.version)
+    whys = []
+    for blinded in (False, True):
+        items = tuple(replace(item, blinded=blinded and item.id == "phq09") for item in known.items)
+        monkeypatch.setitem(
+            db.remembered(), ("instrument", asked.code, asked.version), replace(known, items=items)
+        )
+        with cast.on("2026-03-02T13:00"):
+            records = cast.staff("dua").must("GET", "/v1/sponsor/feed?study=signals")["records"]
+        whys += [one["alert"]["why"] for one in records if one["kind"] == "alert.raised"]
+    assert whys[0]["rule"] == "item-nine" and whys[1:] == [{"call_needed": True}]
 
 
 def test_a_baseline_up_to_an_anchor_is_the_last_answer_before_it(cast, ada):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -22,10 +23,11 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from epro import canonical, clock
+from epro import canonical, clock, db
 from epro.cli import epro
 from epro.notifications import corrections
 from epro.notifications.models import Alert, AlertStep
+from epro.questionnaires import catalogue
 from epro.responses import endpoints, integrity
 from epro.responses.models import Amendment, Response, Score, SetAside, Settlement
 from epro.stream import feed
@@ -241,6 +243,25 @@ def test_who_may_correct(cast, ada):
     for who, status in {"noor": 403, "dana": 403, "bo": 403, "alma": 403, "otto": 404}.items():
         assert amend(cast, sent["id"], who).status == status, who
     assert rows(Amendment) == []
+
+
+def test_a_preview_does_not_tell_a_blinded_answer_to_who_guesses_it(cast, ada, monkeypatch):
+    sent = entry(ada, score=6)
+    upload(ada, sent)
+    with look(TESTS) as tx:
+        known = catalogue.find(tx, "fatigue_diary", "1.0")
+    parts = {
+        name: tuple(replace(one, blinded=True) for one in getattr(known, name))
+        for name in ("items", "scales")
+    }
+    monkeypatch.setitem(
+        db.remembered(), ("instrument", "fatigue_diary", "1.0"), replace(known, digest="0" * 64, **parts)
+    )
+    guessed = [
+        amend(cast, sent["id"], query="?preview=true", answers={"worst_fatigue": guess}) for guess in (5, 6)
+    ]
+    assert [one.status for one in guessed] == [200, 200]
+    assert [one.body["differences"] for one in guessed] == [[], []]
 
 
 def test_a_hidden_reader_learns_nothing_from_a_correction():

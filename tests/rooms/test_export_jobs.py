@@ -7,18 +7,21 @@ import io
 import json
 import zipfile
 import zlib
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from epro import clock, worker
+from epro.cli.study import known_instruments
 from epro.exporting import cuts, jobs, making, reading
 from epro.exporting.models import ExportJob
+from epro.scheduling import amending, protocols
+from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.trail.models import Event
-from epro.tx import begin, look, system
-from tests.cast import STUDY, at
+from epro.tx import Grant, begin, look, system
+from tests.cast import STUDY, STUDY_FILE, at
 from tests.export.test_dataset_json import faults_of
 from tests.rooms.test_exports import answer_again, answered  # noqa: F401 - a fixture
 
@@ -133,6 +136,40 @@ def test_a_worker_told_to_stop_gives_the_job_back(cast, asked, call, monkeypatch
     assert status(call, asked)["status"] == "done"
 
 
+def test_a_job_that_is_given_back_again_and_again_is_made_at_last(cast, asked, call):
+    """Workers that are told to stop say nothing about the job: it does not run out of tries."""
+    for minute in range(5):
+        with clock.moved_to(at(HOUR) + timedelta(minutes=minute)):
+            stopping = iter([False, *[True] * 99])
+            worker.export(lambda turns=stopping: next(turns))
+    with clock.moved_to(at(HOUR) + timedelta(minutes=9)):
+        worker.export()
+    assert status(call, asked)["status"] == "done"
+
+
+def test_who_may_see_less_by_now_does_not_fetch_what_was_made_before(cast, answered, call):  # noqa: F811
+    """Another study's role does not keep the door open, and a narrower share is asked for anew."""
+    dana, whole = staff_id(cast, "dana"), Grant(STUDY, "*", "data_manager")
+    with cast.on(HOUR):
+        job = call("POST", "/v1/sponsor/exports", {"format": "csv", "study": STUDY}, who="dana").json["id"]
+        worker.export()
+        paths = [f"/v1/sponsor/exports/{job}{end}" for end in ("", "/file")]
+        assert [call("GET", path, who="dana").status_code for path in paths] == [200, 200]
+        with begin(TESTS) as tx:
+            staff.revoke(tx, dana, whole, "moved")
+            staff.give(tx, dana, Grant(STUDY, "01", "data_manager"))
+        assert [call("GET", path, who="dana").status_code for path in paths] == [200, 410]
+        with begin(TESTS) as tx:
+            staff.revoke(tx, dana, Grant(STUDY, "01", "data_manager"), "moved")
+            staff.give(tx, dana, Grant("another", "*", "data_manager"))
+        assert [call("GET", path, who="dana").status_code for path in paths] == [404, 404]
+
+
+def staff_id(cast, name):
+    with look(TESTS) as tx:
+        return staff.by_email(tx, f"{name}@example.org").id
+
+
 def test_whose_key_was_revoked_meanwhile_gets_nothing(cast, asked, call):
     with begin(TESTS) as tx:
         job = tx.get(ExportJob, jobs.UUID(asked))
@@ -242,10 +279,28 @@ def test_what_is_served_now_is_made_anew_seldom_and_pages_fit(cast, answered, ca
 
 
 def test_hidden_scores_are_in_no_export(cast, answered, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(reading, "hides_scores", lambda *told: True)
+    monkeypatch.setattr(reading.sight, "hides_scores", lambda *told: True)
     from tests.rooms.test_exports import exported, person
 
     made = exported(person("data_manager"), tmp_path / "out")
     assert made.folder.at("long.csv").read_bytes().count(b"\r\n") == 1
     wide = made.folder.at("wide_fatigue_diary.csv").read_text().splitlines()
     assert len(wide) == 4 and all(line.endswith(",,,") for line in wide[1:])
+
+
+def test_what_the_version_of_a_site_hides_is_in_no_export(cast, answered, tmp_path):  # noqa: F811
+    """Site 01 follows a version that hides scores from data managers; the study began with one that does not."""
+    from tests.rooms.test_exports import exported, long, person
+
+    text = STUDY_FILE.read_text(encoding="utf-8").replace('version: "1.0"', 'version: "2.0"', 1)
+    text = text.replace("anchors:\n", "blinding: {hide_scores_from: [data_manager]}\nanchors:\n", 1)
+    protocol, faults = read(text, known_instruments())
+    assert protocol is not None, faults
+    before = long(exported(person("data_manager"), tmp_path / "before"))
+    with cast.on(HOUR) as now, begin(TESTS, now) as tx:
+        protocols.publish(tx, protocol, text)
+        amending.approve(tx, STUDY, "2.0", "01", date(2026, 3, 2))
+    with cast.on("2026-03-04T21:00"):
+        after = long(exported(person("data_manager"), tmp_path / "after"))
+        assert long(exported(TESTS, tmp_path / "whole")).height == 6
+    assert (set(before["SITEID"]), set(after["SITEID"])) == ({1, 2}, {2})

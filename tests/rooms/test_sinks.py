@@ -354,3 +354,31 @@ def test_the_commands(cast, answered, environ, receiver, monkeypatch):
     ]
     assert "env:NAME" in str(CliRunner().invoke(epro, bare).exception)
     assert db.settings()["SINKS_TO_LOOPBACK"] == "on"
+
+
+# What the day turns and what is taken away.
+
+
+def test_entries_of_two_days_in_no_order_stand_in_one_row(tmp_path):
+    """Acts that cross midnight together get their positions in the order in which they ended."""
+    outlet = FilesOutlet(str(tmp_path), STUDY)
+    days = ("2026-03-02", "2026-03-01", "2026-03-02", "2026-03-03")
+    entries = [made_entry(n, "anchor.set", at=f"{day}T00:00:00.1Z") for n, day in enumerate(days, 1)]
+    outlet.deliver(entries[:2], HOUR)
+    outlet.deliver(entries, HOUR)
+    assert written(tmp_path) == [1, 2, 3, 4]
+    assert [file.stem for file in sorted((tmp_path / STUDY).glob("*.ndjson"))] == ["2026-03-02", "2026-03-03"]
+
+
+@on_sqlite
+def test_a_sink_that_comes_after_one_of_its_name_is_told_everything(cast, answered, receiver):
+    add("hook", "webhook", url=receiver.address)
+    receiver.answer = lambda entry: 422
+    carry()
+    assert parked("hook")
+    with begin(TESTS, HOUR) as tx:
+        outlets.remove(tx, outlets.found(tx, STUDY, "hook"), "another receiver")
+    assert parked("hook") == {}
+    add("hook", "webhook", url=receiver.address)
+    receiver.answer, before = (lambda entry: 200), len(receiver.positions)
+    assert carry() == answered and receiver.positions[before:] == list(range(1, answered + 1))

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import groupby
+from itertools import accumulate, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import orjson
@@ -40,8 +41,9 @@ class FilesOutlet:
                 fresh = [entry for entry in entries if entry.position > last]
                 if fresh and fresh[0].position > last + 1:
                     raise Behind(last)
-                for day, lines in groupby(fresh, key=self._day_of):
-                    self._append(day, list(lines))
+                placed = zip(self._days_of(fresh), fresh, strict=True)
+                for day, pairs in groupby(placed, key=itemgetter(0)):
+                    self._append(day, [entry for _, entry in pairs])
         except OSError as fault:
             raise SinkUnavailable(type(fault).__name__) from None
         return {}
@@ -61,11 +63,11 @@ class FilesOutlet:
     def close(self) -> None:
         pass
 
-    def _day_of(self, entry: Entry) -> str:
-        """The day of the file it belongs in: of its act, but never before that of the newest file."""
-        day = str(entry.content["at"])[:10]
-        files = self._files()
-        return max(day, files[-1].stem) if files else day
+    def _days_of(self, entries: Sequence[Entry]) -> list[str]:
+        """The day of the file each belongs in: of its act, but never before that of a file with earlier entries."""
+        newest = [file.stem for file in self._files()[-1:]]
+        days = [str(entry.content["at"])[:10] for entry in entries]
+        return list(accumulate([*newest, *days], max))[len(newest) :]
 
     def _append(self, day: str, entries: Sequence[Entry]) -> None:
         file = self.folder / f"{day}.ndjson"
