@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from epro.notifications import following
 
@@ -295,6 +295,11 @@ class MessagesOut(Schema):
 class ConfirmationsIn(Strict):
     notifications = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
     opened = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=200))
+
+    @validates_schema(pass_original=True)
+    def _names_one(self, data: Any, original: Any, **kwargs: Any) -> None:
+        if not {"notifications", "opened"} & set(original):
+            raise ValidationError({"notifications": ["Neither `notifications` nor `opened` is there."]})
 
 
 class CountOut(Schema):

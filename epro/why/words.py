@@ -167,6 +167,11 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
             "en": "It was completed after the withdrawal.",
             "zh-CN": "在退出研究之后才完成。",
         },
+        "other_subject": {"en": "It is about somebody else.", "zh-CN": "内容涉及的是另一个人。"},
+        "not_completed": {
+            "en": "It did not say that it was completed.",
+            "zh-CN": "未标明已填写完毕。",
+        },
         "outside_window": {"en": "It was completed outside its window.", "zh-CN": "在填写时段之外完成。"},
         "late_sync": {
             "en": "It was completed in time and arrived late.",

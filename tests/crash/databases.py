@@ -66,7 +66,7 @@ class KeptDatabase:
 
     def put_back(self) -> None:
         for schema, name in set(self._tables()) - self.there:
-            self.connection.execute(f'DROP TABLE "{schema}"."{name}"')
+            self.connection.execute(f'DROP TABLE IF EXISTS "{schema}"."{name}" CASCADE')
         if self.script:
             self.connection.execute(self.script)
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from epro import trail
 from epro.db import RecordingSession
 from epro.notifications import sending
+from epro.scheduling import protocols
 from epro.signin import sessions
 from epro.stream import feed
 from epro.stream.sinks import trial_db
@@ -77,8 +78,10 @@ def reminder_begun_again() -> None:
     """A reminder whose outcome nobody noted is simply sent again, and the provider is not asked."""
 
     def again(tx: Any, case: Any, senders: Any) -> Any:
-        (way, *_) = sending._reachable(case.participant, case.message, senders)
-        return sending._start(tx, case, *way, False)
+        study = protocols.find(tx, case.participant.study_id, case.participant.protocol_version).messages
+        wanted = sending._wanted(case, study, sending._reachable(case, senders))
+        found = sending.ways.find(tx, wanted, senders, {})
+        return sending._start(tx, case, wanted, found, senders, False)
 
     sending._ask_about = again
 
@@ -86,7 +89,7 @@ def reminder_begun_again() -> None:
 def no_key_at_the_target() -> None:
     """The trial database takes every row it is given, and its position comes in a transaction of its own, after."""
     _keyless_tables()
-    trial_db._insert = lambda connection, table, rows: rows and connection.execute(sa.insert(table), rows)
+    trial_db.insert = _insert_all
     trial_db.TrialDatabase.apply = _apply_in_two(rows_first=True)
 
 
@@ -126,7 +129,7 @@ def relay_by_last_id(target: trial_db.TrialDatabase, study_id: str, last: int, k
         found = [feed.Entry(e.study_id, e.no, e.event_id, e.kind, e.body) for e in tx.all(query)]
     if found:
         with target.engine.begin() as connection:
-            trial_db._write(connection, rows_of(found, known), after=0)
+            trial_db._write(connection, rows_of(found, known))
     return max([last, *(entry.position for entry in found)])
 
 
@@ -151,6 +154,12 @@ def _obey_afterwards() -> None:
     RecordingSession.commit, RecordingSession.close = committed, closed
 
 
+def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    names = [column.name for column in table.columns]
+    if rows:
+        connection.execute(sa.insert(table), [dict(zip(names, row, strict=True)) for row in rows])
+
+
 def _keyless_tables() -> None:
     keyless = sa.MetaData()
     for table in tables.metadata.sorted_tables:
@@ -162,7 +171,7 @@ def _apply_in_two(*, rows_first: bool) -> Any:
     def apply(self: Any, study_id: str, entries: Sequence[feed.Entry]) -> int:
         def write() -> None:
             with self._open() as connection:
-                trial_db._write(connection, rows_of(list(entries), self._definitions), after=0)
+                trial_db._write(connection, rows_of(list(entries), self._definitions))
 
         def advance() -> None:
             with self._open() as connection:

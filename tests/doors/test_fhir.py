@@ -220,7 +220,7 @@ def test_a_page_of_many_asks_the_database_no_more_than_a_page_of_one(stage):
         ("/Location?organization=Organization/diary.01", 1),
         ("/ResearchSubject?study=diary", 2),
         ("/ResearchSubject?study=ResearchStudy/masked", 0),
-        ("/Provenance?patient=diary.02-001", 1),
+        ("/Provenance?patient=diary.02-001", 2),  # what she handed in, and its correction
         ("/AuditEvent?subtype=response.stored", 2),
         ("/Task?_id=", 0),
         ("/Task?_id=not-an-id", 0),

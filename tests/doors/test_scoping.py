@@ -391,7 +391,7 @@ def test_a_phone_with_another_participants_ids(stage):
             stage.ask("ada", "POST", "/v1/phone/confirmations", {"notifications": [str(found)]})
             for found in (side.message, NOBODY)
         ]
-        assert shown[0].get_json() == {"confirmed": 0} and same_answer(*shown)
+        assert shown[0].get_json() == {"confirmed": 0, "opened": 0} and same_answer(*shown)
         kept = stage.ask(_name_of(stage, side), "GET", f"/v1/phone/drafts/{side.occurrence}").get_json()
         assert kept["draft"] == {"answers": {"worst_fatigue": 2}}
 

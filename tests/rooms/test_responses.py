@@ -297,14 +297,14 @@ def test_an_instant_without_end_is_held(cast, ada, name):
 
 def test_what_the_database_does_not_take_is_held_and_the_others_go_on(cast, ada, monkeypatch):
     """The net below the checks: for a value that none of them foresaw."""
-    good, odd, sound = entry(ada, score=1), entry(ada, score=2), receiving._file
+    good, odd, sound = entry(ada, score=1), entry(ada, score=2), receiving.place
 
     def refuses(case, *given):
         if case.named == odd["id"]:
             raise sa.exc.DataError("planted", {}, Exception("planted"))
         return sound(case, *given)
 
-    monkeypatch.setattr(receiving, "_file", refuses)
+    monkeypatch.setattr(receiving, "place", refuses)
     receipts = upload(ada, odd, good)
     assert [(r["outcome"], [f["code"] for f in r["findings"]]) for r in receipts] == [
         ("held", ["not_filed"]), ("stored", [])]  # fmt: skip

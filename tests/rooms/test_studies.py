@@ -27,6 +27,17 @@ def somebody(*grants: Grant) -> Actor:
     return Actor("staff", str(uuid4()), grants=grants)
 
 
+MACHINES = [
+    "participant.read",
+    "response.read",
+    "study.read",
+    "instrument.read",
+    "export.bulk",
+    "trail.read",
+    "feed.read",
+    "export.make",
+    "blinded.read",
+]
 NOOR, OTTO = somebody(Grant("diary", "01", "nurse")), somebody(Grant("diary", "02", "nurse"))
 DANA, ELSEWHERE = somebody(Grant("diary", "*", "data_manager")), somebody(Grant("other", "*", "nurse"))
 ADA_HERSELF = Actor("participant", "diary/01-001", study_id="diary", subject_id="01-001")
@@ -223,9 +234,10 @@ def test_a_grant_elsewhere_is_no_grant_here():
 
 
 def test_every_permission_belongs_to_a_role_that_exists():
-    roles = {*access.ROLES, "machine"}
+    roles = {*access.ROLES, "machine", "edc"}
     assert all(holders and holders <= roles for holders in access.PERMISSIONS.values())
-    assert [name for name, holders in access.PERMISSIONS.items() if "machine" in holders] == ["feed.read"]
+    assert [name for name, holders in access.PERMISSIONS.items() if "machine" in holders] == MACHINES
+    assert [name for name, holders in access.PERMISSIONS.items() if "edc" in holders] == ["anchor.import"]
     with pytest.raises(KeyError):
         access.allow(NOOR, "participant.delete")
 
