@@ -139,8 +139,8 @@ def test_every_line_to_copy_works(running):
     assert [receipt["outcome"] for receipt in receipts] == ["stored", "already_stored"]
     assert receipts[0]["signature"] == receipts[1]["signature"]
     records = _json(told, "sponsor/feed")["records"]
-    (entry,) = [one for one in records if one["kind"] == "response.stored"]
-    assert entry["response"]["id"] == receipts[0]["id"]
+    stored = [one for one in records if one["kind"] == "response.stored"]
+    (entry,) = [one for one in stored if one["response"]["id"] == receipts[0]["id"]]
     assert [score["value"] for score in entry["scores"]] == [6]
     newest = next(said for line, said in told.items() if "sqlalchemy" in line)
     assert newest.splitlines()[0] == f"msc-sle-{entry['subject_id']} FATIGUE DIARY worst_fatigue 6.0"
