@@ -32,7 +32,7 @@ from epro.simulation import characters, history
 from epro.simulation.people import Line, StaffMember, in_process
 from epro.stream import delivering
 from epro.stream.reconciling import differences
-from epro.stream.sequencer import last_position
+from epro.stream.sequencer import last_position, sequence
 from epro.stream.sinks import trial_tables
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.studies.models import Participant
@@ -107,6 +107,8 @@ def make(environ: Mapping[str, str], protocol: Protocol, text: str, count: int, 
         figures = _figures(target, protocol.study_id, count, days, sent)
     with _application(environ) as app:  # as it will be served: her code costs what a real one costs
         newcomer = _newcomer(in_process(app), protocol, logins)
+        while sequence():  # her enrolment is in the feed too
+            pass
         with look(DEMO) as tx:
             position = last_position(tx, protocol.study_id)
     return Told(protocol.study_id, logins, key, newcomer, figures, position)
