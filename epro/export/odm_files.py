@@ -14,8 +14,7 @@ def write(extract: Extract, folder: Folder, options: Options) -> None:
     """All three, from definitions that are worked out once."""
     content = Content(extract)
     definitions = content.definitions()
-    for name, archive in ((SNAPSHOT, False), (ARCHIVE, True)):
+    writers = ((SNAPSHOT, odm.snapshot), (ARCHIVE, odm.archive), (SNAPSHOT_2, odm2.snapshot))
+    for name, writer in writers:
         with folder.at(name).open("wb") as file:
-            folder.note(name, odm.document(file, content, definitions, archive=archive))
-    with folder.at(SNAPSHOT_2).open("wb") as file:
-        folder.note(SNAPSHOT_2, odm2.document(file, content, definitions))
+            folder.note(name, writer(file, content, definitions))
