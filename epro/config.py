@@ -35,6 +35,11 @@ SETTINGS: tuple[Setting, ...] = (
         "EPRO_CONTACTS_DATABASE_URL", None, "contact data; default: a second SQLite file or schema `contacts`"
     ),
     Setting(
+        "EPRO_CONTACTS_KEYS_DATABASE_URL",
+        None,
+        "data keys of contact data; default: a third SQLite file or schema `contact_keys`",
+    ),
+    Setting(
         "EPRO_TRIAL_DATABASE_URL", None, "the trial database the feed is streamed into; unset: no streaming"
     ),
     Setting(
@@ -48,7 +53,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "EPRO_CONTACTS_KEYS",
         None,
-        "key ring of the contact store: `id:secret,id:secret`, newest first; default: derived",
+        "key-encryption keys of the contact store: `id:secret,id:secret`, newest first; default: derived",
+    ),
+    Setting(
+        "EPRO_CONTACTS_KEYS_FILE",
+        None,
+        "the same in a file that only its owner may read, one to a line, newest first",
+    ),
+    Setting(
+        "EPRO_CONTACTS_INDEX_KEY",
+        None,
+        "key of the blind index that finds somebody by phone or e-mail, as long; default: derived",
     ),
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
@@ -130,6 +145,7 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (len(secret) < SHORTEST_KEY, "EPRO_SECRET_KEY is shorter than 32 characters"),
         (_is_weak(settings["TRAIL_KEY"]), "EPRO_TRAIL_KEY is shorter than 32 characters"),
         (_is_weak(settings["RECEIPT_KEY"]), "EPRO_RECEIPT_KEY is shorter than 32 characters"),
+        (_is_weak(settings["CONTACTS_INDEX_KEY"]), "EPRO_CONTACTS_INDEX_KEY is shorter than 32 characters"),
         (not (settings["PUBLIC_URL"] or "").startswith("https://"), "EPRO_PUBLIC_URL is not https"),
         (
             settings["SECURE_COOKIES"] != "on",

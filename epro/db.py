@@ -93,6 +93,13 @@ class ContactsBase(DeclarativeBase):
     registry = registry(type_annotation_map=TYPES, metadata=metadata)
 
 
+class KeysBase(DeclarativeBase):
+    """Models of the store of data keys, a database of its own too: it is kept and forgotten apart from the rest."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    registry = registry(type_annotation_map=TYPES, metadata=metadata)
+
+
 db = SQLAlchemy(model_class=Base)
 
 
@@ -113,6 +120,11 @@ def contacts_engine() -> Engine:
     return db.engines["contacts"]
 
 
+def keys_engine() -> Engine:
+    """The engine of the store of data keys."""
+    return db.engines["contact_keys"]
+
+
 def reading(made: Engine) -> Engine:
     """The same engine for readers: everything they read is of one instant, and they keep no writer waiting."""
     known: Engine | None = vars(made).get("epro_reader")
@@ -125,14 +137,21 @@ def reading(made: Engine) -> Engine:
 
 def contacts_url(main: str, contacts: str | None) -> str:
     """Where contact data live: as set, else a second SQLite file, else schema `contacts` beside."""
-    if contacts:
-        return contacts
+    return contacts or _beside(main, "contacts")
+
+
+def keys_url(main: str, keys: str | None) -> str:
+    """Where data keys live: as set, else a third SQLite file, else schema `contact_keys` beside."""
+    return keys or _beside(main, "contact_keys")
+
+
+def _beside(main: str, name: str) -> str:
     url = make_url(main)
     if url.get_backend_name() == "sqlite":
         path = url.database or "epro.sqlite"
         stem, ending = os.path.splitext(path)
-        return url.set(database=f"{stem}-contacts{ending}").render_as_string(hide_password=False)
-    return url.update_query_dict({"options": "-csearch_path=contacts"}).render_as_string(hide_password=False)
+        return url.set(database=f"{stem}-{name}{ending}").render_as_string(hide_password=False)
+    return url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
 
 
 OUR_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
@@ -223,7 +242,11 @@ def init_app(app: Any, settings: dict[str, str | None]) -> None:
     main = driver_url(settings["DATABASE_URL"] or "")
     contacts = driver_url(contacts_url(main, settings["CONTACTS_DATABASE_URL"]))
     app.config["SQLALCHEMY_DATABASE_URI"] = main
-    app.config["SQLALCHEMY_BINDS"] = {"contacts": {"url": contacts, **engine_options(contacts)}}
+    keys = driver_url(keys_url(main, settings["CONTACTS_KEYS_DATABASE_URL"]))
+    app.config["SQLALCHEMY_BINDS"] = {
+        "contacts": {"url": contacts, **engine_options(contacts)},
+        "contact_keys": {"url": keys, **engine_options(keys)},
+    }
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(main)
     db.init_app(app)
     with app.app_context():

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from epro import db, schema
 from epro.config import ConfigurationError
+from epro.contacts import store
 from epro.notifications.senders import build
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import Instrument
@@ -70,13 +71,26 @@ def _reasons() -> Iterator[str]:
         return
     if db.engine().dialect.name == "postgresql":
         yield from _about_postgresql()
-    for name, engine in (("DATABASE", db.engine()), ("CONTACTS_DATABASE", db.contacts_engine())):
+    yield from _about_keys()
+    for name, engine in (
+        ("DATABASE", db.engine()),
+        ("CONTACTS_DATABASE", db.contacts_engine()),
+        ("CONTACTS_KEYS_DATABASE", db.keys_engine()),
+    ):
         if engine.dialect.name == "postgresql":
             yield from _about_login(f"EPRO_{name}_URL", engine)
     with look(START) as tx:
         for staff_id in staff.without_seed(tx):
             yield f"staff account {staff_id} has no one-time code: run `epro staff totp {staff_id}`, or close it"
         yield from _placeholders(tx)
+
+
+def _about_keys() -> Iterator[str]:
+    if not sa.inspect(db.keys_engine()).has_table("data_keys"):
+        yield "the store of data keys is not at the newest schema: run `epro db upgrade`"
+        return
+    for name, count in store.missing_keys().items():
+        yield f"key {name} of the contact store is not set, and {count} data keys or fields need it: put it back"
 
 
 def _about_postgresql() -> Iterator[str]:

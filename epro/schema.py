@@ -1,6 +1,6 @@
 """Bringing the databases to the newest schema, and asking how far they are.
 
-Two histories under `migrations/`: `main` and `contacts`. They run as the owner of the tables
+Three histories under `migrations/`: `main`, `contacts` and `contact_keys`. They run as the owner of the tables
 (EPRO_OWNER_DATABASE_URL), never as the role the application acts under.
 """
 
@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from epro import db
 
 FOLDER = Path(__file__).resolve().parent.parent / "migrations"
-HISTORIES = ("main", "contacts")
+HISTORIES = ("main", "contacts", "contact_keys")
 MODELS = (
     "trail",
     "studies",
@@ -41,7 +41,7 @@ def load_models() -> None:
 
 
 def upgrade(settings: Mapping[str, str | None]) -> None:
-    """Run what is missing of both histories."""
+    """Run what is missing of every history."""
     load_models()
     for history, url in urls(settings).items():
         engine = sa.create_engine(url)
@@ -54,7 +54,11 @@ def upgrade(settings: Mapping[str, str | None]) -> None:
 def urls(settings: Mapping[str, str | None]) -> dict[str, str]:
     """Where each history runs, as the owner."""
     main = db.driver_url(settings["OWNER_DATABASE_URL"] or settings["DATABASE_URL"] or "")
-    return {"main": main, "contacts": db.driver_url(db.contacts_url(main, settings["CONTACTS_DATABASE_URL"]))}
+    return {
+        "main": main,
+        "contacts": db.driver_url(db.contacts_url(main, settings["CONTACTS_DATABASE_URL"])),
+        "contact_keys": db.driver_url(db.keys_url(main, settings["CONTACTS_KEYS_DATABASE_URL"])),
+    }
 
 
 def upgrade_engine(engine: sa.Engine, history: str, role: str) -> None:

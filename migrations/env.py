@@ -7,7 +7,11 @@ from epro import db, schema
 config = context.config
 history = config.attributes["history"]
 schema.load_models()
-METADATA = {"main": db.Base.metadata, "contacts": db.ContactsBase.metadata}
+METADATA = {
+    "main": db.Base.metadata,
+    "contacts": db.ContactsBase.metadata,
+    "contact_keys": db.KeysBase.metadata,
+}
 
 
 def render_item(kind, thing, autogen_context):

@@ -1,6 +1,6 @@
 """Sealing a field so that it opens only in its own place. Pure but for randomness.
 
-AES-256-GCM with a random 96-bit nonce; the place (study, owner, field, key id) is authenticated with it, so a
+AES-256-GCM with a random 96-bit nonce; the place (table, column, row, key id) is authenticated with it, so a
 ciphertext that is moved to another row does not open.
 """
 
@@ -13,6 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from epro import keys
+
+DERIVED = "0"  # the key that is derived from the installation's secret
 
 
 class CannotOpen(Exception):
@@ -41,7 +43,7 @@ def key_ring(setting: str | None, secret: str) -> dict[str, bytes]:
     """
     pairs = (pair.partition(":") for pair in setting.split(",")) if setting else ()
     ring = {name.strip(): keys.derive(text.strip(), "contacts") for name, _, text in pairs}
-    ring.setdefault("0", keys.derive(secret, "contacts"))
+    ring.setdefault(DERIVED, keys.derive(secret, "contacts"))
     return ring
 
 

@@ -1,12 +1,15 @@
 """Keeping, reading and erasing contact data. It has its own database and its own transactions.
 
-`commitments` are what the trail may say of a personal value: a salted digest. Erase the row and the salt is
-gone: the trail still holds, and says nothing.
+Each field is sealed with the data key of its person. `commitments` are what the trail may say of a personal value:
+a digest under her data key and a salt. Destroy the key and the trail still holds, and says nothing.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,11 +19,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from epro import db, keys
+from epro.contacts import data_keys, ring
+from epro.contacts.data_keys import Opened
 from epro.contacts.models import Contact
-from epro.contacts.sealing import CannotOpen, key_ring, seal, unseal
+from epro.contacts.sealing import CannotOpen, seal, unseal
 from epro.errors import Invalid
 
 FIELDS = ("phone", "email", "name")
+SOUGHT = ("phone", "email")  # by which somebody is found
+BLIND = 32  # hexadecimal digits of the blind index: 128 bits
+UNDER_DATA_KEY = "data/"
+BATCH = 50  # people whose fields are sealed again in one go
 _OF = sa.select(*Contact.__table__.columns).where(
     Contact.__table__.c.study_id == sa.bindparam("study_id"),
     Contact.__table__.c.owner == sa.bindparam("owner"),
@@ -38,9 +47,13 @@ def normal(field: str, value: str, region: str | None = None) -> str:
 
 def keep(study_id: str, owner: str, values: Mapping[str, str | None], now: datetime) -> dict[str, str]:
     """Keep the given fields (None erases one); returns the trail's commitments, field → digest."""
+    wanted = any(value is not None for value in values.values())
+    key = data_keys.hold(study_id, owner, now) if wanted else None
     with Session(db.contacts_engine()) as session, session.begin():
         return {
-            field: _keep_field(session, study_id, owner, field, value, now)
+            field: _keep_field(
+                session, key, {"study_id": study_id, "owner": owner, "field": field}, value, now
+            )
             for field, value in sorted(values.items())
         }
 
@@ -49,7 +62,8 @@ def of(study_id: str, owner: str) -> dict[str, str]:
     """The fields kept of one person, opened; empty when there are none."""
     with db.reading(db.contacts_engine()).connect() as connection:
         rows = connection.execute(_OF, {"study_id": study_id, "owner": owner}).all()
-    return {row.field: _open(row) for row in rows}
+    key = data_keys.find(study_id, owner) if any(map(_is_under_data_key, rows)) else None
+    return {row.field: _open(row, key) for row in rows}
 
 
 def fields_of(study_id: str, owner: str) -> list[str]:
@@ -61,67 +75,141 @@ def fields_of(study_id: str, owner: str) -> list[str]:
 
 def owners(field: str, value: str) -> list[tuple[str, str]]:
     """Who has exactly this value: (study, owner) pairs."""
+    if field not in SOUGHT:
+        return []
+    marks = (blind_index(field, value), lookup(field, value))  # the second until it is sealed again
     query = sa.select(Contact.study_id, Contact.owner).where(
-        Contact.field == field, Contact.lookup == lookup(field, value)
+        Contact.field == field, Contact.lookup.in_(marks)
     )
     with Session(db.reading(db.contacts_engine())) as session:
         return [(study_id, owner) for study_id, owner in session.execute(query)]
 
 
 def erase(study_id: str, owner: str) -> int:
-    """Remove every field of one person; returns how many there were."""
+    """Destroy the data key of one person, then remove every field; returns how many there were.
+
+    In this order: if it ends in between, what is left is unreadable.
+    """
+    data_keys.destroy(study_id, owner)
     statement = sa.delete(Contact).where(Contact.study_id == study_id, Contact.owner == owner)
     with Session(db.contacts_engine()) as session, session.begin():
         return session.execute(statement).rowcount  # type: ignore[attr-defined]
 
 
-def rotate() -> int:
-    """Seal again, under the newest key, whatever is still under an older one; returns how many."""
-    newest = next(iter(_ring()))
-    with Session(db.contacts_engine()) as session, session.begin():
-        rows = list(session.scalars(sa.select(Contact).where(Contact.key_id != newest)))
-        for row in rows:
-            value = _open(row)
-            row.key_id, row.sealed = newest, seal(_ring()[newest], newest, _place(row), value)
-        return len(rows)
+def rotate() -> Counter[str]:
+    """Wrap every data key under the newest key, and seal with a data key what is not yet: `done` and `stuck`.
+
+    Goes in small transactions beside a running web and worker; after an interruption call it again.
+    """
+    return data_keys.rewrap() + seal_again()
+
+
+def seal_again(*, everything: bool = False) -> Counter[str]:
+    """Seal with data keys what was sealed before there were any; `everything` (after a new index key): all fields."""
+    result, after = Counter[str](), ("", "")
+    while people := _people(after, everything):
+        for study_id, owner in people:
+            result += _seal_again(study_id, owner)
+        after = people[-1]
+    return result
+
+
+def needed_keys() -> Counter[str]:
+    """Key of the ring → how many data keys and fields still need it."""
+    query = sa.select(Contact.key_id, sa.func.count()).where(_old()).group_by(Contact.key_id)
+    with Session(db.reading(db.contacts_engine())) as session:
+        old = Counter({row[0]: row[1] for row in session.execute(query)})
+    return old + Counter(data_keys.counts())
+
+
+def missing_keys() -> dict[str, int]:
+    """The same of keys that are not in the ring."""
+    return {name: count for name, count in sorted(needed_keys().items()) if name not in ring.held()}
 
 
 def lookup(field: str, value: str) -> str:
-    """The keyed digest by which a value is found again; the key is apart from the sealing keys."""
+    """The keyed digest by which an account is found by its e-mail; the key is apart from the sealing keys."""
     key = keys.derive(db.settings()["SECRET_KEY"] or "", "contact lookup")
     return keys.mac(key, f"{field}\x00{value}".encode())
 
 
+def blind_index(field: str, value: str) -> str:
+    """What finds a person by a phone number or an e-mail address, exactly: 128 bits under a key of its own."""
+    settings = db.settings()
+    key = keys.derive(settings["CONTACTS_INDEX_KEY"] or settings["SECRET_KEY"] or "", "contact index")
+    return keys.mac(key, f"{field}\x00{value}".encode())[:BLIND]
+
+
+def commitment(key: Opened, salt: str, field: str, value: str) -> str:
+    """What the trail says of a value."""
+    return keys.mac(keys.mac(key.key, salt.encode()).encode(), f"{field}\x00{value}".encode())
+
+
 def _keep_field(
-    session: Session, study_id: str, owner: str, field: str, value: str | None, now: datetime
+    session: Session, key: Opened | None, place: Mapping[str, str], value: str | None, now: datetime
 ) -> str:
-    place = {"study_id": study_id, "owner": owner, "field": field}
-    if value is None:
+    if value is None or key is None:
         session.execute(sa.delete(Contact).filter_by(**place))
         return "erased"
-    newest, key = next(iter(_ring().items()))
-    row = Contact(
-        **place, key_id=newest, salt=secrets.token_hex(16), lookup=lookup(field, value), kept_at=now
-    )
-    row.sealed = seal(key, newest, _place(row), value)
+    row = Contact(**place, salt=secrets.token_hex(16), kept_at=now)
+    _seal(row, key, value)
     session.merge(row)
-    return keys.mac(row.salt.encode(), f"{field}\x00{value}".encode())
+    return commitment(key, row.salt, row.field, value)
 
 
-def _open(row: Any) -> str:
-    key = _ring().get(row.key_id)
+def _seal(row: Contact, key: Opened, value: str) -> None:
+    row.key_id, row.sealed = key.key_id, seal(key.key, key.key_id, _place(row, key.key_id), value)
+    row.lookup = blind_index(row.field, value) if row.field in SOUGHT else ""
+
+
+def _old() -> sa.ColumnElement[bool]:
+    return sa.not_(Contact.key_id.startswith(UNDER_DATA_KEY))
+
+
+def _people(after: tuple[str, str], everything: bool) -> list[tuple[str, str]]:
+    query = sa.select(Contact.study_id, Contact.owner).where(
+        sa.true() if everything else _old(), sa.tuple_(Contact.study_id, Contact.owner) > after
+    )
+    query = query.distinct().order_by(Contact.study_id, Contact.owner).limit(BATCH)
+    with Session(db.reading(db.contacts_engine())) as session:
+        return [(study_id, owner) for study_id, owner in session.execute(query)]
+
+
+def _seal_again(study_id: str, owner: str) -> Counter[str]:
+    """All fields of one person, in one transaction; the salt stays, and with it what the trail says."""
+    result = Counter[str]()
+    with Session(db.contacts_engine()) as session, session.begin():
+        query = sa.select(Contact).filter_by(study_id=study_id, owner=owner).with_for_update()
+        rows = list(session.scalars(query))
+        for row in rows:
+            try:
+                key = data_keys.hold(study_id, owner, row.kept_at)
+                _seal(row, key, _open(row, key))
+                result["done"] += 1
+            except CannotOpen:
+                result["stuck"] += 1
+    return result
+
+
+def _is_under_data_key(row: Any) -> bool:
+    return str(row.key_id).startswith(UNDER_DATA_KEY)
+
+
+def _open(row: Any, own: Opened | None) -> str:
+    if _is_under_data_key(row):
+        if own is None or own.key_id != row.key_id:
+            raise CannotOpen("The data key of a contact field was destroyed.")
+        return unseal(own.key, row.key_id, _place(row, row.key_id), row.sealed)
+    key = ring.held().get(row.key_id)
     if key is None:
         raise CannotOpen("The key that a contact field was sealed with is not in the ring.")
-    return unseal(key, row.key_id, _place(row), row.sealed)
+    return unseal(key, row.key_id, _place(row, row.key_id), row.sealed)
 
 
-def _place(row: Any) -> str:
-    return f"contacts/{row.study_id}/{row.owner}/{row.field}"
-
-
-def _ring() -> dict[str, bytes]:
-    settings = db.settings()
-    return key_ring(settings["CONTACTS_KEYS"], settings["SECRET_KEY"] or "")
+def _place(row: Any, key_id: str) -> str:
+    if key_id.startswith(UNDER_DATA_KEY):
+        return json.dumps(["contacts", "contacts", "sealed", row.study_id, row.owner, row.field])
+    return f"contacts/{row.study_id}/{row.owner}/{row.field}"  # as it was before there were data keys
 
 
 def _normal_phone(value: str, region: str | None) -> str:
@@ -135,10 +223,11 @@ def _normal_phone(value: str, region: str | None) -> str:
 
 
 def _normal_email(value: str) -> str:
-    local, at, domain = value.strip().rpartition("@")
-    if not (at and local and "." in domain) or any(c.isspace() or ord(c) < 32 for c in value.strip()):
+    text = unicodedata.normalize("NFKC", value.strip()).lower()
+    local, at, domain = text.rpartition("@")
+    if not (at and local and "." in domain) or any(c.isspace() or ord(c) < 32 for c in text):
         raise Invalid(errors=[_fault("email", "This is not an e-mail address.")])
-    return value.strip().lower()
+    return text
 
 
 def _fault(field: str, detail: str) -> dict[str, str]:

@@ -87,7 +87,7 @@ class KeptDatabase:
 
     def _tables(self) -> list[tuple[Any, ...]]:
         return self._rows(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'contacts')"
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'contacts', 'contact_keys')"
         )
 
     def _sequences(self) -> list[str]:

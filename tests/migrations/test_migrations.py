@@ -28,7 +28,11 @@ from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
 
 schema.load_models()
-METADATA = {"main": db.Base.metadata, "contacts": db.ContactsBase.metadata}
+METADATA = {
+    "main": db.Base.metadata,
+    "contacts": db.ContactsBase.metadata,
+    "contact_keys": db.KeysBase.metadata,
+}
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
 REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts", "spent_assertions", "parked_entries"}
@@ -36,7 +40,7 @@ ONLY_ADDED_TO = {"heard_texts", "spent_assertions"}  # no record, but nothing of
 ROLE = "epro_app"
 
 
-@pytest.fixture(params=["main", "contacts"])
+@pytest.fixture(params=["main", "contacts", "contact_keys"])
 def history(request) -> str:
     return request.param
 

@@ -102,6 +102,7 @@ def test_the_owner_as_login_is_refused_whatever_role_it_acts_under(house):
     assert [reason.partition(" owns tables")[0] for reason in reasons] == [
         "the login of EPRO_DATABASE_URL",
         "the login of EPRO_CONTACTS_DATABASE_URL",
+        "the login of EPRO_CONTACTS_KEYS_DATABASE_URL",
     ]
     assert reasons[0].endswith("give EPRO_DATABASE_URL a login of its own")
 

@@ -19,7 +19,7 @@ def as_owner(
 ) -> Iterator[sa.Connection]:
     """A transaction of the owner, with the triggers of the `unguarded` tables out of the way.
 
-    `where` is main, contacts or trial. At the end everything done is kept, or undone if `keep` is False.
+    `where` is main, contacts, contact_keys or trial. At the end everything done is kept, or undone if `keep` is False.
     """
     engine = sa.create_engine(_url(environ, where))
     try:
@@ -39,6 +39,8 @@ def _url(environ: Mapping[str, str], where: str) -> str:
     main = db.driver_url(environ["EPRO_DATABASE_URL"])
     if where == "contacts":
         return db.driver_url(db.contacts_url(main, environ.get("EPRO_CONTACTS_DATABASE_URL")))
+    if where == "contact_keys":
+        return db.driver_url(db.keys_url(main, environ.get("EPRO_CONTACTS_KEYS_DATABASE_URL")))
     return db.driver_url(environ["EPRO_TRIAL_DATABASE_URL"]) if where == "trial" else main
 
 
