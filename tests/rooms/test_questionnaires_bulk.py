@@ -95,6 +95,13 @@ def test_the_highest_code_that_may_be_is_a_code_like_others(highest):
     assert column.value.tolist() == [250]
 
 
+@pytest.mark.parametrize("code", [251, 252, 253, NA, UNANSWERED])
+def test_a_number_that_stands_for_a_gap_in_columns_is_no_answer(code):
+    whole = dict.fromkeys((f"fss{n}" for n in range(1, 10)), 4)
+    with pytest.raises(InvalidAnswers):
+        encode(FSS, [whole | {"fss3": code}])
+
+
 def test_what_branching_cannot_leave_out_is_not_left_out():
     with pytest.raises(InvalidAnswers):
         encode(FSS, [{"fss1": "NOT_ASKED"}])

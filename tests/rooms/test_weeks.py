@@ -139,6 +139,27 @@ def test_a_week_is_scored_when_its_last_evening_has_come_and_once(cast, ada):
     carried(cast)
 
 
+def test_a_week_looked_at_again_gets_no_new_run_and_is_not_taken_for_another_diarys(cast, ada):
+    answer(cast, ada, WHOLE)
+    cast.tick(at("2026-03-08T20:01"))
+    definition = bundled_instrument("fatigue_diary_weekly", "1.0")
+    with begin(TESTS) as tx:
+        she = tx.get(Participant, STUDY, ada.subject_id, lock=True)
+        (stand,) = weeks.standing(tx, STUDY, [ada.subject_id])
+        other = replace(weeks.again(tx, stand.row, {}), assessment="dawn")
+        weeks.append(tx, she, other, definition, 0)
+        tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at = at("2026-03-08T20:01")
+    cast.tick(at("2026-03-08T20:02"))
+    with look(TESTS) as tx:
+        runs = tx.all(sa.select(WeekScore).where(WeekScore.assessment_id == "evening"))
+        assert [(row.run, row.value) for row in sorted(runs, key=lambda row: row.scale)] == [
+            (1, 7),
+            (1, MEAN),
+            (1, 10),
+        ]
+        assert tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at is None
+
+
 def carried(cast) -> None:
     """The trial database has the weeks on record, each with its scores, and agrees with the feed."""
     cast.relay()
