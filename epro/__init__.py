@@ -74,6 +74,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         sponsor,
         staff,
     )
+    from epro.console import pages
     from epro.signin import rates, sessions
 
     assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
@@ -99,6 +100,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         cdisc.cdisc,
     ):
         api.register_blueprint(blueprint)
+    pages.register(app)  # for people, and so not in the description of the API
     app.register_blueprint(fhir.door)  # described by its own CapabilityStatement
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     api.spec.options["security"] = [{"bearer": []}]

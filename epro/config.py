@@ -112,6 +112,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_ACTIVATION_CODE_HOURS", "24", "how long an activation code lives"),
     Setting("EPRO_RATE_LIMITS", "on", "`off` only for rehearsals"),
     Setting("EPRO_SECURE_COOKIES", "on", "cookies over TLS only; production needs it on"),
+    Setting(
+        "EPRO_SESSION_IDLE_MINUTES",
+        "30",
+        "after how many minutes without a request a browser's session ends",
+    ),
+    Setting("EPRO_SESSION_HOURS", "12", "after how many hours it ends in any case"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
         "EPRO_EXPORT_DIR", "exports", "where exports are kept that were asked for; web and workers share it"
@@ -126,7 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS", "EXPORT_DAYS")
+NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS", "EXPORT_DAYS", "SESSION_IDLE_MINUTES", "SESSION_HOURS")
 WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT")
 SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")

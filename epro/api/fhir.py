@@ -12,8 +12,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-import epro
-from epro import canonical, clock, db
+from epro import canonical, clock, config, db
 from epro.api import wakeup
 from epro.api.door import Door, actor, failed, fhir_lock, hold_back, limiter
 from epro.api.phone import LARGEST_ENTRY, take_in
@@ -60,7 +59,7 @@ def base() -> str:
 def metadata() -> Response:
     """What this server can."""
     known = {kind: {**fhir_search.COMMON, **types} for kind, types in KINDS.items()}
-    told = fhir_documents.capability(base=base(), version=epro.__version__, kinds=known, now=clock.now())
+    told = fhir_documents.capability(base=base(), version=config.VERSION, kinds=known, now=clock.now())
     return _answer(told)
 
 

@@ -19,7 +19,7 @@ door = Door("staff", "/v1/staff", "Staff: signing in", staff_lock, open_doors=("
 @door.response(200, SignedInOut)
 def login(asked: dict[str, Any]) -> dict[str, Any]:
     """Sign in with e-mail, password and, where it is set up, a one-time code."""
-    opened = staff.sign_in(asked["email"], asked["password"], asked.get("otp"), source())
+    opened = staff.sign_in(asked["email"], asked["password"], asked.get("otp"), source(), staff.tokens_for)
     if opened is None:
         raise staff.SignInRefused()
     with look(system("door")) as tx:

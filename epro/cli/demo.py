@@ -134,6 +134,7 @@ def _environ(place: Path, port: int) -> dict[str, str]:
         "EPRO_TRIAL_DATABASE_URL": file("trial.sqlite"),
         "EPRO_SECRET_KEY": secrets.token_urlsafe(48),
         "EPRO_PUBLIC_URL": f"http://{HOST}:{port}",
+        "EPRO_SECURE_COOKIES": "off",  # there is no TLS on this machine's own address
         "EPRO_METRICS_TOKEN": secrets.token_urlsafe(24),
     }
 

@@ -70,7 +70,7 @@ class SignInSession(Base):
 
     Refresh tokens are numbered; `generation` is the newest that was given out, `rotated_at` when, `successor_used`
     whether a request has shown it: then the reply that brought it was not lost. A token is never kept, only its
-    digest can be worked out again.
+    digest can be worked out again. A browser's session has a cookie instead of tokens; `seen_at` is when it last came.
     """
 
     __tablename__ = "sessions"
@@ -94,6 +94,8 @@ class SignInSession(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None]
+    cookie_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True, unique=True)
+    seen_at: Mapped[datetime | None]
 
 
 class ActivationCode(Base):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import pyotp
@@ -22,6 +23,7 @@ from epro.tx import Actor, Grant, Tx, begin, look, system
 
 DOOR = system("door")
 NOBODY = UUID(int=0)
+Opened = TypeVar("Opened")
 
 
 class SignInRefused(EproError):
@@ -118,8 +120,16 @@ def close(tx: Tx, staff_id: UUID, reason: str) -> None:
     trail.record(tx, trail.study_chain(tx), "staff.closed", "staff", staff_id, reason=reason)
 
 
-def sign_in(email: str, password: str, otp: str | None, source: str) -> tuple[UUID, sessions.Pair] | None:
-    """A new session, or None when refused. The slow hash is compared outside any transaction.
+def tokens_for(tx: Tx, staff_id: UUID) -> sessions.Pair:
+    """A new session for a program: its tokens."""
+    return sessions.open_session(tx, sessions.STAFF, staff_id=staff_id)
+
+
+def sign_in(
+    email: str, password: str, otp: str | None, source: str, opens: Callable[[Tx, UUID], Opened]
+) -> tuple[UUID, Opened] | None:
+    """A new session of the kind that `opens` makes, or None when refused. The slow hash is compared outside any
+    transaction.
 
     `source` is the address it comes from. An account that does not exist costs the same hash and the same writing.
     """
@@ -127,12 +137,11 @@ def sign_in(email: str, password: str, otp: str | None, source: str) -> tuple[UU
         staff = by_email(tx, email)
     fits = passwords.fits(staff.password_hash if staff else None, password)
     with begin(DOOR) as tx:
-        return _open(tx, staff.id if staff else NOBODY, (_lookup(email), source), otp, fits)
+        found = _let_in(tx, staff.id if staff else NOBODY, (_lookup(email), source), otp, fits)
+        return (found.id, opens(tx, found.id)) if found else None
 
 
-def _open(
-    tx: Tx, staff_id: UUID, where: tuple[str, str], otp: str | None, fits: bool
-) -> tuple[UUID, sessions.Pair] | None:
+def _let_in(tx: Tx, staff_id: UUID, where: tuple[str, str], otp: str | None, fits: bool) -> Staff | None:
     staff = tx.get(Staff, staff_id, lock=True)
     if tries.waits_until(tx, *where):
         return None
@@ -141,9 +150,8 @@ def _open(
             watch.record(tx, trail.study_chain(tx), "staff.locked_out", "staff", staff.id)
         return None
     tries.forget(tx, *where)
-    pair = sessions.open_session(tx, sessions.STAFF, staff_id=staff.id)
     trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff.id)
-    return staff.id, pair
+    return staff
 
 
 def log_out(tx: Tx) -> None:

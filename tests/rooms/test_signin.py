@@ -151,7 +151,7 @@ def vera(app):
         source: str = "192.0.2.1",
     ):
         with clock.moved_to(when):
-            return staff.sign_in(email, password, otp, source)
+            return staff.sign_in(email, password, otp, source, staff.tokens_for)
 
     sign_in.code = lambda when: pyotp.TOTP(seed).at(when)
     sign_in.seed, sign_in.id = seed, row.id

@@ -1,0 +1,117 @@
+"""Making a page out of a template: strict, escaped, in the viewer's language, with what every page carries."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flask import Response, g, redirect, request, url_for
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from marshmallow import Schema, ValidationError
+
+from epro import clock
+from epro.console import saying
+from epro.console.door import PAGES, viewer
+from epro.console.saying import Voice
+from epro.errors import Invalid
+from epro.scheduling import protocols
+from epro.signin import browsers
+from epro.tx import Tx
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,  # every template, whatever its name
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+def show(template: str, status: int = 200, /, **values: Any) -> Response:
+    """A whole page, or the part of one that the template makes."""
+    made = TEMPLATES.get_template(template).render(**_carried(), **values)
+    return Response(made, status, content_type="text/html; charset=utf-8")
+
+
+def back_to(endpoint: str, **names: Any) -> Response:
+    """After something was done: the page that shows it. Asked again it is only looked at again."""
+    return redirect(url_for(f"console.{endpoint}", **names), 303)  # type: ignore[return-value]
+
+
+def asked(schema: type[Schema]) -> dict[str, Any]:
+    """What a form says, under the rules that the same thing has at the API; fields left empty are left out."""
+    filled = {name: text.strip() for name, text in request.form.items() if name != "form_token"}
+    try:
+        found: dict[str, Any] = schema().load({name: text for name, text in filled.items() if text})
+    except ValidationError as fault:
+        raise Invalid(errors=_faults("", fault.messages)) from None
+    return found
+
+
+def speak() -> Voice:
+    """The voice of this request: the language chosen here, else the account's, else the browser's."""
+    who = viewer()
+    chosen = saying.speaks(request.cookies.get("epro-language")) or (
+        saying.speaks(who.language) if who else None
+    )
+    return Voice(chosen or saying.nearest(request.accept_languages.best_match), g.get("zone", "UTC"))
+
+
+def study_title(tx: Tx, study_id: str) -> str:
+    """A study as it calls itself."""
+    protocol = protocols.current(tx, study_id)
+    return speak().label(protocol.title) if protocol else study_id
+
+
+def asset(name: str) -> str:
+    """The address of a file that browsers may keep: it changes with its content."""
+    return url_for("console.static", name=name, v=_digest(name))
+
+
+def _carried() -> dict[str, Any]:
+    who, study_id, t = viewer(), g.get("study_id"), speak()
+    return {
+        "t": t,
+        "languages": saying.LANGUAGES,
+        "viewer": who,
+        "study_id": study_id,
+        "menu": open_to_her(study_id) if who else [],
+        "endpoint": (request.endpoint or "").removeprefix("console."),
+        "here": request.full_path.rstrip("?"),
+        "link": lambda endpoint, **names: url_for(f"console.{endpoint}", **names),
+        "asset": asset,
+        "now": clock.now(),
+        "form_token": browsers.form_token(who.secret) if who else "",
+        "hidden_token": _hidden(browsers.form_token(who.secret)) if who else Markup(),
+    }
+
+
+def open_to_her(study_id: str | None) -> list[tuple[str, str]]:
+    """(endpoint, text key) of the pages that are open to her here, in their order."""
+    if study_id is None:
+        return []
+    who = viewer()
+    roles = {grant.role for grant in who.grants if grant.study_id == study_id} if who else set()
+    found = [(one.order, name, one.menu) for name, one in PAGES.items() if one.menu and one.roles & roles]
+    return [(name.removeprefix("console."), key) for _, name, key in sorted(found) if key]
+
+
+def _hidden(token: str) -> Markup:
+    return Markup('<input type="hidden" name="form_token" value="{}">').format(token)
+
+
+def _faults(at: str, messages: Any) -> list[dict[str, str]]:
+    if isinstance(messages, dict):
+        return [one for key, inner in messages.items() for one in _faults(f"{at}/{key}", inner)]
+    return [{"pointer": at, "code": "invalid", "detail": str(message)} for message in messages]
+
+
+@lru_cache(maxsize=64)
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,98 @@
+"""Every text of the console in both languages, out of `texts/*.yaml`; and days and hours as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+
+LANGUAGES = {"zh-CN": "中文", "en": "English"}
+FOLDER = Path(__file__).parent / "texts"
+DAYS = {"zh-CN": "{0.month}月{0.day}日", "en": "{0.day} {1}"}
+WEEKDAYS = {"zh-CN": "周一 周二 周三 周四 周五 周六 周日", "en": "Mon Tue Wed Thu Fri Sat Sun"}
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+@lru_cache(maxsize=1)
+def texts() -> Mapping[str, Mapping[str, str]]:
+    """Key -> language -> words. A key that stands twice is a mistake."""
+    found: dict[str, Mapping[str, str]] = {}
+    for file in sorted(FOLDER.glob("*.yaml")):
+        for key, words in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            assert key not in found, f"{key} stands twice"
+            found[key] = words
+    return found
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Speaks one language to one person; `zone` is the clock she reads."""
+
+    language: str
+    zone: str = "UTC"
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The words of a key, filled. Raises KeyError for a key that is not there."""
+        words = texts()[key][self.language]
+        return words.format(**values) if values else words
+
+    def of(self, kind: str, name: Any) -> str:
+        """The words for one of a family of names (`kind.name`); an unknown name says itself."""
+        words = texts().get(f"{kind}.{name}")
+        return words[self.language] if words else str(name)
+
+    def label(self, labels: Mapping[str, str] | None) -> str:
+        """A label out of a study file, in this language or the nearest there is."""
+        if not labels:
+            return ""
+        alike = (tag for tag in labels if tag.partition("-")[0] == self.language.partition("-")[0])
+        tag = self.language if self.language in labels else next(alike, next(iter(labels)))
+        return labels[tag]
+
+    def day(self, day: date, *, weekday: bool = False) -> str:
+        """A day without its year, as one speaks of the days around today."""
+        text = DAYS[self.language].format(day, MONTHS[day.month - 1])
+        return f"{WEEKDAYS[self.language].split()[day.weekday()]} {text}" if weekday else text
+
+    def whole_day(self, day: date) -> str:
+        return day.isoformat()
+
+    def at(self, instant: datetime | None, zone: str | None = None) -> str:
+        """Day and hour on the wall clock of a place."""
+        if instant is None:
+            return ""
+        there = instant.astimezone(ZoneInfo(zone or self.zone))
+        return f"{self.day(there.date())} {there:%H:%M}"
+
+    def clock(self, instant: datetime, zone: str | None = None) -> str:
+        return f"{instant.astimezone(ZoneInfo(zone or self.zone)):%H:%M}"
+
+    def ago(self, instant: datetime, now: datetime) -> str:
+        """How long ago, or how long from now, in the largest unit that says something."""
+        minutes = int((now - instant).total_seconds()) // 60
+        way, minutes = ("ago", minutes) if minutes >= 0 else ("ahead", -minutes)
+        for unit, size in (("days", 2880), ("hours", 90), ("minutes", 1)):
+            if minutes >= size:
+                return self(f"time.{way}", span=self(f"time.{unit}", n=round(minutes / PER[unit])))
+        return self("time.now")
+
+
+PER = {"days": 1440, "hours": 60, "minutes": 1}
+
+
+def speaks(wanted: str | None) -> str | None:
+    """The language of ours that a tag stands for."""
+    if wanted in LANGUAGES:
+        return wanted
+    return next((tag for tag in LANGUAGES if wanted and tag[:2] == wanted[:2].lower()), None)
+
+
+def nearest(accepts: Callable[[list[str]], str | None]) -> str:
+    """Of a browser that nobody has signed in with yet."""
+    return speaks(accepts(["en", "zh-CN", "zh"])) or "en"

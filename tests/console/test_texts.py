@@ -1,0 +1,57 @@
+"""Every text in both languages; no template says what has no text, loads from elsewhere, or writes styles inline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from epro.console import saying
+
+HERE = Path(saying.__file__).parent
+TEMPLATES = sorted((HERE / "templates").rglob("*.html"))
+SOURCES = [*TEMPLATES, *sorted(HERE.glob("*.py"))]
+SAID = re.compile(r"""\b(?:t|say|speak\(\))\(\s*['"]([a-z_.0-9]+)['"]""")
+MENUS = re.compile(r"""menu=['"]([a-z_.]+)['"]""")
+
+
+def test_every_text_stands_in_both_languages_and_asks_for_the_same_values():
+    wrong = []
+    for key, words in saying.texts().items():
+        if set(words) != set(saying.LANGUAGES) or not all(str(text).strip() for text in words.values()):
+            wrong.append(key)
+            continue
+        asks = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in words.values()]
+        if asks[0] != asks[1]:
+            wrong.append(key)
+    assert wrong == []
+
+
+def test_whatever_is_said_has_a_text():
+    missing = [
+        (file.name, key)
+        for file in SOURCES
+        for key in {*SAID.findall(file.read_text()), *MENUS.findall(file.read_text())}
+        if key not in saying.texts()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
+def test_a_template_brings_nothing_from_elsewhere_and_trusts_no_text(file):
+    text = file.read_text()
+    assert not re.search(
+        r"""https?://|\|\s*safe\b|\sstyle=|\son[a-z]+=|<style|javascript:|autoescape""", text
+    )
+    assert all('src="{{ asset(' in one for one in re.findall(r"<script[^>]*>", text))
+
+
+def test_a_form_that_posts_carries_its_token():
+    for file in TEMPLATES:
+        for form in re.findall(r"<form\b.*?</form>", file.read_text(), flags=re.DOTALL):
+            free = "/console/language" in form or "link('enter')" in form
+            assert "hidden_token" in form or "{{ token }}" in form or 'method="get"' in form or free, (
+                file.name
+            )
