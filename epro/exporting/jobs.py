@@ -102,7 +102,7 @@ def file_of(actor: Actor, job: ExportJob) -> Path:
 def folder() -> Path:
     """Where exports are kept."""
     path = Path(db.settings()["EXPORT_DIR"] or "exports")
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 from uuid import uuid4
 
 import orjson
 
 from epro import clock
-from epro.errors import NotFound
+from epro.errors import NotFound, Unavailable
 from epro.export.extract import CutPoint, Options
 from epro.export.registry import find
 from epro.exporting import jobs, making, reading
@@ -25,6 +26,7 @@ from epro.tx import Actor
 
 FRESH = timedelta(minutes=5)
 SERVED = "served"
+AT_ONCE = BoundedSemaphore(1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def served(actor: Actor, study_id: str, cut: str | None = None, *, unblinded: bo
     point = reading.point(study_id, cut)
     target = mine / _name(point.position, point.digest)
     if not target.is_dir():
-        _make(actor, point, target, unblinded)
+        _make_alone(actor, point, target, unblinded)
     if cut is None:
         (mine / "now").write_bytes(orjson.dumps([target.name, point.at, clock.now()]))
     return Served(target, point.at)
@@ -98,6 +100,16 @@ def _fresh(mine: Path) -> Served | None:
     if not timedelta(0) <= age < FRESH or not folder.is_dir():
         return None
     return Served(folder, datetime.fromisoformat(at))
+
+
+def _make_alone(actor: Actor, point: CutPoint, target: Path, unblinded: bool) -> None:
+    """One at a time in each web process: phones must find the other threads free."""
+    if not AT_ONCE.acquire(blocking=False):
+        raise Unavailable("Datasets are being made for another request; try again in a moment.")
+    try:
+        _make(actor, point, target, unblinded)
+    finally:
+        AT_ONCE.release()
 
 
 def _make(actor: Actor, point: CutPoint, target: Path, unblinded: bool) -> None:

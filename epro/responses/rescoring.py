@@ -175,11 +175,20 @@ def _told(response: Any, definition: Instrument, rows: list[dict[str, Any]]) -> 
     left_out = {"study_id", "subject_id", "response_id", "scored_at"}
     told = [{name: value for name, value in row.items() if name not in left_out} for row in rows]
     instrument = {"code": definition.code, "version": definition.version, "digest": definition.digest}
-    return {"rescored": {"response_id": str(response.id), "instrument": instrument}, "scores": told}
+    rescored = {"response_id": str(response.id), "instrument": instrument}
+    if response.amends_id is not None:  # by which a sink knows that both belong to one record
+        rescored["amends_id"] = str(response.amends_id)
+    return {"rescored": rescored, "scores": told}
 
 
 def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
-    columns = (Response.study_id, Response.id, Response.subject_id, Response.instrument_code)
+    columns = (
+        Response.study_id,
+        Response.id,
+        Response.amends_id,
+        Response.subject_id,
+        Response.instrument_code,
+    )
     query = sa.select(*columns, Response.instrument_version, Response.instrument_digest, Response.body).where(
         Response.study_id == study_id, Response.subject_id.in_(subject_ids)
     )

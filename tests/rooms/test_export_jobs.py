@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from epro import clock, worker
 from epro.cli.study import known_instruments
-from epro.exporting import cuts, jobs, making, reading
+from epro.exporting import cuts, jobs, making, reading, serving
 from epro.exporting.models import ExportJob
 from epro.scheduling import amending, protocols
 from epro.scheduling.reading import read
@@ -276,6 +276,16 @@ def test_what_is_served_now_is_made_anew_seldom_and_pages_fit(cast, answered, ca
     with look(TESTS) as tx:
         count = sa.select(sa.func.count()).where(Event.action == "export.made")
         assert tx.session.scalar(count) == 2
+
+
+def test_one_reader_at_a_time_has_datasets_made(cast, answered, call):  # noqa: F811
+    path = f"/cdisc/dataset-json/studies/STDY.{STUDY}/datasets/IG.QSFD?metadataonly=true"
+    with cast.on("2026-03-03T19:58"):
+        with serving.AT_ONCE:
+            assert call("GET", path).status_code == 503
+        assert call("GET", path).json["records"] == 6
+        with serving.AT_ONCE:  # what is there already is read by as many as like
+            assert call("GET", path).json["records"] == 6
 
 
 def test_hidden_scores_are_in_no_export(cast, answered, tmp_path, monkeypatch):  # noqa: F811
