@@ -26,7 +26,7 @@ from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
 from epro.exporting import jobs, serving
-from epro.notifications import alerts, attending, digests, sending, texts_sent
+from epro.notifications import alerts, attending, differing, digests, sending, texts_sent
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
@@ -153,7 +153,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(_in(app, lambda: export(lambda: stop.asked)), "interval", seconds=seconds, **every)
         carriers = Carriers(name)
         scheduler.add_job(_in(app, lambda: carriers.strike(app)), "interval", seconds=RELAY_SECONDS, **every)
-        daily = _in(app, lambda: keeping.keep(sinks))
+        daily = _in(app, lambda: keeping.keep(sinks, differing.tell))
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})

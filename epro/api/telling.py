@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from epro.notifications import alerts, following
+from epro.notifications import alerts, following, rules
 from epro.notifications.models import Alert, Message
 from epro.responses import receiving, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
@@ -113,7 +113,7 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
         "messages": [
             _message(found)
             for found in _of(tx, Message, row, Message.planned_at)
-            if found.purpose != "digest"  # about a site; it only stands with her
+            if found.purpose not in rules.ABOUT_NONE
         ],
         "alerts": [_json(alert(tx, found)) for found in _of(tx, Alert, row, Alert.raised_at)],
         "anchors": [

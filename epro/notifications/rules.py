@@ -14,6 +14,10 @@ from epro.scheduling.protocol import AlertRule, OnMiss
 
 USEFUL_FOR = timedelta(hours=1)  # how long after its moment a reminder is of use
 ALERT_USEFUL_FOR = timedelta(days=2)
+ABOUT_NONE = (
+    "digest",
+    "difference",
+)  # purposes that only stand with a participant: the message is not about her
 USUAL_CHANNELS = ("sms", "email", "push")  # where nothing else was chosen
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
 JITTER = 0.25  # a wait is longer by up to this share of it, so that not everybody knocks at once
@@ -133,7 +137,7 @@ def _reminder_unwanted(participant: Any, occurrence: Any, study: MessageRules, n
 
 
 def _alert_message_unwanted(message: Any, alert: Any) -> str | None:
-    if message.purpose == "digest":
+    if message.purpose in ABOUT_NONE:
         return None  # about a number, not about one alert
     if alert.cleared_at is not None:
         return "cleared"

@@ -1,13 +1,13 @@
 """Once a day, after midnight in UTC: yesterday's manifest, and the trial database compared with the feed.
 
 Every worker asks; the row of the day says that it is done. A difference stands in `reconciliations`, in the study's
-trail, in the log and in the metrics until a comparison finds none.
+trail, in the log and in the metrics until a comparison finds none; whoever is to know is told in the same act.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, timedelta
 from itertools import islice
 
@@ -20,13 +20,18 @@ from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks import Sink, SinkUnavailable
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.studies.models import Study
+from epro.trail.models import FeedEntry
 from epro.tx import Tx, begin, look
 
 log = logging.getLogger(__name__)
 NAMED = 20  # differences that a row names
+PATIENCE = timedelta(hours=1)  # with what is on its way
+MOST = 10_000  # are looked for in one study
+Tell = Callable[[Tx, str, date, int], int]
+"""Says of a study that on this day so many rows differ; before anything else of the act is locked."""
 
 
-def keep(sinks: Iterable[Sink]) -> int:
+def keep(sinks: Iterable[Sink], tell: Tell = lambda *_: 0) -> int:
     """Do what is due of the day; returns how much that was."""
     with look(SEQUENCER) as tx:
         studies = tx.all(sa.select(Study.id).order_by(Study.id))
@@ -34,7 +39,7 @@ def keep(sinks: Iterable[Sink]) -> int:
     done = sum(_make_manifest(study_id, today - timedelta(days=1)) for study_id in studies)
     for sink in sinks:
         if isinstance(sink, TrialDatabase):
-            done += sum(_compare(sink, study_id, today) for study_id in studies)
+            done += sum(_compare(sink, study_id, today, tell) for study_id in studies)
     return done
 
 
@@ -54,17 +59,31 @@ def _make_manifest(study_id: str, day: date) -> int:
         return int(manifests.make(tx, study_id, day) is not None)
 
 
-def _compare(target: TrialDatabase, study_id: str, today: date) -> int:
+def _compare(target: TrialDatabase, study_id: str, today: date, tell: Tell) -> int:
     with look(SEQUENCER) as tx:
         count = last_position(tx, study_id)
         if not count or tx.get(Reconciliation, study_id, today) is not None:
             return 0
     try:
-        found = list(islice(reconciling.differences(target, study_id, delivering.definitions()), 10_000))
+        found = list(islice(reconciling.differences(target, study_id, delivering.definitions()), MOST))
+        if any(one.what == "behind" for one in found) and _on_the_way(target, study_id):
+            return 0
     except SinkUnavailable:
         return 0  # asked again later
     with begin(SEQUENCER) as tx:
+        if found:
+            tell(tx, study_id, today, len(found))
         return _note(tx, study_id, today, count, found)
+
+
+def _on_the_way(target: TrialDatabase, study_id: str) -> bool:
+    """Whether it is behind only by what has come just now: then it is compared a little later."""
+    applied = target.position(study_id)
+    with look(SEQUENCER) as tx:
+        following = (FeedEntry.study_id == study_id, FeedEntry.position > applied)
+        query = sa.select(FeedEntry.positioned_at).where(*following).order_by(FeedEntry.position)
+        oldest = tx.one(query)
+        return oldest is None or bool(oldest > tx.now - PATIENCE)
 
 
 def _note(tx: Tx, study_id: str, today: date, count: int, found: list[reconciling.Difference]) -> int:

@@ -2,7 +2,8 @@
 
 MF-01  One for each UTC day that is over, without a hole, signed, chained; made once, by the worker or by command.
 MF-02  Any entry that is missing, changed or doubled in a copy is found by it.
-MF-03  The comparison of the day is on record, and a difference is told until one finds none.
+MF-03  The comparison of the day is on record, and a difference is told until one finds none; data managers get a
+       message of it, one a day each, in their language, with nothing in it but how many there are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from click.testing import CliRunner
 from epro import clock
 from epro.cli import epro
 from epro.errors import Conflict
+from epro.notifications import differing
+from epro.notifications.models import Message
 from epro.stream import keeping, manifests, sequencer
 from epro.stream.models import Manifest
 from epro.stream.sinks import trial_tables as trial
@@ -116,3 +119,47 @@ def test_a_difference_is_on_record_and_in_the_log(days, caplog):
         row = keeping.newest(tx, STUDY)
     assert row.differences > 0 and row.named[0].startswith("changed: scores")
     assert "trial_database.differs" in {getattr(r, "action", "") for r in caplog.records}
+
+
+def test_data_managers_are_told_of_a_difference_once_a_day_and_nobody_else_is(days):
+    dana = days.ids["dana"]
+    with days.sinks[0].engine.begin() as connection:
+        connection.execute(
+            trial.scores.update().where(trial.scores.c.SCALE == "worst_fatigue").values(QSSTRESN=9.0)
+        )
+    days.sms.taken.clear()
+    days.email.taken.clear()
+    for hour in ("09:00", "09:05", "15:00"):
+        with clock.moved_to(now := at(f"2026-03-06T{hour}")):
+            keeping.keep(days.sinks, differing.tell)
+        days.tick(now)
+    with look(TESTS) as tx:
+        planned = tx.all(sa.select(Message).where(Message.purpose == "difference"))
+        told = keeping.newest(tx, STUDY).differences
+    assert [(row.recipient, row.why["count"]) for row in planned] == [(f"staff/{dana}", told)]
+    (sent,) = [one for one in [*days.sms.taken, *days.email.taken] if one.template == "alert.difference"]
+    assert str(told) in sent.text and STUDY not in sent.text and "01-00" not in sent.text
+    noor = days.staff("noor")
+    for subject in {row.subject_id for row in planned}:
+        assert "difference" not in {one["purpose"] for one in noor.timeline(subject)["messages"]}
+
+
+def test_no_difference_no_message(days):
+    with clock.moved_to(at("2026-03-06T09:00")):
+        keeping.keep(days.sinks, differing.tell)
+    with look(TESTS) as tx:
+        assert tx.all(sa.select(Message).where(Message.purpose == "difference")) == []
+
+
+def test_what_came_just_now_is_waited_for_and_what_stays_away_is_told(days):
+    with days.sinks[0].engine.begin() as connection:
+        connection.execute(trial.feed_state.update().values(POSITION=trial.feed_state.c.POSITION - 1))
+    with clock.moved_to(at("2026-03-06T09:00")):
+        assert keeping.keep(days.sinks, differing.tell) == 2  # long given and not there: told
+    with days.on("2026-03-07T20:00") as now:
+        days.relay()
+        phone = days.phone(contact={})
+        sequencer.sequence()
+        assert phone.subject_id
+    with clock.moved_to(now):
+        assert keeping.keep(days.sinks, differing.tell) == 1  # a manifest; the comparison waits

@@ -24,6 +24,7 @@ KEYS = {
     "alert.escalation",
     "alert.cleared",
     "alert.digest",
+    "alert.difference",
 }
 VALUES = {"app_name": "Diary", "site": "03", "count": 2, "clinic_phone": "021 5550 1234"}
 LANGUAGES = ("en", "zh-CN")
