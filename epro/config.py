@@ -120,6 +120,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_SESSION_HOURS", "12", "after how many hours it ends in any case"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
+        "EPRO_CHECKPOINT_FILE",
+        None,
+        "a file that workers append the trail's signed checkpoints to, best where the database's keepers cannot write",
+    ),
+    Setting(
         "EPRO_EXPORT_DIR", "exports", "where exports are kept that were asked for; web and workers share it"
     ),
     Setting("EPRO_EXPORT_DAYS", "7", "how long such an export is kept"),

@@ -38,6 +38,7 @@ from epro.stream import delivering, keeping
 from epro.stream.carrying import Carriers
 from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
+from epro.trail import checkpoint_file, sealing
 from epro.tx import begin, system
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ CLOCKWORK = system("clockwork")
 CHANNEL = "epro_feed"
 BATCH = 50
 RELAY_SECONDS = 1
+SEALING_SECONDS = 60
 KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
@@ -155,6 +157,8 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(_in(app, lambda: carriers.strike(app)), "interval", seconds=RELAY_SECONDS, **every)
         daily = _in(app, lambda: keeping.keep(sinks, differing.tell))
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
+        sealer = _in(app, lambda: seal(settings["CHECKPOINT_FILE"]))
+        scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
@@ -169,6 +173,13 @@ def export(stopped: Callable[[], bool] = lambda: False) -> int:
     """Make the exports that are asked for, and take away what was kept long enough."""
     serving.remove_old()
     return jobs.run_due(stopped)
+
+
+def seal(file: str | None, now: datetime | None = None) -> int:
+    """Seal what is new in the trail, and bring the file of checkpoints up to date; returns how many entries."""
+    done = sealing.seal(now)
+    checkpoint_file.write_out(file)
+    return done
 
 
 def beat(worker: str, now: datetime | None = None) -> None:

@@ -29,6 +29,7 @@ from epro.scheduling.models import Occurrence
 from epro.signin import watch
 from epro.stream import manifests
 from epro.stream.models import ParkedEntry, Reconciliation, SinkRow
+from epro.trail import sealing
 from epro.trail.models import FeedEntry
 from epro.tx import Tx, look
 
@@ -74,8 +75,10 @@ def ready() -> Any:
 @health.get("/v1/keys")
 @health.response(200, KeysOut)
 def receipt_key() -> dict[str, Any]:
-    """The public keys that receipts and daily manifests are signed with, for phones, sponsors and inspectors."""
-    return {"receipts": receipts.public_key(), "manifests": manifests.public_key()}
+    """The public keys of receipts, daily manifests and checkpoints, for phones, sponsors and inspectors."""
+    with look(DOOR) as tx:
+        trail = sealing.public_key(tx)
+    return {"receipts": receipts.public_key(), "manifests": manifests.public_key(), "trail": trail}
 
 
 @health.get("/metrics")

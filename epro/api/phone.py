@@ -32,6 +32,7 @@ from epro.api.schemas import (
     OccurrenceOut,
     OnDemandIn,
     PairOut,
+    ProofOut,
     PushIn,
     PushKeyOut,
     ReceiptsOut,
@@ -46,7 +47,7 @@ from epro.notifications import callbacks, corrections, inbox
 from epro.notifications.senders import vapid
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import UnknownLanguage, localised
-from epro.responses import drafts, receiving
+from epro.responses import drafts, proofs, receiving
 from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, sent_at
 from epro.scheduling import attention, occurrences, on_demand, protocols, snoozing
@@ -57,7 +58,7 @@ from epro.signin import devices, passwords, sessions
 from epro.signin.models import SignInSession
 from epro.studies import participants
 from epro.studies.models import Participant, Site
-from epro.tx import Tx, begin, system
+from epro.tx import Tx, begin, look, system
 
 MOST_ENTRIES = 200
 LARGEST_ENTRY = 256 * 1024
@@ -273,6 +274,17 @@ def responses() -> Response:
     receipts = [take_in(entry, sent, arrived_at).told() for entry in batch]
     wakeup.feed()
     return make_response({"receipts": receipts, "server_time": trail.instant(clock.now())})
+
+
+@phone.get("/responses/<uuid:response_id>/proof")
+@phone.response(200, ProofOut)
+def proof(response_id: UUID) -> dict[str, Any]:
+    """Proof that what she sent stands in the signed log of the trail, from about a minute after her receipt on.
+
+    The stand-alone verifier checks it: `verify_trail.py proof`.
+    """
+    with look(actor()) as tx:
+        return proofs.of_participant(tx, response_id)
 
 
 @phone.route("/drafts/<uuid:occurrence_id>")

@@ -680,6 +680,7 @@ class KeyOut(Schema):
 class KeysOut(Schema):
     receipts = fields.Nested(KeyOut)
     manifests = fields.Nested(KeyOut)
+    trail = fields.String(metadata={"description": "Of checkpoints, as one word: origin+hash+base64."})
 
 
 # ── sponsor ──
@@ -756,6 +757,41 @@ class ManifestGroup(Schema):
     kind = fields.String()
     count = fields.Integer()
     digest = fields.String()
+
+
+class CheckpointsIn(Schema):
+    after = fields.Integer(load_default=0, validate=validate.Range(0, 2**62))
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
+
+
+class CheckpointOut(Schema):
+    size = fields.Integer()
+    at = fields.AwareDateTime()
+    note = fields.String(metadata={"description": "The signed checkpoint (C2SP tlog-checkpoint)."})
+
+
+class CheckpointsOut(Schema):
+    key = fields.String()
+    checkpoints = fields.List(fields.Nested(CheckpointOut))
+
+
+class ProofReceipt(Schema):
+    id = fields.String(allow_none=True)
+    digest = fields.String()
+    received_at = fields.String()
+    signature = fields.String()
+    key = fields.String()
+
+
+class ProofOut(Schema):
+    epro_trail_proof = fields.Integer()
+    origin = fields.String()
+    key = fields.String()
+    leaf = fields.Integer()
+    body = fields.String(metadata={"description": "The entry's bytes."})
+    path = fields.List(fields.String())
+    checkpoint = fields.String()
+    receipt = fields.Nested(ProofReceipt)
 
 
 class ManifestOut(Schema):

@@ -12,12 +12,13 @@ import orjson
 from flask import Response, request, stream_with_context
 
 from epro.api.door import Door, actor, sponsor_lock
-from epro.api.schemas import FeedIn, FeedOut, ManifestOut, StudyIn
+from epro.api.schemas import CheckpointsIn, CheckpointsOut, FeedIn, FeedOut, ManifestOut, StudyIn
 from epro.responses import sight
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.stream import feed, manifests
 from epro.studies import access
+from epro.trail import sealing
 from epro.tx import Actor, Tx, look
 
 sponsor = Door("sponsor", "/v1/sponsor", "The sponsor: the feed", sponsor_lock)
@@ -57,6 +58,19 @@ def read_manifest(asked: dict[str, Any], day: str) -> Any:
     with look(who) as tx:
         row = manifests.find(tx, study_id, manifests.day_of(day))
         return {**manifests.told(row), "public_key": manifests.public_key()["public_key"]}
+
+
+@sponsor.get("/checkpoints")
+@sponsor.arguments(CheckpointsIn, location="query")
+@sponsor.response(200, CheckpointsOut)
+def read_checkpoints(asked: dict[str, Any]) -> Any:
+    """Signed checkpoints of the trail's log that are longer than `after`. Keep them: with them the stand-alone
+    verifier sees what was changed, cut off or shown differently since.
+    """
+    access.allow(actor(), "trail.read")
+    with look(actor()) as tx:
+        found = sealing.after(tx, asked["after"], asked["limit"])
+        return {"key": sealing.public_key(tx), "checkpoints": found}
 
 
 def _wait_for(who: Actor, study_id: str, asked: dict[str, Any]) -> list[dict[str, Any]]:

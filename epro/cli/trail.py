@@ -1,4 +1,4 @@
-"""`epro trail`: the signed head, and the check that nothing was changed, removed, swapped or cut off."""
+"""`epro trail`: heads, checkpoints, exports, proofs; the checks that nothing was changed, removed or cut off."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import sqlalchemy as sa
 
+from epro import db
 from epro.cli import progress
 from epro.cli.opening import opened
-from epro.responses import integrity
+from epro.errors import NotFound
+from epro.responses import integrity, proofs
 from epro.studies.models import Participant
-from epro.trail import verifying
+from epro.trail import checkpoint_file, exporting, sealing, verifying
 from epro.trail.entries import Fault
 from epro.trail.models import Event
 from epro.tx import Tx, look, system
 
 AUDITOR = system("auditor")
+VERIFIER = Path(exporting.__file__).with_name("verifier") / "verify_trail.py"
 
 
 @click.group()
@@ -54,6 +57,63 @@ def verify(kept: Path | None) -> None:
         click.echo(f"{len(found)} fault{'s' if len(found) != 1 else ''} in {count} entries", err=True)
         sys.exit(1)
     click.echo(f"{count} entries, no fault")
+
+
+@trail.command()
+def seal() -> None:
+    """Give every entry that waits its place in the log and sign a checkpoint; the worker does it every minute."""
+    with opened():
+        done = sealing.seal()
+        checkpoint_file.write_out(db.settings()["CHECKPOINT_FILE"])
+    click.echo(f"{done} entries sealed")
+
+
+@trail.command()
+def checkpoint() -> None:
+    """Print the newest signed checkpoint. Keep it elsewhere: the verifier then sees what was changed since."""
+    with opened(), look(AUDITOR) as tx:
+        newest = sealing.last(tx)
+    if newest is None:
+        raise click.ClickException("Nothing is sealed yet.")
+    click.echo(newest.note, nl=False)
+
+
+@trail.command()
+def key() -> None:
+    """Print the public key that checkpoints are checked with."""
+    with opened(), look(AUDITOR) as tx:
+        click.echo(sealing.public_key(tx))
+
+
+@trail.command()
+@click.argument("file", type=click.File("w", encoding="utf-8", lazy=False))
+@click.option("--study", help="Only this study's entries; of the others the hashes.")
+def export(file: IO[str], study: str | None) -> None:
+    """Write the whole trail with its checkpoints, for the stand-alone verifier; `-` writes to standard output."""
+    with opened(), look(AUDITOR) as tx:
+        newest = sealing.last(tx)
+        with progress.shown("Writing", newest.size if newest else 0) as done:
+            for line in exporting.lines(tx, study, integrity.digests):
+                file.write(line + "\n")
+                done(1)
+
+
+@trail.command()
+@click.argument("record_id", metavar="RECEIPT_ID|EVENT_ID")
+def prove(record_id: str) -> None:
+    """Print the proof that an entry, or what a receipt is for, is in the log; `verify_trail.py proof` checks it."""
+    with opened(), look(AUDITOR) as tx:
+        try:
+            proof = proofs.by_text(tx, record_id)
+        except NotFound as fault:
+            raise click.ClickException(str(fault.detail)) from None
+    click.echo(json.dumps(proof, ensure_ascii=False, indent=1))
+
+
+@trail.command()
+def verifier() -> None:
+    """Print the stand-alone verifier: one file, for Python alone, that needs nothing of ours."""
+    click.echo(VERIFIER.read_text(encoding="utf-8"), nl=False)
 
 
 def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[Fault]:

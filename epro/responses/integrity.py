@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -15,6 +16,10 @@ from epro.trail.models import Event
 from epro.tx import Tx
 
 RECORDS: dict[str, Any] = {"response": Response, "set_aside": SetAside}
+TOLD = {
+    "response": ("response.stored", "response.amended"),
+    "set_aside": ("response.held", "response.conflict"),
+}
 
 
 def faults(tx: Tx) -> Iterator[Fault]:
@@ -37,14 +42,24 @@ def faults(tx: Tx) -> Iterator[Fault]:
             yield Fault(study_id, "participant/?", seq, f"{kind} {record_id} is gone")
 
 
+def digests(tx: Tx, events: Sequence[Any]) -> dict[UUID, str | None]:
+    """Of the events that tell of a record: its digest as it is stored now; None where it is gone."""
+    found: dict[UUID, str | None] = {}
+    for kind, model in RECORDS.items():
+        telling = [event for event in events if event.action in TOLD[kind]]
+        wanted = {UUID(event.object_id) for event in telling}
+        keyed = (model.study_id.in_({event.study_id for event in telling}), model.id.in_(wanted))
+        rows = tx.session.execute(sa.select(model.study_id, model.id, model.body).where(*keyed))
+        there = {(row.study_id, row.id): hashlib.sha256(row.body.encode()).hexdigest() for row in rows}
+        found |= {event.id: there.get((event.study_id, UUID(event.object_id))) for event in telling}
+    return found
+
+
 def _told(tx: Tx, kind: str) -> dict[tuple[str, str], tuple[int, str]]:
     """What the trail says of the records of one kind: (study, id) → (seq, digest)."""
-    actions = (
-        ("response.stored", "response.amended")
-        if kind == "response"
-        else ("response.held", "response.conflict")
+    query = sa.select(Event.study_id, Event.object_id, Event.seq, Event.body).where(
+        Event.action.in_(TOLD[kind])
     )
-    query = sa.select(Event.study_id, Event.object_id, Event.seq, Event.body).where(Event.action.in_(actions))
     return {
         (row.study_id, row.object_id): (row.seq, json.loads(row.body)["details"]["digest"])
         for row in tx.session.execute(query.execution_options(yield_per=1000))

@@ -52,6 +52,54 @@ class ChainHead(Chained, Base):
     chain: Mapped[str] = mapped_column(primary_key=True)
 
 
+class WaitingEvent(Base):
+    """An event that has no leaf yet. The database itself adds it with the event; the sealer takes it away.
+
+    `no` is no order of commits, but within one chain it grows with `seq`: the chain's head is locked while it is drawn.
+    """
+
+    __tablename__ = "trail_waiting"
+
+    no: Mapped[int] = mapped_column(
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    event_id: Mapped[UUID]
+
+
+class Leaf(Base):
+    """One event's place in the log, given after its commit, without gaps, and the hash of its bytes as of then."""
+
+    __tablename__ = "trail_leaves"
+    __table_args__ = {"info": {"append_only": True}}
+
+    leaf: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+
+
+class TreeNode(Base):
+    """The hash over 256**stratum leaves: all that is stored of the tree, written once when they are complete."""
+
+    __tablename__ = "trail_nodes"
+    __table_args__ = {"info": {"append_only": True}}
+
+    stratum: Mapped[int] = mapped_column(primary_key=True)
+    node: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+
+
+class Checkpoint(Base):
+    """What the log came to when so many leaves were in it, signed (`note`). Never changed."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = {"info": {"append_only": True}}
+
+    size: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    origin: Mapped[str]
+    note: Mapped[str]
+
+
 class FeedEntry(Base):
     """One entry of a study's feed, written in the act it tells of. Its position is given after the commit.
 

@@ -224,6 +224,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/sponsor/manifests/<day>"): Route(
         "sponsor", "data_manager machine", names={"day": lambda _: "2026-03-01"}
     ),
+    ("GET", "/v1/sponsor/checkpoints"): Route("sponsor", "investigator data_manager machine"),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("POST", "/hooks/aliyun/status"): Route("hook"),

@@ -36,6 +36,7 @@ from epro.stream import sequencer
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
 from tests.support.approvals import keep_an_approval
+from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
@@ -204,6 +205,7 @@ def set_the_scene(cast: Cast) -> Stage:
         keep_a_wording(cast.ids["bo"])
         keep_an_approval()
         keep_a_manifest()
+        keep_a_log()
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
             keep_a_week(where[0], phones[name].subject_id)

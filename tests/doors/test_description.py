@@ -353,6 +353,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "GET", subject + "/timeline", **hers)
     yield by("dana", "GET", "/v1/sponsor/feed")
     yield by("dana", "GET", "/v1/sponsor/manifests/{day}", day="2026-03-01")
+    yield by("dana", "GET", "/v1/sponsor/checkpoints")
     yield by("dana", "POST", "/v1/sponsor/exports", {"format": "csv", "cut": "first"})
     yield by("dana", "GET", "/v1/sponsor/exports/{job_id}", job_id=stage.exports["dana"])
     yield by("dana", "GET", "/v1/sponsor/exports/{job_id}/file", job_id=stage.exports["dana"])

@@ -31,6 +31,9 @@ FOR_EVER = (
     "snoozes",
     "manifests",
     "reconciliations",
+    "trail_leaves",
+    "trail_nodes",
+    "checkpoints",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

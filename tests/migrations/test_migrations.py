@@ -22,6 +22,7 @@ from epro.tx import begin, system
 from tests.cast import STUDY, at
 from tests.doors.scene import CORRECTION, SETTLEMENT
 from tests.support.approvals import keep_an_approval
+from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.owner import as_owner
 from tests.support.weeks import keep_a_week
@@ -36,7 +37,12 @@ METADATA = {
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
 REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts", "spent_assertions", "parked_entries"}
-ONLY_ADDED_TO = {"heard_texts", "spent_assertions"}  # no record, but nothing of it is ever changed
+REMOVABLE |= {"trail_waiting"}
+ONLY_ADDED_TO = {
+    "heard_texts",
+    "spent_assertions",
+    "trail_waiting",
+}  # no record, but nothing of it is ever changed
 ROLE = "epro_app"
 
 
@@ -58,6 +64,7 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         keep_a_wording(cast.ids["bo"])
         keep_an_approval()
         keep_a_manifest()
+        keep_a_log()
         with begin(system("tests")) as tx:
             cuts.make(tx, STUDY, "first")
     keep_a_week(STUDY, ada.subject_id)

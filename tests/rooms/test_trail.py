@@ -492,7 +492,7 @@ def test_what_was_set_aside_is_watched_as_well(cast, ada, environ, app):
 def example() -> dict[str, str]:
     """The worked example of the page, name to value."""
     lines = re.findall(r"^    (\w+)\s+= (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert [name for name, _ in lines][:3] == ["secret", "key", "key_id"] and len(lines) == 9
+    assert [name for name, _ in lines][:3] == ["secret", "key", "key_id"] and len(lines) == 13
     return dict(lines)
 
 
