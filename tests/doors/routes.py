@@ -79,6 +79,9 @@ ROUTES: dict[tuple[str, str], Route] = {
         "phone", names={"code": lambda _: "fatigue_diary", "version": lambda _: "1.0"}
     ),
     ("POST", "/v1/phone/responses"): Route("phone", body={"responses": []}),
+    ("GET", "/v1/phone/responses/<uuid:response_id>/proof"): Route(
+        "phone", names={"response_id": lambda stage: stage.ada.stored["id"]}
+    ),
     ("GET", "/v1/phone/drafts/<uuid:occurrence_id>"): Route(
         "phone", names={"occurrence_id": lambda stage: stage.ada.occurrence}
     ),

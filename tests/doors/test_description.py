@@ -23,6 +23,7 @@ from twilio.request_validator import RequestValidator
 
 from epro import worker
 from epro.signin import staff
+from epro.trail import sealing
 from epro.tx import begin, system
 from tests.cast import PASSWORD, STUDY
 from tests.conftest import REHEARSAL
@@ -249,6 +250,8 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("phone", "GET", "/v1/phone/changes", query=f"?limit=1&since={changes[2].get_json()['next']}")
     odd = [entry(phone), entry(phone, answers={"x": 1}), 7, entry(phone, id=...)]
     yield by("phone", "POST", "/v1/phone/responses", {"responses": odd})
+    sealing.seal()
+    yield by("phone", "GET", "/v1/phone/responses/{response_id}/proof", response_id=odd[0]["id"])
     tonight = next(o["id"] for o in phone.known.values() if o["local_day"] == "2026-03-04")
     yield by(
         "phone",

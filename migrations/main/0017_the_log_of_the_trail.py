@@ -7,8 +7,8 @@ record already waits in the order of its chains.
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
