@@ -55,6 +55,7 @@ def _flask_settings(settings: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     from epro.api import (
+        calendars,
         cdisc,
         description,
         docs,
@@ -71,6 +72,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         site_alerts,
         site_corrections,
         site_plans,
+        site_privacy,
         sponsor,
         staff,
     )
@@ -80,6 +82,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
     assert site_corrections.amendments  # likewise
     assert site_plans.anchors  # and so here
+    assert site_privacy.erasure  # and here
     assert fhir_bulk.export  # and here, to the FHIR door
     assert exports.ask  # and here
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known
@@ -98,6 +101,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         hooks.aliyun,
         health.health,
         cdisc.cdisc,
+        calendars.calendars,
     ):
         api.register_blueprint(blueprint)
     pages.register(app)  # for people, and so not in the description of the API

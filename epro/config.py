@@ -65,6 +65,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "key of the blind index that finds somebody by phone or e-mail, as long; default: derived",
     ),
+    Setting("EPRO_CONTACT_DAYS", "30", "how long contact data are kept after a participation has ended"),
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
     Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
@@ -137,7 +138,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-NUMBERS = ("ACTIVATION_CODE_HOURS", "TICK_SECONDS", "EXPORT_DAYS", "SESSION_IDLE_MINUTES", "SESSION_HOURS")
+NUMBERS = (
+    "CONTACT_DAYS",
+    "ACTIVATION_CODE_HOURS",
+    "TICK_SECONDS",
+    "EXPORT_DAYS",
+    "SESSION_IDLE_MINUTES",
+    "SESSION_HOURS",
+)
 WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT")
 SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")

@@ -31,6 +31,7 @@ from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
+from epro.privacy import erasing
 from epro.responses import weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
@@ -48,6 +49,7 @@ CHANNEL = "epro_feed"
 BATCH = 50
 RELAY_SECONDS = 1
 SEALING_SECONDS = 60
+FORGETTING_SECONDS = 3600  # how often it is asked whose contact data have been kept long enough
 KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
@@ -159,6 +161,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
         sealer = _in(app, lambda: seal(settings["CHECKPOINT_FILE"]))
         scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
+        scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
@@ -180,6 +183,13 @@ def seal(file: str | None, now: datetime | None = None) -> int:
     done = sealing.seal(now)
     checkpoint_file.write_out(file)
     return done
+
+
+def forget(now: datetime | None = None) -> int:
+    """Erase contact data that were kept long enough, and those of erased people that a restored backup brought back."""
+    with begin(CLOCKWORK, now) as tx:
+        again = erasing.erase_again(tx)
+    return again + _until_nothing(partial(_act, erasing.erase_due, now))
 
 
 def beat(worker: str, now: datetime | None = None) -> None:

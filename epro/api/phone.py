@@ -20,6 +20,7 @@ from epro.api.door import Door, actor, failed, hold_back, limiter, may_upload, m
 from epro.api.schemas import (
     ActivatedOut,
     ActivateIn,
+    CalendarOut,
     ChangesOut,
     ConfirmationsIn,
     CountOut,
@@ -50,7 +51,7 @@ from epro.questionnaires.instrument import UnknownLanguage, localised
 from epro.responses import drafts, proofs, receiving
 from epro.responses.receipts import Receipt
 from epro.responses.submission import Finding, sent_at
-from epro.scheduling import attention, occurrences, on_demand, protocols, snoozing
+from epro.scheduling import attention, calendar_links, occurrences, on_demand, protocols, snoozing
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import ASK
 from epro.scheduling.state import state_of
@@ -345,6 +346,22 @@ class PushSubscription(MethodView):
             participant = must_be_here(tx, actor())
             if push.forget(participant.study_id, participant.subject_id, _this_phone(), tx.now):
                 trail.record(tx, participant, "push.removed", "device", actor().device_id, reason="asked_for")
+
+
+@phone.route("/calendar")
+class CalendarLink(MethodView):
+    @phone.response(201, CalendarOut)
+    def post(self) -> dict[str, Any]:
+        """A link to a calendar of her visits, for a calendar program. It is told only now; the one before ends."""
+        hold_back()
+        with begin(actor()) as tx:
+            return {"url": calendar_links.make(tx, must_be_here(tx, actor()))}
+
+    @phone.response(204)
+    def delete(self) -> None:
+        """The link opens nothing any more."""
+        with begin(actor()) as tx:
+            calendar_links.revoke(tx, must_be_here(tx, actor()), "asked_for")
 
 
 @phone.get("/messages")

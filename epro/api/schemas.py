@@ -388,6 +388,19 @@ class ParticipantsOut(Schema):
     more = fields.Boolean()
 
 
+class FoundOut(Schema):
+    participants = fields.List(fields.Nested(ParticipantOut))
+
+
+class SearchIn(Strict):
+    phone = Text(40)
+    email = Text(320)
+
+
+class CalendarOut(Schema):
+    url = fields.String()
+
+
 class StudyIn(Schema):
     study = fields.String()
 

@@ -23,6 +23,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "participant.activate": frozenset({"nurse", "investigator"}),
     "participant.anchor": frozenset({"nurse", "investigator"}),
     "participant.withdraw": frozenset({"nurse", "investigator"}),
+    "participant.erase": frozenset({"investigator"}),
     "participant.contact": frozenset({"nurse", "investigator"}),
     "device.revoke": frozenset({"nurse", "investigator", "administrator"}),
     "alert.read": frozenset({"nurse", "investigator"}),

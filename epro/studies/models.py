@@ -60,6 +60,7 @@ class Participant(Chained, Base):
             postgresql_where=sa.text("plan_at IS NOT NULL"),
             sqlite_where=sa.text("plan_at IS NOT NULL"),
         ),
+        sa.Index("ix_participants_calendar_hash", "calendar_hash", unique=True),
         {
             "info": {
                 "audited": True,
@@ -79,6 +80,8 @@ class Participant(Chained, Base):
     preferences: Mapped[dict] = mapped_column(default=dict)
     enrolled_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]  # her contact data, for good
+    calendar_hash: Mapped[str | None] = mapped_column(sa.String(64))  # of the link to her calendar
     opted_out_at: Mapped[datetime | None]  # of messages; asked for by her, here or at the carrier
     change_no: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     planned_through: Mapped[date | None]

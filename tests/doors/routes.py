@@ -92,6 +92,21 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "/v1/phone/push-subscription"): Route("phone", body=SUBSCRIPTION),
     ("DELETE", "/v1/phone/push-subscription"): Route("phone"),
     ("GET", "/v1/phone/messages"): Route("phone"),
+    ("POST", "/v1/phone/calendar"): Route("phone"),
+    ("DELETE", "/v1/phone/calendar"): Route("phone"),
+    ("GET", "/calendar/<link>.ics"): Route("open", names={"link": lambda _: "none-of-ours"}),
+    ("POST", "/v1/site/participants/search"): Route(
+        "staff", "nurse investigator", body={"phone": "+8613900000001"}
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/calendar"): Route(
+        "staff", "nurse investigator", names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/calendar/revocation"): Route(
+        "staff", "nurse investigator", body=REASON, names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/erasure"): Route(
+        "staff", "investigator", body=REASON, names=SUBJECT
+    ),
     ("POST", "/v1/phone/confirmations"): Route("phone", body={"notifications": []}),
     ("POST", "/v1/staff/login"): Route(
         "open", body={"email": "nobody@example.org", "password": "not a password"}

@@ -180,6 +180,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "assessment": "evening",
         "number": "1",
         "day": "2026-03-02",
+        "link": "none-of-ours",
     }
     for name in case.path_parameters or {}:
         case.path_parameters[name] = there[name]
@@ -268,6 +269,11 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("phone", "PUT", "/v1/phone/push-subscription", SUBSCRIPTION)
     yield by("phone", "DELETE", "/v1/phone/push-subscription")
     yield by("phone", "GET", "/v1/phone/messages")
+    link = by("phone", "POST", "/v1/phone/calendar")
+    yield link
+    address = link[2].get_json()["url"].rpartition("/")[2]
+    yield "get", "/calendar/{link}.ics", stage.send("GET", f"/calendar/{address}")
+    yield by("phone", "DELETE", "/v1/phone/calendar")
     yield by("phone", "POST", "/v1/phone/logout", {})
     login = by("", "POST", "/v1/staff/login", {"email": "otto@example.org", "password": PASSWORD})
     yield login
@@ -352,7 +358,11 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         for who in (phone.subject_id, "nobody")
     ]
     yield "post", "/v1/edc/anchors", stage.send("POST", "/v1/edc/anchors", edc, {"anchors": days})
+    yield by("noor", "POST", "/v1/site/participants/search", {"phone": "+8613900000001"})
+    yield by("noor", "POST", subject + "/calendar", **hers)
+    yield by("noor", "POST", subject + "/calendar/revocation", {"reason": "lost"}, **hers)
     yield by("noor", "POST", subject + "/withdrawal", {"reason": "own wish"}, **hers)
+    yield by("ines", "POST", subject + "/erasure", {"reason": "own wish"}, **hers)
     yield by("noor", "GET", subject + "/timeline", **hers)
     yield by("dana", "GET", "/v1/sponsor/feed")
     yield by("dana", "GET", "/v1/sponsor/manifests/{day}", day="2026-03-01")

@@ -177,9 +177,9 @@ def _for_people() -> list[tuple[str, str]]:
     ]
 
 
-def _order(route: tuple[str, str]) -> tuple[bool, bool, bool]:
+def _order(route: tuple[str, str]) -> tuple[bool, ...]:
     method, rule = route
-    return method != "GET", rule.endswith("revocation"), rule.endswith("withdrawal")
+    return method != "GET", *(rule.endswith(end) for end in ("revocation", "withdrawal", "erasure"))
 
 
 def _is_refused(answer: TestResponse, method: str) -> bool:

@@ -124,7 +124,7 @@ def test_a_nurse_still_changes_nothing_at_another_site(stage, owner):
     stage.token("otto")  # signing in stands in the trail
     before = _everything(owner)
     for (method, rule), route in ROUTES.items():
-        if method != "GET" and rule.startswith("/v1/site/"):
+        if method != "GET" and rule.startswith("/v1/site/") and not rule.endswith("/search"):  # that reads
             answer = stage.ask("otto", method, path_of(rule, stage) + route.query, route.body)
             assert answer.status_code >= 400, (method, rule)
             assert answer.get_json()["code"] in ("not_found", "internal_error")

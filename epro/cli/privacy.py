@@ -1,0 +1,30 @@
+"""`epro privacy`: what a person may ask of us about herself."""
+
+from __future__ import annotations
+
+import click
+
+from epro.cli.opening import opened
+from epro.privacy import erasing
+from epro.studies import access
+from epro.tx import begin, system
+
+COMMAND = system("command line")
+
+
+@click.group()
+def privacy() -> None:
+    """Erasing a person's contact data."""
+
+
+@privacy.command()
+@click.argument("subject")
+@click.option("--study", help="Where the subject id stands in more than one study.")
+@click.option("--reason", required=True, help="Kept in the trail; no personal data in it.")
+@click.confirmation_option(prompt="Her contact data cannot be brought back. Erase them?")
+def erase(subject: str, study: str | None, reason: str) -> None:
+    """Destroy SUBJECT's data key: her contact data do not open any more, in backups neither. Her answers stay."""
+    with opened(), begin(COMMAND) as tx:
+        participant = access.participant(tx, subject, "participant.erase", study_id=study, lock=True)
+        erasing.erase(tx, participant, reason)
+    click.echo(f"The contact data of {subject} are erased; what she answered stays under her subject id.")
