@@ -58,6 +58,8 @@ def databases(kind: str) -> Iterator[dict[str, str]]:
         "EPRO_SECRET_KEY": "a secret for measuring, not for keeping",
         "EPRO_RATE_LIMITS": "off",
         "EPRO_PASSWORD_COST": "cheap",
+        "EPRO_SECOND_FACTOR": "optional",
+        "EPRO_SESSIONS_AT_ONCE": "100",
         "EPRO_SMS_SENDER": "recording",
         "EPRO_EMAIL_SENDER": "recording",
     }

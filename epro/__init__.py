@@ -75,6 +75,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         site_privacy,
         sponsor,
         staff,
+        staff_accounts,
     )
     from epro.console import pages
     from epro.signin import rates, sessions
@@ -94,6 +95,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     for blueprint in (
         phone.phone,
         staff.door,
+        staff_accounts.door,
         site.site,
         sponsor.sponsor,
         edc.edc,

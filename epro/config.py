@@ -116,9 +116,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "EPRO_SESSION_IDLE_MINUTES",
         "30",
-        "after how many minutes without a request a browser's session ends",
+        "after how many minutes without a request a session of the staff ends",
     ),
     Setting("EPRO_SESSION_HOURS", "12", "after how many hours it ends in any case"),
+    Setting(
+        "EPRO_SESSIONS_AT_ONCE", "3", "how many sessions one person may have; the one left alone longest ends"
+    ),
+    Setting(
+        "EPRO_SECOND_FACTOR", "required", "`required` of all staff, or `optional` for rehearsals and tests"
+    ),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
         "EPRO_CHECKPOINT_FILE",
@@ -146,7 +152,7 @@ NUMBERS = (
     "SESSION_IDLE_MINUTES",
     "SESSION_HOURS",
 )
-WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT")
+WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT", "SESSIONS_AT_ONCE")
 SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")
 
@@ -177,6 +183,9 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (settings["RATE_LIMITS"] != "on", "EPRO_RATE_LIMITS is off"),
         (settings["SINKS_TO_LOOPBACK"] != "off", "EPRO_SINKS_TO_LOOPBACK is not off"),
         (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
+        (settings["SECOND_FACTOR"] != "required", "EPRO_SECOND_FACTOR is not required"),
+        (_is_more(settings["SESSIONS_AT_ONCE"], 10), "EPRO_SESSIONS_AT_ONCE is more than 10"),
+        (_is_more(settings["SESSION_IDLE_MINUTES"], 60), "EPRO_SESSION_IDLE_MINUTES is more than 60"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
         (
             _is_weak_ring(settings["CONTACTS_KEYS"]),
@@ -193,6 +202,10 @@ def _is_weak(key: str | None) -> bool:
 def _is_weak_ring(ring: str | None) -> bool:
     pairs = (pair.partition(":") for pair in ring.split(",")) if ring else ()
     return any(not name.strip() or _is_weak(secret.strip()) for name, _, secret in pairs)
+
+
+def _is_more(text: str | None, most: int) -> bool:
+    return _is_number(text or "0") and float(text or 0) > most
 
 
 def _is_number(text: str) -> bool:

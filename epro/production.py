@@ -21,7 +21,6 @@ from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
-from epro.signin import staff
 from epro.studies.models import Study
 from epro.tx import Tx, look, system
 
@@ -80,8 +79,6 @@ def _reasons() -> Iterator[str]:
         if engine.dialect.name == "postgresql":
             yield from _about_login(f"EPRO_{name}_URL", engine)
     with look(START) as tx:
-        for staff_id in staff.without_seed(tx):
-            yield f"staff account {staff_id} has no one-time code: run `epro staff totp {staff_id}`, or close it"
         yield from _placeholders(tx)
 
 

@@ -26,7 +26,7 @@ from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
 from epro.exporting import jobs, serving
-from epro.notifications import alerts, attending, differing, digests, sending, texts_sent
+from epro.notifications import alerts, attending, differing, digests, letters, sending, texts_sent
 from epro.notifications.models import Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
@@ -116,7 +116,8 @@ def attend(now: datetime | None = None) -> int:
 
 def send(senders: Senders, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
     """Send what is due, until told to stop; returns how much there was."""
-    return sending.send_due(senders, now, limit=BATCH * 10, stopped=stopped)
+    sent = sending.send_due(senders, now, limit=BATCH * 10, stopped=stopped)
+    return sent + letters.send_due(senders, now)
 
 
 def sinks_of(settings: dict[str, str | None]) -> list[Sink]:

@@ -28,6 +28,8 @@ KEPT = TemporaryDirectory(prefix="epro-exports-")  # where exports go; taken awa
 REHEARSAL = {
     "EPRO_EXPORT_DIR": KEPT.name,
     "EPRO_PASSWORD_COST": "cheap",
+    "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",
     "EPRO_EMAIL_SENDER": "recording",

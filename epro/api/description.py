@@ -14,6 +14,7 @@ class FaultOut(Schema):
     pointer = fields.String(required=True)
     code = fields.String(required=True)
     detail = fields.String(required=True)
+    why = fields.String(metadata={"description": "of a password: which rule it breaks"})
 
 
 class ProblemOut(Schema):

@@ -20,7 +20,7 @@ from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
 from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn, TooMany
-from epro.signin import devices, machines, sessions, staff, tokens
+from epro.signin import devices, factors, known, machines, sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, Tx, begin, glance, look, system
@@ -35,6 +35,11 @@ LARGER_BODIES = {
     "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
 }
 MOST_ERRORS, LONGEST_NAME = 50, 100  # what a refusal repeats of what was sent
+KNOWN_DEVICE = "Epro-Known-Device"  # the header with which a program shows a known device's secret
+WITHOUT_SECOND_FACTOR = frozenset(
+    f"staff.{name}"
+    for name in ("me", "logout", "begin_totp", "confirm_totp", "passkey_options", "add_passkey", "step_up")
+)
 UPLOAD_FOR = timedelta(days=30)  # what was completed before a withdrawal may still arrive
 DOOR = system("door")
 
@@ -133,11 +138,30 @@ def phone_lock() -> Actor:
 def staff_lock() -> Actor:
     """A person's access token, her session still running, her account open; her roles as they are now."""
     session = _session(sessions.STAFF)
+    if sessions.is_to_be_noted(session, clock.now()):
+        with begin(DOOR) as tx:
+            sessions.note_seen(tx, session.id)
     with look(DOOR) as tx:
         found = staff.actor_of(tx, session)
     if found is None:
         raise NotSignedIn()
+    if factors.is_missing(session) and request.endpoint not in WITHOUT_SECOND_FACTOR:
+        raise factors.SecondFactorMissing()
     return found
+
+
+def coming() -> staff.Coming:
+    """How a person comes to the door."""
+    return staff.Coming(source(), _known_device(), (request.user_agent.string or "")[:200])
+
+
+def sign_in_place() -> str:
+    """What wrong sign-ins of all accounts are counted by: the address, or a device that is known to be somebody's."""
+    device = _known_device()
+    if not device:
+        return source()
+    with look(DOOR) as tx:
+        return known.anybodys(tx, device) or source()
 
 
 def sponsor_lock() -> Actor:
@@ -219,6 +243,10 @@ def failed(response: Any) -> bool:
     return bool(response.status_code in (400, 401, 403, 422))
 
 
+# Wrong sign-ins of all accounts from one place, by whichever door.
+guesses = limiter.shared_limit("20/hour", scope="sign-in", key_func=sign_in_place, deduct_when=failed)
+
+
 def must_be_here(tx: Tx, actor: Actor) -> Participant:
     """The participant at the phone door, her row locked. Raises NotAllowed when she was withdrawn."""
     participant = tx.get(Participant, actor.study_id, actor.subject_id, lock=True)
@@ -239,6 +267,12 @@ def may_upload(tx: Tx, actor: Actor) -> Any:
     return participant
 
 
+def _known_device() -> str | None:
+    """The secret of a known device: a program shows it in a header, a browser in a cookie."""
+    cookies = (request.cookies.get(f"{name}-device") for name in ("__Host-epro", "epro-plain"))
+    return request.headers.get(KNOWN_DEVICE) or next(filter(None, cookies), None)
+
+
 def _session(audience: str) -> SignInSession:
     try:
         claims = tokens.read(_bearer(), sessions.jwt_key(), audience, clock.now())
@@ -246,7 +280,7 @@ def _session(audience: str) -> SignInSession:
     except (tokens.BadToken, ValueError):
         raise NotSignedIn() from None
     row = glance(SignInSession, session_id)
-    if row is None or row.ended_at is not None or row.expires_at <= clock.now():
+    if row is None or not sessions.is_running(row, clock.now()):
         raise NotSignedIn()
     if (row.staff_id is not None) != (audience == sessions.STAFF):
         raise NotSignedIn()

@@ -326,7 +326,7 @@ class SnoozeOut(Schema):
 class LoginIn(Strict):
     email = Text(200, required=True)
     password = fields.String(required=True, validate=validate.Length(1, 200))
-    otp = Text(12)
+    otp = Text(40)
 
 
 class GrantOut(Schema):
@@ -342,6 +342,11 @@ class StaffOut(Schema):
 
 class SignedInOut(PairOut):
     staff = fields.Nested(StaffOut)
+    known_device = fields.String(
+        allow_none=True,
+        metadata={"description": "to be sent as Epro-Known-Device from now on, when there is one"},
+    )
+    second_factor_missing = fields.Boolean()
 
 
 class ContactIn(Strict):

@@ -45,6 +45,8 @@ DEMO = system("demo")
 EVERYWHERE = ("investigator", "data_manager", "study_builder", "administrator")
 REHEARSAL = {
     "EPRO_PASSWORD_COST": "cheap",
+    "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",
     "EPRO_EMAIL_SENDER": "recording",

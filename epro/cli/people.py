@@ -12,7 +12,7 @@ import click
 from epro import canonical, db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
-from epro.signin import machines
+from epro.signin import factors, links, machines
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
 from epro.studies.models import Site, Study
@@ -74,6 +74,43 @@ def add(
     click.echo(f"Account {staff_id} added.")
     if address:
         click.echo(address)
+
+
+@staff.command()
+@click.option("--email", required=True)
+@click.option("--name", required=True)
+@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE@STUDY[/SITE]")
+@click.option("--language", default="zh-CN", show_default=True)
+@click.option("--phone", help="For alerts by text message, such as +8613800138000.")
+def invite(email: str, name: str, roles: tuple[str, ...], language: str, phone: str | None) -> None:
+    """Add an account whose owner chooses her password by a link that the worker sends her."""
+    grants = [_grant(role) for role in roles]
+    with opened(), begin(COMMAND) as tx:
+        for grant in grants:
+            _check_place(tx, grant)
+        row = links.invite(tx, email=email, name=name, language=language, phone=phone, grants=grants)
+        staff_id = row.id
+    click.echo(f"Account {staff_id} added, and invited.")
+
+
+@staff.command()
+@click.argument("staff_id", type=click.UUID)
+@click.option("--reason", required=True)
+def unlock(staff_id: UUID, reason: str) -> None:
+    """Open an account again that a hundred wrong passwords have shut."""
+    with opened(), begin(COMMAND) as tx:
+        accounts.unlock(tx, staff_id, reason)
+    click.echo("Account open again.")
+
+
+@staff.command("reset-factors")
+@click.argument("staff_id", type=click.UUID)
+@click.option("--reason", required=True)
+def reset_factors(staff_id: UUID, reason: str) -> None:
+    """Take away the second factors of somebody who has lost them; she sets up another after her password."""
+    with opened(), begin(COMMAND) as tx:
+        factors.reset(tx, staff_id, reason)
+    click.echo("Second factors taken away.")
 
 
 @staff.command()

@@ -23,7 +23,7 @@ from epro.questionnaires.packs import Pack
 from epro.questionnaires.previews import preview as page_of
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
-from epro.signin import passwords, staff
+from epro.signin import password_rules, passwords, staff
 from epro.signin.models import Staff
 from epro.studies.access import PERMISSIONS
 from epro.tx import Actor, Grant, Tx, begin, look, system
@@ -232,7 +232,7 @@ def _proven(email: str, password: str) -> Actor:
     """Who says that she is this person and knows her password. The slow hash is outside any transaction."""
     with look(COMMAND) as tx:
         account = _account(tx, email)
-    if not passwords.fits(account.password_hash, password):
+    if not passwords.fits(account.password_hash, password_rules.normal(password)):
         raise staff.SignInRefused("The password is not right.")
     with look(COMMAND) as tx:
         return _acting(tx, account)

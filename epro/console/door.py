@@ -19,7 +19,7 @@ from epro import clock, db, trail
 from epro.api.door import Door
 from epro.contacts import store
 from epro.errors import EproError, NotAllowed, NotFound, NotSignedIn
-from epro.signin import browsers
+from epro.signin import browsers, factors, known
 from epro.signin.models import Staff
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, begin, look, system
@@ -70,6 +70,9 @@ OPEN = (
     "language",
     "static",
 )
+
+
+WITHOUT_SECOND_FACTOR: set[str] = {"console.sign_out"}
 
 
 def _lock() -> Actor:
@@ -172,6 +175,12 @@ def give_cookie(response: Response, secret: str) -> None:
     _set(response, cookie_name(), secret, int(life.total_seconds()))
 
 
+def know_device(response: Response, secret: str | None) -> None:
+    """From now on this browser is known to be hers: what strangers get wrong elsewhere does not count here."""
+    if secret is not None:
+        _set(response, f"{cookie_name()}-device", secret, int(known.KNOWN_FOR.total_seconds()))
+
+
 def take_cookie(response: Response) -> None:
     _set(response, cookie_name(), "", 0)
 
@@ -199,6 +208,8 @@ def _signed_in() -> Actor:
         actor = browsers.actor_of(tx, session) if session else None
         if session is None or actor is None:
             raise NotSignedIn()
+        if factors.is_missing(session) and request.endpoint not in WITHOUT_SECOND_FACTOR:
+            raise factors.SecondFactorMissing()
         person, late = tx.get(Staff, session.staff_id), browsers.is_to_be_noted(tx, session)
         assert person is not None
     name = store.of(trail.INSTALLATION, f"staff/{person.id}").get("name", "")

@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from flask import Response, abort, redirect, request, send_from_directory
 
-from epro.api.door import actor, failed, limiter, source
+from epro.api.door import actor, coming, guesses
 from epro.console import saying
 from epro.console.door import (
     EVERYBODY,
     act,
     give_cookie,
     keep_language,
+    know_device,
     open_page,
     page,
     take_cookie,
@@ -35,17 +36,18 @@ def sign_in() -> Response:
 
 
 @open_page("/sign-in", "POST")
-@limiter.limit("20/minute;100/hour", deduct_when=failed)
+@guesses
 def enter() -> Response:
     """Let somebody in: a new secret in a new cookie, whatever cookie came along."""
     form = {name: request.form.get(name, "") for name in ("email", "password", "otp")}
     opened = staff.sign_in(
-        form["email"], form["password"], form["otp"] or None, source(), browsers.open_session
+        form["email"], form["password"], form["otp"] or None, coming(), browsers.open_session
     )
     if opened is None:
         return _entrance(401, refused=True)
     response: Any = redirect(_way(request.form.get("next")), 303)
     give_cookie(response, opened[1])
+    know_device(response, opened[2])
     return response
 
 

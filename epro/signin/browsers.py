@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from epro import db, keys
-from epro.signin import staff, tokens
+from epro.signin import sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.tx import Actor, Tx
 
@@ -26,6 +26,7 @@ NOTED_EVERY = timedelta(minutes=1)  # how exactly it is known when a browser las
 def open_session(tx: Tx, staff_id: UUID, told: Mapping[str, Any] | None = None) -> str:
     """Start a session; returns the secret for its cookie, which is never kept."""
     secret = secrets.token_urlsafe(32)
+    sessions.make_room(tx, staff_id)
     tx.add(
         SignInSession(
             id=uuid4(),

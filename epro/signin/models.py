@@ -13,16 +13,20 @@ from epro.studies.models import AUDITED, of_participant
 
 
 class Staff(Base):
-    """One account of one person. Name, e-mail and phone are in the contact store under `staff/<id>`."""
+    """One account of one person. Name, e-mail and phone are in the contact store under `staff/<id>`.
+
+    `password_hash` is empty until she has chosen one; `totp_pending` is a seed that she has not confirmed yet.
+    """
 
     __tablename__ = "staff"
-    __table_args__ = {"info": {"audited": True, "unaudited": {"totp_step"}}}
+    __table_args__ = {"info": {"audited": True, "unaudited": {"totp_step", "totp_pending"}}}
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email_lookup: Mapped[str] = mapped_column(unique=True)
     language: Mapped[str]
     password_hash: Mapped[str]
     totp_sealed: Mapped[str | None]
+    totp_pending: Mapped[str | None]
     totp_step: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -70,7 +74,10 @@ class SignInSession(Base):
 
     Refresh tokens are numbered; `generation` is the newest that was given out, `rotated_at` when, `successor_used`
     whether a request has shown it: then the reply that brought it was not lost. A token is never kept, only its
-    digest can be worked out again. A browser's session has a cookie instead of tokens; `seen_at` is when it last came.
+    digest can be worked out again. A browser's session has a cookie instead of tokens.
+    Of the staff: `seen_at` the last request (to the minute), `proved_at` when she last
+    showed who she is, `second_factor` with what (totp, recovery_code, passkey, sso; None: with a password alone),
+    `opened_from` and `agent` what she tells her sessions apart by.
     """
 
     __tablename__ = "sessions"
@@ -96,6 +103,10 @@ class SignInSession(Base):
     ended_reason: Mapped[str | None]
     cookie_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True, unique=True)
     seen_at: Mapped[datetime | None]
+    proved_at: Mapped[datetime | None]
+    second_factor: Mapped[str | None]
+    opened_from: Mapped[str | None]
+    agent: Mapped[str | None]
 
 
 class ActivationCode(Base):
@@ -157,3 +168,92 @@ class RateCount(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int]
     expires_at: Mapped[float] = mapped_column(sa.Float)
+
+
+class RecoveryCode(Base):
+    """A code that stands in for a lost second factor, once. Only a keyed digest is kept."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = {"info": AUDITED}
+
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None]
+
+
+class KnownDevice(Base):
+    """A browser from which somebody has signed in before. What strangers get wrong elsewhere does not count here."""
+
+    __tablename__ = "known_devices"
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Passkey(Base):
+    """A WebAuthn credential of somebody of the staff."""
+
+    __tablename__ = "passkeys"
+    __table_args__ = {"info": {"audited": True, "unaudited": {"sign_count", "used_at"}}}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    credential_id: Mapped[str] = mapped_column(unique=True)
+    public_key: Mapped[str]
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)
+    name: Mapped[str]
+    added_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
+
+
+class OutsideIdentity(Base):
+    """Who somebody of the staff is at the identity provider: issuer and subject, and nothing else."""
+
+    __tablename__ = "outside_identities"
+    __table_args__ = (
+        sa.Index("ix_outside_identities_who", "issuer", "subject"),
+        {"info": AUDITED},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    issuer: Mapped[str]
+    subject: Mapped[str]
+    added_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+
+
+class Ticket(Base):
+    """Something that opens one thing once: a link by e-mail, a challenge, the state of a sign-in elsewhere."""
+
+    __tablename__ = "tickets"
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    purpose: Mapped[str]
+    staff_id: Mapped[UUID | None] = mapped_column(index=True)
+    content: Mapped[dict | None]
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class StaffLetter(Base):
+    """An e-mail to somebody of the staff about her own account. `sealed` holds a link's secret until it is sent."""
+
+    __tablename__ = "staff_letters"
+    __table_args__ = (sa.Index("ix_staff_letters_due", "next_try_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"), index=True)
+    kind: Mapped[str]
+    sealed: Mapped[str | None]
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    next_try_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None]
+    fault: Mapped[str | None]

@@ -8,13 +8,12 @@ from __future__ import annotations
 from functools import lru_cache
 from threading import BoundedSemaphore
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from epro import db
 
 AT_ONCE = BoundedSemaphore(4)
-SHORTEST, LONGEST = 15, 128  # NIST SP 800-63B-4: 15 where a password can stand alone
 
 
 @lru_cache(maxsize=2)
@@ -35,12 +34,18 @@ def fits(kept: str | None, secret: str) -> bool:
     hasher = _hasher(db.settings()["PASSWORD_COST"] or "full")
     with AT_ONCE:
         try:
-            return (
-                hasher.verify(kept or _nobody(db.settings()["PASSWORD_COST"] or "full"), secret)
-                and kept is not None
+            return hasher.verify(kept or _nobody(db.settings()["PASSWORD_COST"] or "full"), secret) and bool(
+                kept
             )
         except (VerificationError, InvalidHashError):
             return False
+
+
+def is_weaker(kept: str) -> bool:
+    """Whether this hash was made with less work than one is made with now: then it is made again at sign-in."""
+    now = _hasher(db.settings()["PASSWORD_COST"] or "full")
+    then = extract_parameters(kept)
+    return then.memory_cost < now.memory_cost or then.time_cost < now.time_cost
 
 
 @lru_cache(maxsize=2)

@@ -19,6 +19,7 @@ from epro.tx import Tx
 
 PHONE, STAFF = "epro-phone", "epro-staff"
 LIFE = {PHONE: timedelta(days=400), STAFF: timedelta(hours=12)}
+NOTED_EVERY = timedelta(minutes=1)
 LOST_REPLY = timedelta(minutes=2)  # within this a repeat is taken for a retry, whoever sends it
 
 
@@ -35,6 +36,8 @@ def open_session(tx: Tx, audience: str, **holder: Any) -> Pair:
     """Start a session; `holder` names its device or its person."""
     session_id = uuid4()
     pair = _pair(session_id, 1, audience, tx.now)
+    if audience == STAFF:
+        make_room(tx, holder["staff_id"])
     tx.add(
         SignInSession(
             id=session_id,
@@ -43,6 +46,7 @@ def open_session(tx: Tx, audience: str, **holder: Any) -> Pair:
             rotated_at=tx.now,
             started_at=tx.now,
             expires_at=tx.now + LIFE[audience],
+            seen_at=tx.now,
             **holder,
         )
     )
@@ -60,8 +64,9 @@ def refresh(tx: Tx, token: str, audience: str, installation_id: str | None = Non
     participant, session = _locked(tx, tokens.session_of(token))
     if session is None or _audience(session) != audience or not _ours(session, token):
         raise NotSignedIn()
-    if session.ended_at or session.expires_at <= tx.now:
+    if not is_running(session, tx.now):
         raise NotSignedIn()
+    session.seen_at = tx.now
     given = tokens.digest(token)
     if given == session.refresh_hash:
         return _rotate(tx, session, audience)
@@ -84,6 +89,42 @@ def note_use(tx: Tx, session_id: UUID, generation: int) -> None:
         SignInSession.id == session_id, SignInSession.generation == generation
     )
     tx.session.execute(shown.values(successor_used=True))
+
+
+def is_running(session: Any, now: datetime) -> bool:
+    """Whether a session still opens anything: not ended, not too old and, of the staff, not left alone too long."""
+    if session.ended_at is not None or session.expires_at <= now:
+        return False
+    idle = timedelta(minutes=float(db.settings()["SESSION_IDLE_MINUTES"] or 30))
+    return session.staff_id is None or now - (session.seen_at or session.started_at) <= idle
+
+
+def is_to_be_noted(session: Any, now: datetime) -> bool:
+    """Whether it is worth a write that somebody of the staff has come with her session: once a minute."""
+    return session.staff_id is not None and now - (session.seen_at or session.started_at) >= NOTED_EVERY
+
+
+def note_seen(tx: Tx, session_id: UUID) -> None:
+    tx.session.execute(sa.update(SignInSession).where(SignInSession.id == session_id).values(seen_at=tx.now))
+
+
+def of_staff(tx: Tx, staff_id: UUID) -> list[SignInSession]:
+    """Her running sessions, the one that was used last first."""
+    query = sa.select(SignInSession).where(
+        SignInSession.staff_id == staff_id, SignInSession.ended_at.is_(None)
+    )
+    found = [row for row in tx.all(query) if is_running(row, tx.now)]
+    return sorted(
+        found, key=lambda row: (row.seen_at or row.started_at, row.started_at, row.id), reverse=True
+    )
+
+
+def make_room(tx: Tx, staff_id: UUID) -> None:
+    """Before she opens one more: of too many sessions, those left alone longest end."""
+    most = int(db.settings()["SESSIONS_AT_ONCE"] or 3)
+    for row in of_staff(tx, staff_id)[most - 1 :]:
+        row.ended_at, row.ended_reason = tx.now, "too_many"
+        watch.record(tx, trail.study_chain(tx), "staff.session_ended", "staff", staff_id, reason="too_many")
 
 
 def find(tx: Tx, session_id: UUID) -> SignInSession | None:

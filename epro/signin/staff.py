@@ -6,17 +6,18 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pyotp
 import sqlalchemy as sa
 
-from epro import db, keys, trail
-from epro.contacts import sealing, store
+from epro import db, trail
+from epro.contacts import store
 from epro.errors import Conflict, EproError, Invalid, NotFound
-from epro.signin import passwords, sessions, tries, watch
+from epro.signin import factors, known, letters, password_rules, passwords, sessions, tickets, tries, watch
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
@@ -24,6 +25,17 @@ from epro.tx import Actor, Grant, Tx, begin, look, system
 DOOR = system("door")
 NOBODY = UUID(int=0)
 Opened = TypeVar("Opened")
+Opens = Callable[[Tx, UUID, dict[str, Any]], Opened]
+"""What makes a session of its own kind for somebody who was let in; the last says what its row tells of her coming."""
+
+
+@dataclass(frozen=True)
+class Coming:
+    """How somebody comes to the door: from which address, with which known device, by which program."""
+
+    source: str
+    device: str | None = None
+    agent: str | None = None
 
 
 class SignInRefused(EproError):
@@ -37,14 +49,18 @@ def add(
     *,
     email: str,
     name: str,
-    password: str,
+    password: str | None,
     language: str,
     phone: str | None = None,
     grants: Sequence[Grant] = (),
     totp: bool = False,
 ) -> tuple[Staff, str | None]:
-    """A new account with its roles; returns it and, if asked for, the one-time-code seed as an otpauth address."""
-    _check_password(password)
+    """A new account with its roles; returns it and, if asked for, the one-time-code seed as an otpauth address.
+
+    Without a password she chooses one by the link of an invitation.
+    """
+    if password is not None:
+        check_password(password, _context(grants, email, name))
     for grant in grants:
         _check_grant(grant)
     email = store.normal("email", email)
@@ -57,19 +73,19 @@ def add(
             id=uuid4(),
             email_lookup=found,
             language=language,
-            password_hash=passwords.hashed(password),
+            password_hash=passwords.hashed(password_rules.normal(password)) if password else "",
             created_at=tx.now,
             totp_step=0,
         )
     )
-    staff.totp_sealed = _seal(staff.id, seed) if seed else None
+    staff.totp_sealed = factors.seal(staff.id, seed) if seed else None
     tx.session.flush()
     values = {"email": email, "name": name, **({"phone": store.normal("phone", phone)} if phone else {})}
     contact = store.keep(trail.INSTALLATION, f"staff/{staff.id}", values, tx.now)
     trail.record(tx, trail.study_chain(tx), "staff.added", "staff", staff.id, contact=contact)
     for one in grants:
         give(tx, staff.id, one)
-    return staff, _address(seed, email) if seed else None
+    return staff, factors.address_of(seed, email) if seed else None
 
 
 def give(tx: Tx, staff_id: UUID, grant: Grant) -> None:
@@ -117,41 +133,138 @@ def close(tx: Tx, staff_id: UUID, reason: str) -> None:
         raise NotFound()
     staff.closed_at = tx.now
     sessions.end(tx, "account_closed", SignInSession.staff_id == staff_id)
+    known.forget(tx, staff_id)
+    tickets.end(tx, staff_id, "link")
     trail.record(tx, trail.study_chain(tx), "staff.closed", "staff", staff_id, reason=reason)
 
 
-def tokens_for(tx: Tx, staff_id: UUID) -> sessions.Pair:
+def tokens_for(tx: Tx, staff_id: UUID, told: dict[str, Any]) -> sessions.Pair:
     """A new session for a program: its tokens."""
-    return sessions.open_session(tx, sessions.STAFF, staff_id=staff_id)
+    return sessions.open_session(tx, sessions.STAFF, staff_id=staff_id, **told)
 
 
 def sign_in(
-    email: str, password: str, otp: str | None, source: str, opens: Callable[[Tx, UUID], Opened]
-) -> tuple[UUID, Opened] | None:
+    email: str, password: str, otp: str | None, coming: Coming, opens: Opens[Opened]
+) -> tuple[UUID, Opened, str | None] | None:
     """A new session of the kind that `opens` makes, or None when refused. The slow hash is compared outside any
-    transaction.
+    transaction. The last is the secret that makes this device a known one, when it was not yet.
 
-    `source` is the address it comes from. An account that does not exist costs the same hash and the same writing.
+    An account that does not exist costs the same hash and the same writing. `otp` may be a recovery code.
     """
     with look(DOOR) as tx:
         staff = by_email(tx, email)
-    fits = passwords.fits(staff.password_hash if staff else None, password)
+    kept = staff.password_hash if staff else None
+    typed = password_rules.normal(password)
+    fits = passwords.fits(kept, typed)
+    better = passwords.hashed(typed) if fits and kept and passwords.is_weaker(kept) else None
     with begin(DOOR) as tx:
-        found = _let_in(tx, staff.id if staff else NOBODY, (_lookup(email), source), otp, fits)
-        return (found.id, opens(tx, found.id)) if found else None
+        found = tx.get(Staff, staff.id if staff else NOBODY, lock=True)
+        if found is None or found.password_hash != kept:
+            fits = False  # it was changed in between
+        factor = _let_in(tx, found, email, coming, otp, fits)
+        if found is None or factor is None:
+            return None
+        found.password_hash = better or found.password_hash
+        return found.id, *enter(tx, found.id, factor or None, coming, opens)
 
 
-def _let_in(tx: Tx, staff_id: UUID, where: tuple[str, str], otp: str | None, fits: bool) -> Staff | None:
+def enter(
+    tx: Tx, staff_id: UUID, factor: str | None, coming: Coming, opens: Opens[Opened]
+) -> tuple[Opened, str | None]:
+    """Open a session for somebody who has shown who she is; and the secret of a device that is known from now on."""
+    told = {"proved_at": tx.now, "second_factor": factor, "opened_from": coming.source, "agent": coming.agent}
+    opened = opens(tx, staff_id, told)
+    trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff_id, factor=factor)
+    whole = factor is not None or not factors.is_required()
+    is_new = known.place(tx, staff_id, coming.device) is None
+    return opened, known.remember(tx, staff_id) if whole and is_new else None
+
+
+def _let_in(
+    tx: Tx, staff: Staff | None, email: str, coming: Coming, otp: str | None, fits: bool
+) -> str | None:
+    """The factor shown besides the password, "" where none is set up; None when she is refused."""
+    account = _lookup(email)
+    device = known.place(tx, staff.id if staff else NOBODY, coming.device)
+    place = device or coming.source
+    if tries.waits_until(tx, account, place) or (device is None and tries.is_shut(tx, account)):
+        return None
+    factor = _factor(tx, staff, otp) if staff is not None and fits and not staff.closed_at else None
+    if factor is not None:
+        tries.forget(tx, account, place, device is not None)
+        return factor
+    come_to = tries.count_failure(tx, account, place, device is not None)
+    if come_to and staff is not None:
+        watch.record(tx, trail.study_chain(tx), f"staff.{come_to}", "staff", staff.id)
+    return None
+
+
+def _factor(tx: Tx, staff: Staff, otp: str | None) -> str | None:
+    return factors.which_fits(tx, staff, otp) if factors.has_any(tx, staff) else ""
+
+
+def prove(tx: Tx, fits: bool, otp: str | None, coming: Coming) -> bool:
+    """Whether the person who acts has shown once more who she is; her session keeps when. Wrong ones count as ever.
+
+    `fits`: whether the password did (`is_password`, outside any transaction).
+    """
+    staff = factors.acting(tx)
+    email = store.of(trail.INSTALLATION, f"staff/{staff.id}").get("email", "")
+    factor = _let_in(tx, staff, email, coming, otp, fits)
+    if factor is None:
+        return False
+    factors.prove(tx, factor or None)
+    trail.record(tx, trail.study_chain(tx), "staff.proved_again", "staff", staff.id, factor=factor or None)
+    return True
+
+
+def is_password(staff_id: UUID, password: str) -> bool:
+    """Whether this is her password; slow, and outside any transaction."""
+    with look(DOOR) as tx:
+        staff = tx.get(Staff, staff_id)
+    return passwords.fits(staff.password_hash if staff else None, password_rules.normal(password))
+
+
+def change_password(tx: Tx, staff: Staff, hashed: str, *conditions: Any) -> None:
+    """Keep another password (its hash was made outside any transaction); she is told, and her sessions end."""
+    staff.password_hash = hashed
+    sessions.end(tx, "password_changed", SignInSession.staff_id == staff.id, *conditions)
+    tickets.end(tx, staff.id, "link")
+    trail.record(tx, trail.study_chain(tx), "staff.password_set", "staff", staff.id)
+    letters.post(tx, staff.id, "changed")
+
+
+def check_new_password(tx: Tx, staff: Staff, password: str) -> None:
+    """Raise Invalid unless she may take this password: shorter where a second factor is set up and asked for."""
+    contact = store.of(trail.INSTALLATION, f"staff/{staff.id}")
+    words = _context(grants_of(tx, staff.id), contact.get("email", ""), contact.get("name", ""))
+    beside = factors.is_required() and factors.has_any(tx, staff)
+    check_password(password, words, password_rules.BESIDE_A_FACTOR if beside else password_rules.ALONE)
+
+
+def unlock(tx: Tx, staff_id: UUID, reason: str) -> None:
+    """Open an account again that a hundred wrong passwords have shut; for a second person."""
     staff = tx.get(Staff, staff_id, lock=True)
-    if tries.waits_until(tx, *where):
-        return None
-    if staff is None or staff.closed_at or not fits or not _otp_fits(tx, staff, otp):
-        if tries.count_failure(tx, *where) and staff is not None:
-            watch.record(tx, trail.study_chain(tx), "staff.locked_out", "staff", staff.id)
-        return None
-    tries.forget(tx, *where)
-    trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff.id)
-    return staff
+    if staff is None or staff.closed_at is not None:
+        raise NotFound()
+    tries.open_again(tx, staff.email_lookup)
+    trail.record(tx, trail.study_chain(tx), "staff.unlocked", "staff", staff_id, reason=reason)
+
+
+def end_session(tx: Tx, staff_id: UUID, session_id: UUID, reason: str) -> None:
+    """End one session of somebody; it holds from its next request on."""
+    row = tx.get(SignInSession, session_id, lock=True)
+    if row is None or row.staff_id != staff_id:
+        raise NotFound()
+    if row.ended_at is None:
+        row.ended_at, row.ended_reason = tx.now, reason
+        watch.record(tx, trail.study_chain(tx), "staff.session_ended", "staff", staff_id, reason=reason)
+
+
+def end_sessions(tx: Tx, staff_id: UUID, reason: str) -> None:
+    """End every session of somebody."""
+    if sessions.end(tx, reason, SignInSession.staff_id == staff_id):
+        watch.record(tx, trail.study_chain(tx), "staff.session_ended", "staff", staff_id, reason=reason)
 
 
 def log_out(tx: Tx) -> None:
@@ -166,16 +279,12 @@ def new_seed(tx: Tx, staff_id: UUID) -> str:
     if staff is None or staff.closed_at is not None:
         raise NotFound()
     seed = pyotp.random_base32()
-    staff.totp_sealed, staff.totp_step = _seal(staff.id, seed), 0
+    staff.totp_sealed, staff.totp_step = factors.seal(staff.id, seed), 0
     sessions.end(tx, "new_seed", SignInSession.staff_id == staff_id)
     trail.record(tx, trail.study_chain(tx), "staff.seed_made", "staff", staff_id)
-    return _address(seed, store.of(trail.INSTALLATION, f"staff/{staff_id}").get("email", str(staff_id)))
-
-
-def without_seed(tx: Tx) -> list[UUID]:
-    """Open accounts that a password alone opens."""
-    query = sa.select(Staff.id).where(Staff.closed_at.is_(None), Staff.totp_sealed.is_(None))
-    return tx.all(query.order_by(Staff.id))
+    return factors.address_of(
+        seed, store.of(trail.INSTALLATION, f"staff/{staff_id}").get("email", str(staff_id))
+    )
 
 
 def by_email(tx: Tx, email: str) -> Staff | None:
@@ -278,10 +387,29 @@ def actor_again(tx: Tx, name: str) -> Actor | None:
     return Actor("staff", id, grants=grants_of(tx, person.id))
 
 
-def _check_password(password: str) -> None:
-    if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
-        detail = f"A password has {passwords.SHORTEST} to {passwords.LONGEST} characters."
-        raise Invalid(errors=[{"pointer": "/password", "code": "bad_password", "detail": detail}])
+def check_password(password: str, words: Sequence[str], shortest: int = password_rules.ALONE) -> None:
+    """Raise Invalid unless this password is taken; the refusal says why, and never repeats it."""
+    fault = password_rules.fault(password, words, shortest)
+    if fault is not None:
+        detail = WHY_NOT[fault].format(shortest=shortest, longest=password_rules.LONGEST)
+        raise Invalid(
+            errors=[{"pointer": "/password", "code": "bad_password", "detail": detail, "why": fault}]
+        )
+
+
+WHY_NOT = {
+    password_rules.TOO_SHORT: "A password has at least {shortest} characters.",
+    password_rules.TOO_LONG: "A password has at most {longest} characters.",
+    password_rules.COMMON: "This password, or what it is made from, is on the list of common passwords.",
+    password_rules.SIMPLE: "This password repeats, or counts on.",
+    password_rules.KNOWN: "This password is made from names that others know.",
+}
+
+
+def _context(grants: Sequence[Grant], *texts: str) -> list[str]:
+    """What others know: the product, the study, the person."""
+    places = [part for grant in grants for part in (grant.study_id, grant.site_id, grant.role)]
+    return ["epro", db.settings()["APP_NAME"] or "", *places, *texts]
 
 
 def _check_grant(grant: Grant) -> None:
@@ -295,35 +423,3 @@ def _lookup(email: str) -> str:
         return store.lookup("email", store.normal("email", email))
     except Invalid:
         return store.lookup("email", email)
-
-
-def _address(seed: str, email: str) -> str:
-    return pyotp.TOTP(seed).provisioning_uri(name=email, issuer_name="epro")
-
-
-def _otp_fits(tx: Tx, staff: Staff, otp: str | None) -> bool:
-    """Each time step opens once; one step of a wrong clock is forgiven."""
-    if staff.totp_sealed is None:
-        return True
-    totp, now_step = pyotp.TOTP(_unseal(staff.id, staff.totp_sealed)), int(tx.now.timestamp()) // 30
-    for step in (now_step - 1, now_step, now_step + 1):
-        if (
-            step > staff.totp_step
-            and otp
-            and hmac.compare_digest(totp.at(step * 30).encode(), otp.strip().encode())
-        ):
-            staff.totp_step = step
-            return True
-    return False
-
-
-def _seed_key() -> bytes:
-    return keys.derive(db.settings()["SECRET_KEY"] or "", "one-time-code seeds")
-
-
-def _seal(staff_id: UUID, seed: str) -> str:
-    return sealing.seal(_seed_key(), "0", f"staff/{staff_id}/totp", seed)
-
-
-def _unseal(staff_id: UUID, sealed: str) -> str:
-    return sealing.unseal(_seed_key(), "0", f"staff/{staff_id}/totp", sealed)

@@ -1,8 +1,9 @@
 """Wrong sign-ins: whoever fails waits, longer each time, where she failed and nowhere else.
 
-Counted by account and source address, so that a stranger who knows an e-mail address keeps nobody out who sits
-elsewhere. Many failures at one account from anywhere make everybody who fails there wait longer; who has password
-and one-time code is let in all the same. An account that does not exist is counted like one that does.
+Counted by account and by the place they come from: a source address, or a device that is known to be hers. So a
+stranger who knows an e-mail address keeps nobody out who sits elsewhere. After a hundred failures in a row an account
+takes passwords from known devices only, until a second person, a link by e-mail or a passkey opens it again. An account
+that does not exist is counted like one that does.
 """
 
 from __future__ import annotations
@@ -17,48 +18,69 @@ from epro.tx import Tx
 
 FREE_TRIES = 5
 LONGEST_WAIT = timedelta(minutes=15)
-REMEMBERED = timedelta(days=1)  # after the last failure of an address
-MANY = 100  # failures at one account, from anywhere, in an hour
-WAIT_AMONG_MANY = timedelta(minutes=1)
+REMEMBERED = timedelta(days=1)  # after the last failure of a place
+MOST = 100  # failures in a row at one account, from places that nobody knows
+FOR_EVER = timedelta(days=3650)
+HERE, LOCKED, SHUT = "", "locked_out", "shut"  # what one more failure has come to
 
 
-def waits_until(tx: Tx, account: str, source: str) -> datetime | None:
-    """Until when this address must wait at this account; None when it need not. `account` is an e-mail's lookup."""
-    failed = tx.get(RateCount, _key(account, source))
+def waits_until(tx: Tx, account: str, place: str) -> datetime | None:
+    """Until when this place must wait at this account; None when it need not. `account` is an e-mail's lookup."""
+    failed = tx.get(RateCount, _key(account, place))
     if failed is None or failed.expires_at <= tx.now.timestamp():
         return None
-    wait = _wait(failed.count, _count(tx, _key(account)) > MANY)
+    wait = _wait(failed.count)
     last = datetime.fromtimestamp(failed.expires_at, UTC) - REMEMBERED
     return last + wait if wait and last + wait > tx.now else None
 
 
-def count_failure(tx: Tx, account: str, source: str) -> bool:
-    """One more failure. True when it is the account's first within an hour that makes an address wait."""
-    here = _add(tx, _key(account, source), REMEMBERED, prolong=True)
-    _add(tx, _key(account), timedelta(hours=1))
-    return here == FREE_TRIES and _add(tx, _key(account, "waits"), timedelta(hours=1)) == 1
+def is_shut(tx: Tx, account: str) -> bool:
+    """Whether this account takes no password any more from a place that is not known."""
+    row = tx.get(RateCount, _key(account))
+    return row is not None and row.count >= MOST and row.expires_at > tx.now.timestamp()
 
 
-def forget(tx: Tx, account: str, source: str) -> None:
-    """The right ones came from here: what was wrong before were slips of the finger."""
-    failed = tx.get(RateCount, _key(account, source))
-    if failed is not None:
-        tx.session.delete(failed)
+def count_failure(tx: Tx, account: str, place: str, known: bool = False) -> str:
+    """One more failure. LOCKED when it is the account's first within an hour that makes a place wait, SHUT when it
+    is the last that the account takes from places that are not known.
+    """
+    here = _add(tx, _key(account, place), REMEMBERED, prolong=True)
+    if not known and _add(tx, _key(account), FOR_EVER, prolong=True) == MOST:
+        return SHUT
+    if here == FREE_TRIES and _add(tx, _key(account, "waits"), timedelta(hours=1)) == 1:
+        return LOCKED
+    return HERE
 
 
-def _wait(failures: int, among_many: bool) -> timedelta:
+def forget(tx: Tx, account: str, place: str, known: bool = False) -> None:
+    """The right ones came from here: what was wrong before were slips of the finger.
+
+    Who comes from a known device says nothing about strangers: what they have tried goes on counting.
+    """
+    _clear(tx, _key(account, place))
+    if not known:
+        open_again(tx, account)
+
+
+def open_again(tx: Tx, account: str) -> None:
+    """The account takes passwords from everywhere again."""
+    _clear(tx, _key(account))
+
+
+def _wait(failures: int) -> timedelta:
     beyond = failures - FREE_TRIES
     wait = timedelta(seconds=2 ** min(beyond, 12)) if beyond >= 0 else timedelta()
-    return min(max(wait, WAIT_AMONG_MANY) if among_many else wait, LONGEST_WAIT)
+    return min(wait, LONGEST_WAIT)
 
 
 def _key(account: str, place: str = "") -> str:
     return f"sign-in/{account}/{place}"
 
 
-def _count(tx: Tx, key: str) -> int:
+def _clear(tx: Tx, key: str) -> None:
     row = tx.get(RateCount, key)
-    return row.count if row is not None and row.expires_at > tx.now.timestamp() else 0
+    if row is not None:
+        tx.session.delete(row)
 
 
 def _add(tx: Tx, key: str, kept: timedelta, prolong: bool = False) -> int:

@@ -13,8 +13,12 @@ ACTIONS = (
     "activation_code.exhausted",
     "device.session_ended",
     "staff.locked_out",
+    "staff.passkey_refused",
+    "staff.recovery_code_used",
+    "staff.shut",
     "staff.logged_out",
     "staff.session_ended",
+    "staff.sso_refused",
 )
 COUNTED = Counter(
     "epro_security_acts_total", "Acts that somebody on watch must hear of", ["action"], registry=None

@@ -24,6 +24,8 @@ REHEARSAL = system("rehearsal")
 SITE_ROLES = {"nurse", "investigator"}  # who works at each site; the other roles are held, but at no site
 SETTINGS = {
     "EPRO_PASSWORD_COST": "cheap",
+    "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "none",
     "EPRO_EMAIL_SENDER": "none",

@@ -11,21 +11,26 @@ from typing import Any
 
 from flask import Flask
 
-from tests.cast import STUDY
+from tests.cast import PASSWORD, STUDY
 from tests.doors.scene import CORRECTION, SETTLEMENT, Stage
 
+NOBODY = "00000000-0000-0000-0000-000000000000"
 EVERYBODY = "nurse investigator data_manager study_builder administrator"
 
 
 @dataclass(frozen=True)
 class Route:
-    """`lock`: phone, staff, sponsor, fhir (all three), edc, hook, metrics, open; `roles` may; `body` makes it go."""
+    """`lock`: phone, staff, sponsor, fhir (all three), edc, hook, metrics, open; `roles` may; `body` makes it go.
+
+    `also`: what who may come in is answered besides, where the body or the name means nothing.
+    """
 
     lock: str
     roles: str = ""
     body: Any = None
     query: str = ""
     names: dict[str, Callable[[Stage], Any]] = field(default_factory=dict)
+    also: tuple[int, ...] = ()
 
 
 def _enrolment(site: str = "01") -> dict[str, Any]:
@@ -53,7 +58,6 @@ CDISC = {
     "dataset_oid": lambda _: "IG.QSFD",
     "name": lambda _: "define",
 }
-NOBODY = "00000000-0000-0000-0000-000000000000"
 
 SUBSCRIPTION = {
     "endpoint": "https://push.example.org/one",
@@ -114,6 +118,51 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/staff/token"): Route("open", body={"refresh_token": "none of ours"}),
     ("POST", "/v1/staff/logout"): Route("staff", EVERYBODY, body={}),
     ("GET", "/v1/staff/me"): Route("staff", EVERYBODY),
+    ("POST", "/v1/staff/passkey/challenge"): Route("open", body={}),
+    ("POST", "/v1/staff/passkey/login"): Route("open", body={"ticket": "none of ours", "credential": {}}),
+    ("POST", "/v1/staff/recovery"): Route("open", body={"email": "nobody@example.org"}),
+    ("POST", "/v1/staff/recovery/completion"): Route(
+        "open", body={"link": "none of ours", "password": "a password of nobody's"}
+    ),
+    ("POST", "/v1/staff/me/step-up"): Route("staff", EVERYBODY, body={"password": PASSWORD}),
+    ("POST", "/v1/staff/me/password"): Route("staff", EVERYBODY, body={"password": PASSWORD}),
+    ("POST", "/v1/staff/me/totp"): Route("staff", EVERYBODY, body={}),
+    ("POST", "/v1/staff/me/totp/confirmation"): Route(
+        "staff", EVERYBODY, body={"otp": "000000"}, also=(422,)
+    ),
+    ("POST", "/v1/staff/me/recovery-codes"): Route("staff", EVERYBODY, body={}),
+    ("GET", "/v1/staff/me/passkeys"): Route("staff", EVERYBODY),
+    ("POST", "/v1/staff/me/passkeys/challenge"): Route("staff", EVERYBODY, body={}),
+    ("POST", "/v1/staff/me/passkeys"): Route(
+        "staff", EVERYBODY, body={"ticket": "no", "credential": {}}, also=(401,)
+    ),
+    ("DELETE", "/v1/staff/me/passkeys/<uuid:passkey_id>"): Route(
+        "staff", EVERYBODY, names={"passkey_id": lambda _: NOBODY}, also=(404,)
+    ),
+    ("GET", "/v1/staff/me/sessions"): Route("staff", EVERYBODY),
+    ("DELETE", "/v1/staff/me/sessions/<uuid:session_id>"): Route(
+        "staff", EVERYBODY, names={"session_id": lambda _: NOBODY}, also=(404,)
+    ),
+    ("GET", "/v1/staff/accounts"): Route("staff", "administrator"),
+    ("POST", "/v1/staff/accounts"): Route(
+        "staff",
+        "administrator",
+        body={"email": "newcomer@example.org", "name": "N", "roles": [{"study": STUDY, "role": "nurse"}]},
+    ),
+    **{
+        ("POST", f"/v1/staff/accounts/<uuid:staff_id>/{rest}"): Route(
+            "staff", "administrator", body=body, names={"staff_id": lambda _: NOBODY}, also=(404,)
+        )
+        for rest, body in {
+            "invitation": {},
+            "roles": {"study": STUDY, "role": "nurse"},
+            "roles/revocation": {"study": STUDY, "role": "nurse", "reason": "moved"},
+            **{
+                act: {"reason": "asked for"}
+                for act in ("sessions/end", "unlocking", "factors/reset", "closing")
+            },
+        }.items()
+    },
     ("GET", "/v1/site/participants"): Route("staff", "nurse investigator data_manager"),
     ("POST", "/v1/site/participants"): Route("staff", "nurse investigator", body=_enrolment()),
     ("GET", "/v1/site/participants/<subject_id>"): Route(

@@ -31,6 +31,7 @@ class Try:
     limit: int
     status: int
     body: dict[str, Any] | None = None
+    longest: int = 60
 
 
 TRIES = [
@@ -41,7 +42,7 @@ TRIES = [
         {"activation_code": "00000-00000-00000", "device": {"installation_id": "i"}},
     ),
     Try("/v1/phone/token", 60, 401, {"refresh_token": "none of ours"}),
-    Try("/v1/staff/login", 20, 401, {"email": "nobody@example.org", "password": "a guess"}),
+    Try("/v1/staff/login", 20, 401, {"email": "nobody@example.org", "password": "a guess"}, 3600),
     Try("/v1/staff/token", 60, 401, {"refresh_token": "none of ours"}),
     Try("/hooks/twilio/status", 600, 403),
 ]
@@ -67,7 +68,7 @@ def test_after_too_many_refusals_the_address_waits(stage, two_servers, tried):
     for app in two_servers:
         answer = _send(stage, app, tried.path, tried.body, HERE)
         assert_problem(answer, 429, "too_many", tried.path)
-        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert 1 <= int(answer.headers["Retry-After"]) <= tried.longest
         assert answer.headers["Cache-Control"] == "no-store"
     # A header that anybody can write makes no other address.
     answer = _send(stage, two_servers[0], tried.path, tried.body, HERE, {"X-Forwarded-For": ELSEWHERE})
@@ -77,7 +78,7 @@ def test_after_too_many_refusals_the_address_waits(stage, two_servers, tried):
     assert _send(stage, two_servers[1], tried.path, address=ELSEWHERE, **right).status_code in (200, 201, 204)
 
 
-def test_the_wait_ends_with_the_minute(stage, two_servers):
+def test_the_wait_ends_with_the_hour(stage, two_servers):
     app, body = two_servers[0], {"email": "nobody@example.org", "password": "a guess"}
     for _ in range(21):
         answer = _send(stage, app, "/v1/staff/login", body, "192.0.2.1")
@@ -85,7 +86,7 @@ def test_the_wait_ends_with_the_minute(stage, two_servers):
     right = _right_key(stage, "/v1/staff/login")
     with stage.today():
         assert _call(app, "/v1/staff/login", "192.0.2.1", **right).status_code == 429
-    with stage.today(minutes=2):
+    with stage.today(minutes=61):
         assert _call(app, "/v1/staff/login", "192.0.2.1", **right).status_code == 200
 
 

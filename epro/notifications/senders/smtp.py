@@ -78,11 +78,11 @@ class SmtpSender:
         letter["Message-ID"] = self._id_of(message)
         letter["From"], letter["To"] = self._from, message.to
         letter["Subject"] = " ".join((message.subject or "").split())
-        letter["Content-Language"] = message.language
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps out-of-office replies away
         if self._now:
             letter["Date"] = format_datetime(self._now())
         letter.set_content(message.text, charset="utf-8", cte="base64")
+        letter["Content-Language"] = message.language  # after the content, which takes such headers away
         return letter
 
     def _id_of(self, message: Outgoing) -> str:

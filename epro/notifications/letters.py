@@ -1,0 +1,120 @@
+"""Sending the letters to the staff about their own accounts: plain text in their language, nothing of any study.
+
+A letter is claimed before it is sent, with no transaction open while the mail server is spoken to. One whose fate
+nobody knows is sent again while it is of use, under the same message id. A link's secret is forgotten once it has left.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from epro import clock, db, trail
+from epro.contacts import store
+from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown
+from epro.signin import letters
+from epro.signin.models import Staff, StaffLetter
+from epro.tx import Tx, begin, look, system
+
+WORKER = system("worker")
+AGAIN_AFTER, LONGEST = timedelta(minutes=1), timedelta(minutes=30)
+NO_ADDRESS = "no_address"
+LINK_PAGE = "/console/link"  # the secret stands in the fragment: no server, no proxy and no log ever sees it
+
+
+def send_due(senders: dict[str, Sender], now: datetime | None = None, limit: int = 50) -> int:
+    """Send letters that are due, each tried once; returns how many were tried."""
+    sender = senders.get("email")
+    if sender is None:
+        return 0
+    moment = now or clock.now()
+    with look(WORKER, moment) as tx:
+        due = tx.all(_due(moment).order_by(StaffLetter.next_try_at, StaffLetter.id).limit(limit))
+    return sum(_send(sender, letter_id, moment) for letter_id in due)
+
+
+def wording(language: str, kind: str) -> dict[str, str]:
+    """Subject and text of a letter; in English where there is none in this language."""
+    texts = _texts()
+    return texts.get(language, texts["en"])[kind]
+
+
+def _due(now: datetime) -> sa.Select[Any]:
+    return sa.select(StaffLetter.id).where(
+        StaffLetter.next_try_at.is_not(None), StaffLetter.next_try_at <= now, StaffLetter.expires_at > now
+    )
+
+
+def _send(sender: Sender, letter_id: UUID, now: datetime) -> bool:
+    with begin(WORKER, now) as tx:
+        outgoing = _claimed(tx, letter_id)
+    if outgoing is None:
+        return False
+    fault: str | None = None
+    final = True
+    try:
+        sender.send(outgoing)
+    except SendFailed as refused:
+        fault, final = refused.code, refused.permanent
+    except SendUnknown as unknown:
+        fault, final = unknown.code, False
+    with begin(WORKER, now) as tx:
+        _note(tx, letter_id, fault, final)
+    return True
+
+
+def _claimed(tx: Tx, letter_id: UUID) -> Outgoing | None:
+    """The letter, and that it is being sent; None when another worker has it or nobody is to have it any more."""
+    row = tx.get(StaffLetter, letter_id, lock=True)
+    if row is None or row.next_try_at is None or row.next_try_at > tx.now:
+        return None
+    person = tx.get(Staff, row.staff_id)
+    address = store.of(trail.INSTALLATION, f"staff/{row.staff_id}").get("email")
+    if person is None or person.closed_at is not None or not address:
+        row.next_try_at, row.sealed, row.fault = None, None, NO_ADDRESS
+        return None
+    row.tries += 1
+    row.next_try_at = tx.now + min(AGAIN_AFTER * 2 ** min(row.tries - 1, 8), LONGEST)
+    return _outgoing(row, person.language, address, row.expires_at - tx.now)
+
+
+def _outgoing(row: StaffLetter, language: str, address: str, valid_for: timedelta) -> Outgoing:
+    settings = db.settings()
+    secret = letters.secret_of(row)
+    values = {
+        "app_name": settings["APP_NAME"] or "epro",
+        "link": f"{settings['PUBLIC_URL']}{LINK_PAGE}#{secret}" if secret else "",
+    }
+    told = wording(language, row.kind)
+    return Outgoing(
+        message_id=row.id,
+        to=address,
+        text=told["text"].format_map(values),
+        subject=told["subject"].format_map(values),
+        language=language,
+        valid_for=valid_for,
+        callback_url=None,
+    )
+
+
+def _note(tx: Tx, letter_id: UUID, fault: str | None, final: bool) -> None:
+    row = tx.get(StaffLetter, letter_id, lock=True)
+    assert row is not None
+    row.fault = fault
+    if fault is None:
+        row.sent_at = tx.now
+    if final:
+        row.next_try_at, row.sealed = None, None
+
+
+@cache
+def _texts() -> dict[str, dict[str, dict[str, str]]]:
+    file = Path(__file__).with_suffix(".json")
+    found: dict[str, dict[str, dict[str, str]]] = json.loads(file.read_text(encoding="utf-8"))
+    return found

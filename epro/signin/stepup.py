@@ -1,0 +1,32 @@
+"""Showing once more who one is, before an act that weighs: export, roles, keys, signatures, erasing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from epro.errors import EproError
+from epro.signin.models import SignInSession
+from epro.tx import Tx
+
+GOOD_FOR = timedelta(minutes=5)
+
+
+class StepUpNeeded(EproError):
+    """Show once more who you are, then repeat: this act asks for it."""
+
+    status, code = 403, "step_up_needed"
+
+
+def require(tx: Tx) -> None:
+    """Raise StepUpNeeded unless the person who acts has shown who she is within five minutes.
+
+    Machines and the software itself have nothing to show: what they may do is decided by their keys.
+    """
+    if tx.actor.kind == "staff" and not is_fresh(tx):
+        raise StepUpNeeded()
+
+
+def is_fresh(tx: Tx) -> bool:
+    """Whether the session at hand was opened or proved again within five minutes."""
+    row = tx.get(SignInSession, tx.actor.session_id) if tx.actor.session_id else None
+    return row is not None and row.proved_at is not None and tx.now - row.proved_at <= GOOD_FOR
