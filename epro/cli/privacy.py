@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from epro.cli.opening import opened
-from epro.privacy import erasing
+from epro.privacy import erasing, reporting
 from epro.studies import access
-from epro.tx import begin, system
+from epro.tx import begin, look, system
 
 COMMAND = system("command line")
 
 
 @click.group()
 def privacy() -> None:
-    """Erasing a person's contact data."""
+    """Erasing a person's contact data, and telling who has done what with her record."""
 
 
 @privacy.command()
@@ -28,3 +30,15 @@ def erase(subject: str, study: str | None, reason: str) -> None:
         participant = access.participant(tx, subject, "participant.erase", study_id=study, lock=True)
         erasing.erase(tx, participant, reason)
     click.echo(f"The contact data of {subject} are erased; what she answered stays under her subject id.")
+
+
+@privacy.command("access-report")
+@click.argument("subject")
+@click.option("--study", help="Where the subject id stands in more than one study.")
+@click.option("--lang", type=click.Choice(sorted(reporting.WHO)), default="en", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def access_report(subject: str, study: str | None, lang: str, as_json: bool) -> None:
+    """Who has done what with SUBJECT's record, from the trail."""
+    with opened(), look(COMMAND) as tx:
+        told = reporting.report(tx, access.participant(tx, subject, "participant.read", study_id=study), lang)
+    click.echo(json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.lines(told, lang))

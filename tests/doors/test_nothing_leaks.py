@@ -193,6 +193,7 @@ def _activate(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
     told = _ask(stage, found, "POST", "/v1/phone/activate", asked).get_json()
     phone.key, phone.refresh_token = told["access_token"], told["refresh_token"]
     secrets["access token"], secrets["refresh token"] = phone.key, phone.refresh_token
+    _searched_and_linked(stage, found, phone, nurse)
     refused = _ask(
         stage, found, "POST", "/v1/phone/activate", {**asked, "device": {"installation_id": "another"}}
     )
@@ -203,6 +204,27 @@ def _activate(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
     secrets["next refresh token"] = told["refresh_token"]
     _ask(stage, found, "POST", "/v1/phone/token", {"refresh_token": told["refresh_token"] + "x"})
     _ask(stage, found, "POST", "/v1/staff/token", {"refresh_token": told["refresh_token"]})
+
+
+def _searched_and_linked(stage: Stage, found: Canaries, phone: Phone, nurse: str) -> None:
+    """She is looked for by number and address, rightly and wrongly; her calendar is made, fetched and guessed at."""
+    search = "/v1/site/participants/search"
+    for right in ({"phone": "+" + found.secrets["phone"]}, {"email": found.secrets["e-mail"]}):
+        told = _ask(stage, found, "POST", search, right, nurse)
+        assert [one["subject_id"] for one in told.get_json()["participants"]] == [phone.subject_id]
+        assert found.found_in(told.text) == []
+    for wrong in (
+        {"phone": found.secrets["phone"]},
+        {"name": found.secrets["name"]},
+        {"email": found.secrets["phone"]},
+    ):
+        assert _ask(stage, found, "POST", search, wrong, nurse).status_code == 422
+    link = (
+        _ask(stage, found, "POST", "/v1/phone/calendar", {}, phone.key).get_json()["url"].rpartition("/")[2]
+    )
+    found.secrets["calendar link"] = link.removesuffix(".ics")
+    assert found.found_in(stage.send("GET", f"/calendar/{link}").text) == []
+    found.refusals.append(stage.send("GET", f"/calendar/x{link}"))
 
 
 def _answers(stage: Stage, found: Canaries, phone: Phone) -> None:
@@ -320,6 +342,7 @@ def _not_in_the_main_database(canaries: Canaries) -> None:
 
 
 def _only_sealed_in_the_contact_store(canaries: Canaries) -> None:
+    assert canaries.found_in(_dumped(db.keys_engine(), db.KeysBase.metadata)["data_keys"]) == []
     text = _dumped(db.contacts_engine(), db.ContactsBase.metadata)["contacts"]
     assert len(text.splitlines()) >= 6
     assert canaries.found_in(text) == []

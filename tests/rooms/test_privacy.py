@@ -9,6 +9,7 @@ PV-05  Somebody is found by her exact number or address, by her own site alone.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -21,7 +22,7 @@ from epro.cli import epro
 from epro.contacts import data_keys, push, store
 from epro.contacts.models import DataKey
 from epro.notifications.models import Message, SentText
-from epro.privacy import erasing, finding
+from epro.privacy import erasing, finding, reporting
 from epro.responses import integrity
 from epro.signin.models import ActivationCode, Device
 from epro.studies.models import Participant
@@ -207,3 +208,31 @@ def test_whole_people_without_contact_data_are_erased_too(cast):
     with begin(TESTS, at("2026-03-02T10:00") + timedelta(hours=1)) as tx:
         erasing.erase(tx, act(tx), "asked for")
     assert events("participant.erased")[0]["details"]["fields"] == [] and faults() == []
+
+
+def test_a_report_tells_who_did_what(cast, ada):
+    with look(TESTS) as tx:
+        told = reporting.report(tx, tx.get(Participant, STUDY, "01-001"), "en")
+        chinese = reporting.lines(
+            reporting.report(tx, tx.get(Participant, STUDY, "01-001"), "zh-CN"), "zh-CN"
+        )
+    by = {(row["who"], row["act"]): row for row in told["acts"]}
+    assert by["staff", "participant.enrolled"]["account"] == cast.ids["noor"]
+    assert sum(row["times"] for row in told["acts"]) == len(events_of("01-001"))
+    assert "工作人员" in chinese and len(chinese.splitlines()) == 2 + len(told["acts"])
+    assert not any(value in chinese + str(told) for value in REACH.values())
+
+
+def events_of(subject_id: str) -> list[Event]:
+    with look(TESTS) as tx:
+        return tx.all(sa.select(Event).where(Event.subject_id == subject_id))
+
+
+@on_sqlite
+def test_the_command_reports_in_both_languages(cast, ada, environ, monkeypatch):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001", "--lang", "zh-CN"])
+    assert told.exit_code == 0 and told.output.splitlines()[1].split("\t")[0] == "谁"
+    told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001", "--json"])
+    assert json.loads(told.output)["subject_id"] == "01-001"
