@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format conformance chaos bench docs lock clean
+.PHONY: help setup demo test check format conformance chaos bench mutants docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ chaos: $(READY) ## a month of reminders and alerts, the provider failing, worker
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+mutants: $(READY) ## change the scoring files bit by bit: do the tests notice? ARGS="methods --lines 84-186" is shorter
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 docs: $(READY) ## make the reference pages under docs/ again from what they describe
 	@$(BIN)/epro instrument reference --out docs/instruments

@@ -13,7 +13,7 @@ from epro import canonical
 from epro.cli.instrument import VERSION, bundled_or_refused, know_language
 from epro.errors import EproError
 from epro.questionnaires import reference
-from epro.questionnaires.explaining import explain, fact_name
+from epro.questionnaires.explaining import explain, fact_name, kind_words, words_of
 from epro.questionnaires.instrument import InstrumentFault, parse
 from epro.questionnaires.library import bundled, with_tables
 from epro.questionnaires.scoring import InvalidAnswers
@@ -40,7 +40,9 @@ def explain_(
     if scale and scale not in [one.name for one in found.scales]:
         raise click.UsageError(f"No such scale. {found.code} has: {', '.join(s.name for s in found.scales)}.")
     told = _explained(found, _answers(file), lang, scale)
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2) if as_json else "\n\n".join(map(_text, told)))
+    if as_json:
+        return click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    click.echo("\n\n".join(_text(one, lang or found.languages[0]) for one in told))
 
 
 @click.command()
@@ -124,33 +126,41 @@ def _json(file: Path) -> Any:
         raise click.ClickException(f"{file.name} cannot be read as JSON: {fault.detail}") from None
 
 
-def _text(told: dict[str, Any]) -> str:
+def _text(told: dict[str, Any], language: str) -> str:
     """One explanation as lines for a terminal."""
-    value = told["shown"] if told["value"] is not None else f"none: {told['reason_words']}"
+    words = words_of(language)
+    low, high = told["range"]
+    value = told["shown"] if told["value"] is not None else words["none"].format(why=told["reason_words"])
     lines = [
-        f"{told['label']} ({told['scale']}): {value}",
+        f"{told['label']} ({told['scale']}){words['colon']}{value}",
         f"  {told['formula']['words']}  {told['formula']['symbols']}",
-        f"  {told['rule']['words']} Answered: {told['answered']}.",
-        f"  {told['direction']['words']} Range {told['range'][0]} to {told['range'][1]}.",
+        f"  {told['rule']['words']} {words['answered'].format(number=told['answered'])}",
+        f"  {told['direction']['words']} {words['range'].format(low=low, high=high)}",
     ]
-    lines += [f"    {_item(item)}" for item in told["items"]]
-    lines += [f"  {_fact(fact)} ({fact['source']} [{fact['certainty']}])" for fact in told["interpretation"]]
+    lines += [f"    {_item(item, language)}" for item in told["items"]]
+    lines += [
+        f"  {_fact(fact, language)} ({fact['source']} [{fact['certainty']}])"
+        for fact in told["interpretation"]
+    ]
     made_with = told["instrument"]
     lines.append(
         f"  {told['formula']['method']} {told['formula']['method_version']}, {made_with['code']}"
-        f" {made_with['version']}, digest {made_with['digest']}"
+        f" {made_with['version']}, {words['digest']} {made_with['digest']}"
     )
     return "\n".join(lines)
 
 
-def _fact(fact: dict[str, Any]) -> str:
-    return f"{fact_name(fact)}: {fact['text']}" if fact["kind"] == "band" else str(fact["text"])
+def _fact(fact: dict[str, Any], language: str) -> str:
+    if fact["kind"] != "band":
+        return str(fact["text"])
+    return f"{fact_name(fact, language)}{words_of(language)['colon']}{fact['text']}"
 
 
-def _item(item: dict[str, Any]) -> str:
-    raw = item["raw"] if item["kind"] == "answered" else item["kind"].replace("_", " ")
-    used = "not used" if item["used"] is None else f"counts {item['used']}"
-    return f"{item['number']!s:>4}  {item['label']}: {raw}, {used}"
+def _item(item: dict[str, Any], language: str) -> str:
+    words = words_of(language)
+    raw = item["raw"] if item["kind"] == "answered" else kind_words(item["kind"], language)
+    used = words["unused"] if item["used"] is None else words["counts"].format(used=item["used"])
+    return f"{item['number']!s:>4}  {item['label']}{words['colon']}{raw}{words['comma']}{used}"
 
 
 COMMANDS = (explain_, check, new, reference_)

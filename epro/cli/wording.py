@@ -21,6 +21,7 @@ from epro.questionnaires.library import UnknownInstrument, bundled, bundled_inst
 from epro.questionnaires.pack_checks import is_language
 from epro.questionnaires.packs import Pack
 from epro.questionnaires.previews import preview as page_of
+from epro.questionnaires.previews import spoken
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.signin import password_rules, passwords, staff
@@ -40,9 +41,18 @@ OUT = click.option(
     type=click.Path(file_okay=False, path_type=Path),
 )
 OF_DEFINITION = {
-    "placeholder": "placeholder: neutral labels of our own, not for participants",
-    "own": "our own wording",
-    "licensed": "licensed, with the definition",
+    "placeholder": {
+        "en": "placeholder: neutral labels of our own, not for participants",
+        "zh-CN": "占位文字：我方自拟的中性标签，不得用于参与者",
+    },
+    "own": {"en": "our own wording", "zh-CN": "我方自有文本"},
+    "licensed": {"en": "licensed, with the definition", "zh-CN": "经授权，随定义提供"},
+}
+OF_PACK = {
+    "file": {"en": "checked, not imported", "zh-CN": "已检查，未导入"},
+    "imported": {"en": "imported {day}", "zh-CN": "{day}导入"},
+    "approved": {"en": ", approved by {number} of {needed}", "zh-CN": "，{needed}人中已有{number}人批准"},
+    "in_force": {"en": ", in force", "zh-CN": "，已生效"},
 }
 PACK = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -255,9 +265,10 @@ def _told(one: Instrument, language: str, standing: list[on_record.Standing]) ->
         yield f"    {pack.wording_version}  {_told_of(pack)}; digest {pack.digest}"
 
 
-def _told_of(pack: on_record.Standing) -> str:
-    approvals = f", approved by {pack.approvals} of {on_record.APPROVALS}" if pack.approvals else ""
-    return f"imported {pack.imported_at.date()}{approvals}{', in force' if pack.in_force else ''}"
+def _told_of(pack: on_record.Standing, language: str = "en") -> str:
+    facts = {"day": pack.imported_at.date(), "number": pack.approvals, "needed": on_record.APPROVALS}
+    parts = ["imported", *["approved"][: pack.approvals], *["in_force"][: pack.in_force]]
+    return "".join(OF_PACK[part][language].format(**facts) for part in parts)
 
 
 # Previews
@@ -273,7 +284,7 @@ def _pages(
             raise click.UsageError(f"The pack is of {pack.instrument} {pack.instrument_version}.")
         if lang not in (None, pack.language):
             raise click.UsageError(f"The pack is in {pack.language}.")
-        yield pack.language, pack, "checked, not imported"
+        yield pack.language, pack, OF_PACK["file"][spoken(pack.language)]
     elif wording_version:
         yield _imported(found, lang, wording_version)
     else:
@@ -281,7 +292,7 @@ def _pages(
             if language not in found.wording:
                 known = ", ".join(found.languages)
                 raise click.UsageError(f"The definition has no labels in {language}; it has: {known}.")
-            yield language, None, OF_DEFINITION[found.wording[language]]
+            yield language, None, OF_DEFINITION[found.wording[language]][spoken(language)]
 
 
 def _imported(found: Instrument, lang: str | None, wording_version: str) -> tuple[str, Pack, str]:
@@ -292,4 +303,4 @@ def _imported(found: Instrument, lang: str | None, wording_version: str) -> tupl
         if pack is None:
             raise on_record.UnknownWording()
         standing = on_record.standing(tx, found, lang)
-    return lang, pack, next(_told_of(one) for one in standing if one.digest == pack.digest)
+    return lang, pack, next(_told_of(one, spoken(lang)) for one in standing if one.digest == pack.digest)

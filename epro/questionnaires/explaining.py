@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -39,6 +40,44 @@ DIRECTIONS = {
     "higher_is_worse": {"en": "Higher is worse.", "zh-CN": "分数越高越差。"},
     "none": {"en": "No direction: not a quantity.", "zh-CN": "无方向：不是数量。"},
 }
+KINDS = {
+    "skipped": {"en": "skipped", "zh-CN": "跳过未答"},
+    "not_applicable": {"en": "not applicable", "zh-CN": "不适用"},
+    "refused": {"en": "refused", "zh-CN": "不愿回答"},
+    "not_asked": {"en": "not asked", "zh-CN": "按规则未询问"},
+}
+LINES = {
+    "none": {"en": "none: {why}", "zh-CN": "无得分：{why}"},
+    "answered": {"en": "Answered: {number}.", "zh-CN": "已回答：{number}项。"},
+    "range": {"en": "Range {low} to {high}.", "zh-CN": "范围：{low}至{high}。"},
+    "counts": {"en": "counts {used}", "zh-CN": "计为{used}"},
+    "unused": {"en": "not used", "zh-CN": "不计入"},
+    "digest": {"en": "digest", "zh-CN": "摘要值"},
+    "colon": {"en": ": ", "zh-CN": "："},
+    "comma": {"en": ", ", "zh-CN": "，"},
+}
+"""What an explanation that is printed says besides."""
+FACTS = {
+    "band": {"en": "band", "zh-CN": "分级"},
+    "cut_off": {"en": "cut off", "zh-CN": "分界值"},
+    "mid": {"en": "mid", "zh-CN": "最小重要差异"},
+    "norm": {"en": "norm", "zh-CN": "常模"},
+    "note": {"en": "note", "zh-CN": "说明"},
+    "responder": {"en": "responder", "zh-CN": "应答者"},
+    "from": {"en": "from", "zh-CN": "自"},
+    "to": {"en": "to", "zh-CN": "至"},
+}
+SYMBOLS = {
+    "lowest": {"zh-CN": "最低码"},
+    "highest": {"zh-CN": "最高码"},
+    "table": {"zh-CN": "换算表"},
+    "cut": {"zh-CN": "分界点"},
+    "grid": {"zh-CN": "等级表"},
+    "missed": {"zh-CN": "缺勤小时"},
+    "worked": {"zh-CN": "工作小时"},
+    "effect": {"zh-CN": "影响程度"},
+}
+"""Words that stand in formulas, where they are others than ours."""
 OURS = "en"
 """The language of our own words where they do not exist in the one asked for."""
 
@@ -71,6 +110,16 @@ def in_words(texts: Mapping[str, str], language: str) -> str:
     return texts.get(language) or texts[OURS]
 
 
+def words_of(language: str) -> dict[str, str]:
+    """What a printed explanation says besides, in this language."""
+    return {name: in_words(texts, language) for name, texts in LINES.items()}
+
+
+def kind_words(kind: str, language: str) -> str:
+    """A kind of answer that is none, in this language."""
+    return in_words(KINDS[kind], language)
+
+
 def formula(scale: Scale, language: str) -> dict[str, Any]:
     """The scale's method in words and in symbols, and which items count how."""
     method = METHODS[scale.method, scale.method_version]
@@ -78,7 +127,7 @@ def formula(scale: Scale, language: str) -> dict[str, Any]:
         "method": scale.method,
         "method_version": scale.method_version,
         "words": in_words(method.words, language),
-        "symbols": method.symbols,
+        "symbols": re.sub("[a-z]{3,}", lambda found: _symbol(found[0], language), method.symbols),
     }
 
 
@@ -95,14 +144,19 @@ def interpretation(scale: Scale, language: str) -> list[dict[str, Any]]:
     return [{**fact, "text": in_words(fact["text"], language)} for fact in scale.interpretation]
 
 
-def fact_name(fact: Mapping[str, Any]) -> str:
+def fact_name(fact: Mapping[str, Any], language: str = OURS) -> str:
     """What kind of fact it is; of a band also where it lies, which its text need not say."""
-    name = str(fact["kind"]).replace("_", " ")
+    name = in_words(FACTS[fact["kind"]], language)
     if fact["kind"] != "band":
         return name
     if "value" in fact:
         return f"{name} {fact['value']}"
-    return " ".join([name, *(f"{end} {fact[end]}" for end in ("from", "to") if end in fact)])
+    ends = [f"{in_words(FACTS[end], language)} {fact[end]}" for end in ("from", "to") if end in fact]
+    return " ".join([name, *ends])
+
+
+def _symbol(word: str, language: str) -> str:
+    return SYMBOLS.get(word, {}).get(language, word)
 
 
 def _explained(

@@ -77,6 +77,7 @@ def assert_sound(instrument: Instrument, answers: Answers) -> None:
     for scale, one in zip(instrument.scales, score(instrument, answers), strict=True):
         assert one.scale == scale.name
         assert one.value is None or scale.range[0] <= one.value <= scale.range[1]
+        assert type(one.value) in (float, type(None))
         assert (one.value is None) == (one.reason is not None)
         assert one.items_used == tuple(name for name in scale.items if counts[name])
         assert one.items_missing == tuple(name for name in scale.items if not counts[name])

@@ -10,8 +10,10 @@ import orjson
 import pytest
 
 from epro.questionnaires.bulk import (
+    LEFT_OUT,
     LONGEST_LINE,
     NA,
+    REFUSAL,
     UNANSWERED,
     BadLine,
     Tally,
@@ -100,6 +102,7 @@ def test_a_number_that_stands_for_a_gap_in_columns_is_no_answer(code):
     whole = dict.fromkeys((f"fss{n}" for n in range(1, 10)), 4)
     with pytest.raises(InvalidAnswers):
         encode(FSS, [whole | {"fss3": code}])
+    assert [LEFT_OUT, REFUSAL, NA, UNANSWERED] == [252, 253, 254, 255]
 
 
 def test_what_branching_cannot_leave_out_is_not_left_out():

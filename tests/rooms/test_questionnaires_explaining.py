@@ -1,6 +1,7 @@
 """A score explains itself: what counted, what was missing, which rule, in both languages."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,22 @@ def test_the_command_says_where_a_band_lies(tmp_path):
     assert "  band from 5 to 9: Severity band 1 (" in said
     assert "  band 1: Mild: total 5-9 (" in said
     assert "  From 10 on: a case" in said
+
+
+@pytest.mark.parametrize("instrument", bundled(), ids=lambda one: one.code)
+def test_an_explanation_in_chinese_has_no_english_but_names(instrument, tmp_path):
+    """Names: of scales, methods, instruments, sources, and of Likert."""
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({item.id: item.codes[0] for item in instrument.items[::2]}))
+    said = (
+        CliRunner()
+        .invoke(epro, ["instrument", "explain", instrument.code, str(file), "--lang", "zh-CN"])
+        .output
+    )
+    lines = [line for line in said.splitlines() if line and instrument.digest not in line]
+    names = [scale.name for scale in instrument.scales]
+    plain = [re.sub(r" \(.*\[[VM?]\]\)$|\((" + "|".join(names) + r")\)|max|Likert", "", one) for one in lines]
+    assert lines and [line for line in plain if re.search("[a-z]{3,}", line)] == []
 
 
 @pytest.mark.parametrize(

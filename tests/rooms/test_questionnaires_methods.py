@@ -42,6 +42,11 @@ def test_the_value_of_a_method_by_sum_or_highest(name, taken, span, value):
     assert METHODS[name, 1].value(*taken, span) == value
 
 
+def test_a_method_goes_by_sum_by_the_highest_or_by_pattern():
+    assert {method.by for method in METHODS.values()} == {"sum", "highest", "pattern"}
+    assert {method.takes for method in METHODS.values()} == {None, "table", "cuts", "grid"}
+
+
 GRADES = Span(expected=2, lowest=0, highest=2, least=0, most=4, grid=((0, 0, 0), (1, 1, 2), (2, 3, 3)))
 PATTERNS = [  # pattern; grade
     ((0, None), 0.0),  # nothing else is asked of the grid

@@ -9,10 +9,12 @@ WK-03  The feed, the trial database and the endpoints have what is on record.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError, Thread
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -160,6 +162,16 @@ def test_a_week_looked_at_again_gets_no_new_run_and_is_not_taken_for_another_dia
         assert tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at is None
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(3, 3), (3.0, 3.0), (11, None), ("REFUSED", None), (None, None), (True, None), ([3], None)],
+)
+def test_an_answer_that_is_no_code_of_the_definition_is_a_gap(sent, code):
+    definition = bundled_instrument("fatigue_diary_weekly", "1.0")
+    response = SimpleNamespace(body=json.dumps({"answers": {definition.derived_from["item"]: sent}}))
+    assert weeks._code(definition, "day1", response) == code
+
+
 def carried(cast) -> None:
     """The trial database has the weeks on record, each with its scores, and agrees with the feed."""
     cast.relay()
@@ -232,6 +244,17 @@ def test_what_is_left_of_a_week_after_a_withdrawal_is_scored(cast, ada):
         worker.occurrences.cancel_ahead(tx, she, "withdrawn")
     cast.tick(at("2026-03-06T10:01"))
     assert rows() == run(1, 1, 4, 5, 8)
+
+
+@on_sqlite
+def test_a_week_of_which_nothing_stands_is_not_scored_and_not_looked_at_again(cast, ada):
+    with cast.on("2026-03-02T11:00"), begin(TESTS) as tx:
+        participants.withdraw(tx, she := tx.get(Participant, STUDY, ada.subject_id, lock=True), "own wish")
+        worker.occurrences.cancel_ahead(tx, she, "withdrawn")
+    cast.tick(at("2026-03-02T11:01"))
+    assert rows() == []
+    with look(TESTS) as tx:
+        assert tx.all(sa.select(Occurrence.id).where(Occurrence.week_at.is_not(None))) == []
 
 
 @on_sqlite

@@ -28,7 +28,7 @@ from epro.questionnaires.library import bundled, bundled_instrument
 from epro.questionnaires.models import WordingApproval, WordingPack
 from epro.questionnaires.pack_checks import LONGEST, places_of
 from epro.questionnaires.packs import Pack, from_document
-from epro.questionnaires.previews import in_words, preview
+from epro.questionnaires.previews import WORDS, in_words, preview
 from epro.scheduling import protocols
 from epro.simulation.people import Refused
 from epro.trail import INSTALLATION
@@ -456,6 +456,20 @@ def test_a_preview_shows_markup_of_a_text_as_text():
     assert "<script" not in preview(FSS, "en", pack, "x")
 
 
+@EVERY_INSTRUMENT
+def test_a_page_of_placeholders_says_so_in_both_languages_and_else_speaks_one(instrument):
+    for language, status in instrument.wording.items():
+        page = preview(instrument, language, None, "-")
+        marks = [WORDS[one]["placeholder"] in page for one in WORDS]
+        assert marks == [status == "placeholder"] * 2
+        other = "en" if language == "zh-CN" else "zh-CN"
+        said = re.findall(f'<[^>]*lang="{other}"[^>]*>([^<]*)', page)
+        assert set(said) <= {WORDS[other]["placeholder"]}
+    filled = pack_of(instrument, "zh-CN")
+    assert WORDS["zh-CN"]["short"] not in preview(instrument, "zh-CN", filled, "-")
+    assert set(WORDS["en"]) == set(WORDS["zh-CN"])
+
+
 def test_conditions_are_told_in_words():
     items = {
         "a": {"number": 1, "choices": [{"code": 0, "label": "No"}]}, "b": {"number": "2b", "choices": []},
@@ -467,6 +481,7 @@ def test_conditions_are_told_in_words():
         ]}, items,
     )  # fmt: skip
     assert told == "(item 1 is not 0 (No) or (item 2b is answered and item 2b is above item 1))"
+    assert in_words({"item": "a", "is": "at_least", "code": 3}, items, "zh-CN") == "条目1不低于3"
 
 
 # The command line
