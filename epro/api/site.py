@@ -32,10 +32,10 @@ from epro.api.schemas import (
     StudySpokenIn,
     WhyIn,
 )
-from epro.contacts import push, store
+from epro.contacts import store
 from epro.errors import Invalid, NotFound
 from epro.notifications import alerts
-from epro.scheduling import occurrences, protocols, replanning
+from epro.scheduling import leaving, occurrences, protocols, replanning
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.replanning import Wish
 from epro.signin import devices
@@ -107,10 +107,7 @@ def withdrawal(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -
     """End her participation. No message goes out after this; what she completed before may still arrive."""
     with begin(actor()) as tx:
         participant = _find(tx, subject_id, "participant.withdraw", asked, lock=True)
-        participants.withdraw(tx, participant, wanted["reason"])
-        push.forget_all(participant.study_id, participant.subject_id, tx.now)
-        occurrences.cancel_ahead(tx, participant, "withdrawn")
-        devices.end_codes(tx, participant)
+        leaving.withdraw(tx, participant, wanted["reason"])
         return _participant(tx, participant)
 
 

@@ -62,6 +62,7 @@ class Told:
 
 
 ADDRESSES = (
+    ("/console/", "the staff's pages: sign in with a login below; no one-time code is set up"),
     ("", "the API"),
     ("/docs", "its description, to read"),
     ("/openapi.json", "the same, for programs"),
@@ -200,7 +201,7 @@ def _addresses(address: str) -> Iterator[str]:
 
 
 def _keys(told: Told) -> Iterator[str]:
-    yield "\nLogins (POST /v1/staff/login)"
+    yield "\nLogins (at /console/, and POST /v1/staff/login)"
     for login in told.logins:
         where = "all sites" if login.site == "*" else f"site {login.site}"
         yield f"  {login.role:<14} {where:<10} {login.email:<28} {login.password}"

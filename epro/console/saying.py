@@ -70,6 +70,10 @@ class Voice:
         there = instant.astimezone(ZoneInfo(zone or self.zone))
         return f"{self.day(there.date())} {there:%H:%M}"
 
+    def text_at(self, instant: str | None) -> str:
+        """The same of an instant as the interface for programs writes it."""
+        return self.at(datetime.fromisoformat(instant)) if instant else ""
+
     def clock(self, instant: datetime, zone: str | None = None) -> str:
         return f"{instant.astimezone(ZoneInfo(zone or self.zone)):%H:%M}"
 

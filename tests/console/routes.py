@@ -6,6 +6,8 @@ A route that stands in the console and not here fails `test_who_may.py`. Whoever
 from __future__ import annotations
 
 EVERYBODY = "nurse investigator data_manager study_builder administrator"
+SITE = "nurse investigator"
+READERS = f"{SITE} data_manager"
 ANYBODY = "anybody"  # without signing in
 
 ROUTES: dict[tuple[str, str], str] = {
@@ -16,5 +18,17 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/language"): ANYBODY,
     ("GET", "/console/static/<path:name>"): ANYBODY,
     ("GET", "/console/studies/<study_id>/"): EVERYBODY,
+    ("GET", "/console/studies/<study_id>/worklist"): SITE,
+    ("GET", "/console/studies/<study_id>/worklist/live"): SITE,
+    ("GET", "/console/studies/<study_id>/alerts/<uuid:alert_id>"): SITE,
+    **{
+        ("POST", f"/console/studies/<study_id>/alerts/<uuid:alert_id>/{act}"): SITE
+        for act in ("take", "contact", "note", "hand-over", "resolve", "reopen")
+    },
+    ("GET", "/console/studies/<study_id>/participants"): READERS,
+    ("GET", "/console/studies/<study_id>/participants/<subject_id>"): READERS,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/letter"): SITE,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/devices/<uuid:device_id>/revoke"): SITE,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/withdraw"): SITE,
     ("GET", "/console/<path:elsewhere>"): EVERYBODY,
 }

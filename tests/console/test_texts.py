@@ -34,7 +34,7 @@ def test_whatever_is_said_has_a_text():
         (file.name, key)
         for file in SOURCES
         for key in {*SAID.findall(file.read_text()), *MENUS.findall(file.read_text())}
-        if key not in saying.texts()
+        if not any(one == key or (key.endswith(".") and one.startswith(key)) for one in saying.texts())
     ]
     assert missing == []
 

@@ -1,0 +1,172 @@
+"""The participants of her sites, and one of them on one page: what was due and came, what was sent, alerts, phones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from flask import Response, g, request
+
+from epro.api import telling
+from epro.api.door import actor
+from epro.api.schemas import ReasonIn
+from epro.console import drawing
+from epro.console.door import act, page
+from epro.console.page import asked, back_to, show, speak
+from epro.console.worklist import SITE_ROLES, labels, names_of
+from epro.scheduling import leaving, occurrences, protocols
+from epro.scheduling.models import Occurrence
+from epro.scheduling.state import state_of
+from epro.signin import devices
+from epro.studies import access
+from epro.studies import participants as room
+from epro.studies.models import Participant, Site
+from epro.tx import Tx, begin, look
+from epro.why import asking
+
+READERS = (*SITE_ROLES, "data_manager")
+LINES = 50
+BACK, AHEAD = timedelta(days=28), timedelta(days=14)
+SHOWN = 40  # messages on the page, the newest
+SORTS = {
+    "subject": (Participant.subject_id,),
+    "enrolled": (Participant.enrolled_at.desc(), Participant.subject_id),
+}
+
+
+@page("/studies/<study_id>/participants", roles=READERS, menu="participants.menu", order=20)
+def participants(study_id: str) -> Response:
+    """The participants of her sites: a page of them, searched by subject id."""
+    wanted = {name: request.args.get(name, "")[:64] for name in ("q", "sort", "site")}
+    number = max(1, min(request.args.get("page", 1, int), 10_000))
+    with look(actor()) as tx:
+        query = sa.select(Participant).where(
+            Participant.study_id == study_id, access.visible(actor(), "participant.read")
+        )
+        if wanted["q"]:
+            query = query.where(Participant.subject_id.icontains(wanted["q"].strip(), autoescape=True))
+        if wanted["site"]:
+            query = query.where(Participant.site_id == wanted["site"])
+        order = SORTS.get(wanted["sort"], SORTS["subject"])
+        rows = tx.all(query.order_by(*order).limit(LINES + 1).offset((number - 1) * LINES))
+        sites = tx.all(sa.select(Site).where(Site.study_id == study_id).order_by(Site.id))
+        return show(
+            "participants.html",
+            rows=rows[:LINES],
+            more=len(rows) > LINES,
+            page=number,
+            wanted=wanted,
+            counts=_counts(tx, study_id, rows[:LINES]),
+            sites={site.id: site.names for site in sites},
+        )
+
+
+@page("/studies/<study_id>/participants/<subject_id>", roles=READERS)
+def participant(study_id: str, subject_id: str) -> Response:
+    """One participant on one page."""
+    with look(actor()) as tx:
+        row = access.participant(tx, subject_id, "participant.read", study_id=study_id)
+        g.zone = row.time_zone
+        told = telling.timeline(tx, row)
+        return show(
+            "participant.html",
+            row=row,
+            told=told,
+            days=_calendar(tx, row),
+            why=asking.why(tx, row, {}, speak().language)["sentences"],
+            messages=[one for one in told["messages"] if one["recipient"].startswith("participant/")][::-1][
+                :SHOWN
+            ],
+            label=labels(tx, study_id),
+            anchor_label={
+                one.id: one.label for one in protocols.find(tx, study_id, row.protocol_version).anchors
+            },
+            lines=drawing.sparklines(told["responses"]),
+            phones=devices.of(tx, row),
+            names=names_of(
+                [*(one["set_by"] for one in told["anchors"]), *(one["owner"] for one in told["alerts"])]
+            ),
+            may_act=bool(access.grants_for(actor(), "participant.withdraw")),
+        )
+
+
+@act("/studies/<study_id>/participants/<subject_id>/letter", roles=SITE_ROLES)
+def letter(study_id: str, subject_id: str) -> Response:
+    """A new activation code on a letter to print, in both languages; it is shown only now."""
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, "participant.activate", study_id=study_id, lock=True)
+        if row.withdrawn_at is not None:
+            raise room.AlreadyWithdrawn()
+        text, code = devices.make_code(tx, row)
+        site = tx.get(Site, study_id, row.site_id)
+        expires_at = code.expires_at
+    return show(
+        "letter.html",
+        row=row,
+        code=text,
+        qr=drawing.drawn(devices.qr_svg(text)),
+        expires_at=expires_at,
+        site=site,
+        voices=drawing.voices(row.language, row.time_zone),
+    )
+
+
+@act("/studies/<study_id>/participants/<subject_id>/devices/<uuid:device_id>/revoke", roles=SITE_ROLES)
+def revoke_device(study_id: str, subject_id: str, device_id: UUID) -> Response:
+    """End one phone, lost or replaced."""
+    reason = asked(ReasonIn)["reason"]
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, "device.revoke", study_id=study_id, lock=True)
+        devices.revoke(tx, row, device_id, reason)
+    return back_to("participant", study_id=study_id, subject_id=subject_id)
+
+
+@act("/studies/<study_id>/participants/<subject_id>/withdraw", roles=SITE_ROLES)
+def withdraw(study_id: str, subject_id: str) -> Response:
+    """End her participation."""
+    reason = asked(ReasonIn)["reason"]
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, "participant.withdraw", study_id=study_id, lock=True)
+        leaving.withdraw(tx, row, reason)
+    return back_to("participant", study_id=study_id, subject_id=subject_id)
+
+
+def _counts(tx: Tx, study_id: str, rows: list[Participant]) -> Mapping[str, Any]:
+    """Per participant of a page: how many were due so far, came, were missed."""
+
+    def some(fact: Any) -> Any:
+        return sa.func.sum(sa.case((fact.is_not(None), 1), else_=0))
+
+    query = (
+        sa.select(
+            Occurrence.subject_id,
+            sa.func.count().label("due"),
+            some(Occurrence.fulfilled_at).label("came"),
+            some(Occurrence.missed_at).label("missed"),
+        )
+        .where(
+            Occurrence.study_id == study_id,
+            Occurrence.subject_id.in_([row.subject_id for row in rows]),
+            access.visible(tx.actor, "participant.read", Occurrence),
+            Occurrence.closes_at <= tx.now,
+            sa.or_(Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_not(None)),
+        )
+        .group_by(Occurrence.subject_id)
+    )
+    return {row.subject_id: row for row in tx.session.execute(query)} if rows else {}
+
+
+def _calendar(tx: Tx, row: Participant) -> list[tuple[Any, list[tuple[Occurrence, str]]]]:
+    """Day -> what was or is due on it, with its state; four weeks back and two ahead, on her own calendar."""
+    today = tx.now.astimezone(ZoneInfo(row.time_zone)).date()
+    found: dict[Any, list[tuple[Occurrence, str]]] = defaultdict(list)
+    for one in occurrences.of(tx, row):
+        if today - BACK <= one.local_day <= today + AHEAD:
+            late = one.fulfilled_at is not None and one.missed_at is not None
+            found[one.local_day].append((one, "late" if late else state_of(one, tx.now).value))
+    return sorted(found.items())
