@@ -105,6 +105,11 @@ def test_a_number_that_stands_for_a_gap_in_columns_is_no_answer(code):
     assert [LEFT_OUT, REFUSAL, NA, UNANSWERED] == [252, 253, 254, 255]
 
 
+def test_an_item_that_is_not_there_is_refused_by_itself():
+    with pytest.raises(InvalidAnswers):
+        encode(FSS, [{"fss1": 1, "fss10": 1}])
+
+
 def test_what_branching_cannot_leave_out_is_not_left_out():
     with pytest.raises(InvalidAnswers):
         encode(FSS, [{"fss1": "NOT_ASKED"}])
@@ -121,6 +126,13 @@ def test_wide_columns_are_worked_on_in_slices_and_come_back_whole():
     nine, seven = score_codes(FSS, codes)
     assert (nine.value == codes.sum(axis=1) / 9).all()
     assert (seven.value == codes[:, 2:].sum(axis=1) / 7).all()
+
+
+def test_one_code_that_is_no_choice_is_refused_in_whatever_slice_it_stands():
+    codes = np.full((40_000, 9), 4, dtype=np.uint8)
+    codes[20_000, 5] = 8
+    with pytest.raises(InvalidAnswers):
+        score_codes(FSS, codes)
 
 
 def test_lines_come_back_in_order_and_blank_ones_are_passed_over():
