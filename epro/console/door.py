@@ -69,6 +69,12 @@ OPEN = (
     "enter",
     "language",
     "static",
+    "link",
+    "choose_password",
+    "lost",
+    "ask_link",
+    "passkey_challenge",
+    "passkey_enter",
 )
 
 

@@ -1,0 +1,200 @@
+"""A person's own account in the browser: links by e-mail, second factors, sessions, showing once more who one is."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, jsonify, request, url_for
+from markupsafe import Markup
+
+from epro.api.door import actor, coming, guesses, limiter
+from epro.console.door import (
+    EVERYBODY,
+    WITHOUT_SECOND_FACTOR,
+    act,
+    console,
+    give_cookie,
+    know_device,
+    open_page,
+    page,
+)
+from epro.console.page import back_to, show
+from epro.errors import Invalid
+from epro.signin import browsers, factors, links, passkeys, sessions, staff, stepup
+from epro.signin.models import Staff
+from epro.tx import begin, look, system
+
+WITHOUT_SECOND_FACTOR.update(
+    f"console.{name}"
+    for name in ("account", "proof", "prove", "begin_totp", "confirm_totp", "passkey_options", "add_passkey")
+)
+
+
+@open_page("/link")
+def link() -> Response:
+    """Where a link by e-mail leads: its secret stands in the fragment, and a script of ours puts it into the form."""
+    return show("link.html", done=False, faults=[])
+
+
+@open_page("/link", "POST")
+@guesses
+def choose_password() -> Response:
+    """The password that she has chosen."""
+    try:
+        links.choose_password(request.form.get("link", ""), request.form.get("password", ""))
+    except Invalid as refused:
+        return show("link.html", 422, done=False, faults=[str(one["why"]) for one in refused.errors])
+    return show("link.html", done=True, faults=[])
+
+
+@open_page("/recovery")
+def lost() -> Response:
+    """For who has lost her password."""
+    return show("recovery.html", asked=False)
+
+
+@open_page("/recovery", "POST")
+@limiter.limit("10/minute;30/hour")
+def ask_link() -> Response:
+    """The same is said whether anybody has this address."""
+    links.ask_recovery(request.form.get("email", "")[:200])
+    return show("recovery.html", asked=True)
+
+
+@open_page("/passkey/challenge", "POST")
+@limiter.limit("60/minute;600/hour")
+def passkey_challenge() -> Response:
+    with begin(system("console")) as tx:
+        return jsonify(passkeys.begin_showing(tx))
+
+
+@open_page("/passkey/sign-in", "POST")
+@guesses
+def passkey_enter() -> Response:
+    """Let somebody in by her passkey."""
+    sent = _sent()
+    with begin(system("console")) as tx:
+        opened = passkeys.sign_in(
+            tx, str(sent.get("ticket")), sent.get("credential", {}), coming(), browsers.open_session
+        )
+    if opened is None:
+        raise staff.SignInRefused()
+    response = jsonify({"go": "/console/"})
+    give_cookie(response, opened[1])
+    know_device(response, opened[2])
+    return response
+
+
+@page("/account", roles=EVERYBODY)
+def account() -> Response:
+    """Her second factors and her sessions; before there is a factor, how to set one up."""
+    with look(actor()) as tx:
+        person = tx.get(Staff, UUID(actor().id))
+        assert person is not None
+        return show(
+            "account.html",
+            has_totp=person.totp_sealed is not None,
+            has_any=factors.has_any(tx, person),
+            passkeys=factors.passkeys_of(tx, person.id),
+            codes_left=factors.codes_left(tx, person.id),
+            sessions=sessions.of_staff(tx, person.id),
+            this_one=actor().session_id,
+        )
+
+
+@act("/account/totp", roles=EVERYBODY)
+def begin_totp() -> Response:
+    """A new seed, to be scanned."""
+    with begin(actor()) as tx:
+        seed = factors.begin_totp(tx)
+    return show("totp.html", picture=Markup(seed.svg), seed=seed.text, wrong=False)
+
+
+@act("/account/totp/confirmation", roles=EVERYBODY)
+def confirm_totp() -> Response:
+    """The seed counts from now on."""
+    with begin(actor()) as tx:
+        made = factors.confirm_totp(tx, request.form.get("otp", ""))
+    return show("codes.html", codes=made)
+
+
+@act("/account/codes", roles=EVERYBODY)
+def new_codes() -> Response:
+    """Ten new recovery codes, shown once."""
+    with begin(actor()) as tx:
+        made = factors.renew_codes(tx)
+    return show("codes.html", codes=made)
+
+
+@act("/account/passkeys/challenge", roles=EVERYBODY)
+def passkey_options() -> Response:
+    with begin(actor()) as tx:
+        return jsonify(passkeys.begin_adding(tx))
+
+
+@act("/account/passkeys", roles=EVERYBODY)
+def add_passkey() -> Response:
+    """Keep a passkey; the codes of a first factor are shown by the page that asked."""
+    sent = _sent()
+    with begin(actor()) as tx:
+        made = passkeys.add(
+            tx, str(sent.get("ticket")), sent.get("credential", {}), str(sent.get("name", ""))[:60]
+        )
+    return jsonify({"codes": made, "go": url_for("console.account")})
+
+
+@act("/account/passkeys/<uuid:passkey_id>/removal", roles=EVERYBODY)
+def remove_passkey(passkey_id: UUID) -> Response:
+    with begin(actor()) as tx:
+        passkeys.remove(tx, passkey_id)
+    return back_to("account")
+
+
+@act("/account/sessions/<uuid:session_id>/end", roles=EVERYBODY)
+def end_session(session_id: UUID) -> Response:
+    """End one of her sessions."""
+    with begin(actor()) as tx:
+        staff.end_session(tx, UUID(actor().id), session_id, "ended_by_owner")
+    return back_to("account")
+
+
+@page("/account/proof", roles=EVERYBODY)
+def proof() -> Response:
+    """Where she shows once more who she is."""
+    return show("proof.html", refused=False)
+
+
+@act("/account/proof", roles=EVERYBODY)
+@guesses
+def prove() -> Response:
+    """Password and second factor, once more."""
+    fits = staff.is_password(UUID(actor().id), request.form.get("password", ""))
+    with begin(actor()) as tx:
+        shown = staff.prove(tx, fits, request.form.get("otp") or None, coming())
+    return back_to("account") if shown else show("proof.html", 401, refused=True)
+
+
+@console.errorhandler(stepup.StepUpNeeded)
+def to_the_proof(error: stepup.StepUpNeeded) -> Response:
+    return _sent_to("proof")
+
+
+@console.errorhandler(factors.SecondFactorMissing)
+def to_the_account(error: factors.SecondFactorMissing) -> Response:
+    return _sent_to("account")
+
+
+def _sent_to(name: str) -> Response:
+    """To another page first, however the question came."""
+    if request.headers.get("HX-Request") or request.is_json:
+        response = jsonify({"go": url_for(f"console.{name}")})
+        response.status_code = 403
+        response.headers["HX-Redirect"] = url_for(f"console.{name}")
+        return response
+    return back_to(name)
+
+
+def _sent() -> dict[str, Any]:
+    found = request.get_json(silent=True)
+    return found if isinstance(found, dict) else {}
