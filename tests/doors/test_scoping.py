@@ -31,7 +31,11 @@ FOR_NURSES = [
     route for route in BY_SUBJECT if "nurse" in ROUTES[route].roles or ROUTES[route].lock != "staff"
 ]
 BY_ALERT = [(method, rule) for method, rule in ROUTES if "<uuid:alert_id>" in rule]
-BY_RESPONSE = [(method, rule) for method, rule in ROUTES if "<uuid:response_id>" in rule]
+BY_RESPONSE = [
+    (method, rule)
+    for method, rule in ROUTES
+    if "<uuid:response_id>" in rule and ROUTES[method, rule].lock == "staff"
+]
 
 
 def same_answer(one: TestResponse, other: TestResponse) -> bool:

@@ -847,9 +847,13 @@ def message(**facts: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**blank, "begun_at": at("2026-03-02T19:01"), **facts})
 
 
-def test_a_daily_count_for_staff_is_told():
-    row = message(why={"site": "01"}, purpose="digest", planned_at=at("2026-03-02T08:00"))
-    assert [said.code for said in sent.to_staff(row)] == ["message.digest"]
+TO_STAFF = {"digest", "difference"}
+
+
+@pytest.mark.parametrize("purpose", sorted(TO_STAFF))
+def test_what_staff_are_told_of_no_alert_is_told(purpose):
+    row = message(why={"role": "data_manager"}, purpose=purpose, planned_at=at("2026-03-02T08:00"))
+    assert [said.code for said in sent.to_staff(row)] == [f"message.{purpose}"]
 
 
 BY_ITSELF = {
@@ -884,9 +888,8 @@ def test_told_even_if_nobody_foresaw_it(code, act):
 
 
 def test_every_sentence_stands_beside_a_case():
-    beside = (
-        {code for _, expected in CASES.values() for code in expected} | set(BY_ITSELF) | {"message.digest"}
-    )
+    beside = {code for _, expected in CASES.values() for code in expected} | set(BY_ITSELF)
+    beside |= {f"message.{purpose}" for purpose in TO_STAFF}
     assert set(SENTENCES) - beside == set()
     assert beside - set(SENTENCES) == set()
 
