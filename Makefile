@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format conformance chaos bench mutants docs lock clean
+.PHONY: help setup demo test check format conformance chaos chaos-feed bench mutants docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ conformance: $(READY) ## judge our FHIR by programs from npm, which it installs;
 
 chaos: $(READY) ## a month of reminders and alerts, the provider failing, workers killed; ARGS="--days 5" is shorter
 	@$(BIN)/python -m tests.walks.chaos_month $(ARGS)
+
+chaos-feed: $(READY) ## ten minutes of answers; web, worker, trial database killed; ARGS="--minutes 2" is shorter
+	@$(BIN)/python -m tests.walks.chaos_feed $(ARGS)
 
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \
