@@ -51,6 +51,7 @@ class Demo:
     folder: Path
     port: int
     output: Path
+    begun_at: datetime
     ready_at: datetime
 
     @property
@@ -92,6 +93,7 @@ def running(tmp_path_factory):
         "--days",
         "7",
     ]
+    begun_at = datetime.now(UTC)
     with (place / "said").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=place, start_new_session=True)
     try:
@@ -101,7 +103,7 @@ def running(tmp_path_factory):
             "the demo",
         )
         assert process.poll() is None, (place / "said").read_text()
-        yield Demo(process, place / "here", port, place / "said", datetime.now(UTC))
+        yield Demo(process, place / "here", port, place / "said", begun_at, datetime.now(UTC))
     finally:
         _end_group(process)
 
@@ -191,7 +193,9 @@ def test_the_worker_goes_on_from_the_history_without_a_burst(running):
         waiting = sa.select(Occurrence).where(Occurrence.attention_at < running.ready_at - a_minute)
         left = tx.all(waiting)
     assert len([one for one in messages if one.accepted_at]) > 10
-    assert [one for one in messages if one.begun_at and one.begun_at - one.due_at > a_minute] == []
+    # What falls due while the history is made waits for the worker, however slow the machine is.
+    before = [one for one in messages if one.begun_at and one.due_at < running.begun_at]
+    assert [one for one in before if one.begun_at - one.due_at > a_minute] == []
     assert [one for one in messages if one.withheld_reason in ("stale", "window_closed")] == []
     assert [row for row in skipped if json.loads(row.body)["reason"] in ("stale", "window_closed")] == []
     assert left == []
