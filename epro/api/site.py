@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +9,9 @@ import sqlalchemy as sa
 from flask import Response, make_response
 from flask.views import MethodView
 
-from epro import clock
 from epro.api import telling, telling_scores
 from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE, WEEK_EXPLANATIONS, WHY
-from epro.api.door import DOOR, Door, actor, staff_lock
+from epro.api.door import Door, actor, staff_lock
 from epro.api.schemas import (
     AlertOut,
     AlertsIn,
@@ -32,15 +30,13 @@ from epro.api.schemas import (
     StudySpokenIn,
     WhyIn,
 )
-from epro.contacts import store
-from epro.errors import Invalid, NotFound
+from epro.errors import Invalid
 from epro.notifications import alerts
-from epro.scheduling import leaving, occurrences, protocols, replanning
-from epro.scheduling.protocol import Protocol
-from epro.scheduling.replanning import Wish
+from epro.scheduling import enrolling, leaving
+from epro.scheduling.enrolling import Newcomer
 from epro.signin import devices
 from epro.studies import access, participants
-from epro.studies.models import Participant, Site
+from epro.studies.models import Participant
 from epro.tx import Tx, begin, look
 from epro.why import asking
 
@@ -68,13 +64,9 @@ class Participants(MethodView):
     @site.response(201, ParticipantOut)
     def post(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Enrol a participant. Contact data are optional and kept apart; everything works without."""
+        wanted = {f"{name}_id": asked.pop(name) for name in ("study", "site")}
         with begin(actor()) as tx:
-            access.allow(actor(), "participant.enrol", asked["study"], asked["site"])
-            where, protocol = _where(tx, asked)
-            _check_enrolment(protocol, asked)
-            participant = _enrol(tx, where, protocol, asked)
-            occurrences.replan(tx, participant, "enrolment")
-            return _participant(tx, participant)
+            return _participant(tx, enrolling.enrol(tx, Newcomer(**wanted, **asked)))
 
 
 @site.get("/participants/<subject_id>")
@@ -236,103 +228,6 @@ def _find(
     tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], *, lock: bool = False
 ) -> Participant:
     return access.participant(tx, subject_id, permission, study_id=asked.get("study"), lock=lock)
-
-
-def _where(tx: Tx, asked: dict[str, Any]) -> tuple[Site, Protocol]:
-    found, protocol = (
-        tx.get(Site, asked["study"], asked["site"]),
-        protocols.at_site(tx, asked["study"], asked["site"]),
-    )
-    if found is None or protocol is None:
-        raise NotFound()
-    return found, protocol
-
-
-def _check_enrolment(protocol: Protocol, asked: dict[str, Any]) -> None:
-    if asked["language"] not in protocol.languages:
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": "/language",
-                    "code": "unknown_language",
-                    "detail": f"The study's languages are {', '.join(protocol.languages)}.",
-                }
-            ]
-        )
-    _known_anchors(protocol, asked["anchors"], "/anchors")
-    replanning.refuse_unknown(protocol, Wish(arm=asked.get("arm")))
-    missing = [name for name in protocol.required_anchors if name not in asked["anchors"]]
-    if missing:
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": f"/anchors/{name}",
-                    "code": "missing_anchor",
-                    "detail": "The study needs this day at enrolment.",
-                }
-                for name in missing
-            ]
-        )
-    pattern = protocol.subject_id_pattern
-    if pattern and "subject_id" in asked and not telling.fits(pattern, asked["subject_id"]):
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": "/subject_id",
-                    "code": "bad_subject_id",
-                    "detail": "The study's subject ids look otherwise.",
-                }
-            ]
-        )
-
-
-def _known_anchors(protocol: Protocol, names: Iterable[str], pointer: str) -> None:
-    known = {anchor.id for anchor in protocol.anchors if anchor.base is None}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": pointer,
-                    "code": "unknown_anchor",
-                    "detail": f"The study's anchors are {', '.join(sorted(known))}.",
-                }
-            ]
-        )
-
-
-def _enrol(tx: Tx, where: Site, protocol: Protocol, asked: dict[str, Any]) -> Participant:
-    contact = {field: store.normal(field, value) for field, value in (asked.get("contact") or {}).items()}
-    participants.hold_numbering(tx, where)
-    subject_id = _free_subject_id(where, asked.get("subject_id"))
-    owner = f"participant/{subject_id}"
-    store.erase(where.study_id, owner)  # what an enrolment left that came to nothing
-    commitments = store.keep(where.study_id, owner, contact, clock.now()) if contact else {}
-    try:
-        return participants.enrol(
-            tx,
-            where,
-            subject_id=subject_id,
-            language=asked["language"],
-            time_zone=asked["time_zone"],
-            protocol_version=protocol.version,
-            anchors=asked["anchors"],
-            contact=commitments,
-            arm=asked.get("arm"),
-            channels=asked.get("channels"),
-        )
-    except Exception:
-        store.erase(where.study_id, owner)  # nobody was enrolled under this name
-        raise
-
-
-def _free_subject_id(where: Site, asked: str | None) -> str:
-    """An id that nobody in the whole study has, also where this nurse sees nobody (numbering held)."""
-    with look(DOOR) as everybody:
-        if asked is None:
-            return participants.next_subject_id(everybody, where)
-        participants.refuse_taken(everybody, where, asked)
-        return asked
 
 
 def _participant(tx: Tx, row: Participant) -> dict[str, Any]:

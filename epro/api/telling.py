@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from datetime import date
 from typing import Any
@@ -161,11 +160,6 @@ def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     ]
     page = rows[asked["offset"] : asked["offset"] + asked["limit"]]
     return {"compliance": page, "more": len(rows) > asked["offset"] + len(page)}
-
-
-def fits(pattern: str, text: str) -> bool:
-    """Whether a subject id fits the study's pattern; patterns come from reviewed study files only."""
-    return re.fullmatch(pattern, text) is not None
 
 
 def asked_for(query: sa.Select[Any], table: Any, asked: dict[str, Any]) -> sa.Select[Any]:
