@@ -19,7 +19,7 @@ from werkzeug.http import parse_date
 
 from epro import db
 from epro.api.door import Door, actor, cdisc_lock
-from epro.api.schemas import DatasetIn
+from epro.api.schemas import DatasetIn, DatasetsIn
 from epro.errors import NotFound
 from epro.export.extract import Extract
 from epro.exporting import cuts, reading, serving
@@ -29,6 +29,7 @@ from epro.tx import look
 PREFIX = "/cdisc/dataset-json"
 cdisc = Door("cdisc", PREFIX, "CDISC Dataset-JSON API 1.0, to be read", cdisc_lock)
 JSON = "application/json"
+STANDARD = "sdtmig"  # of every dataset served here
 OBJECT: dict[str, Any] = {"type": "object"}  # as CDISC's own description has it
 LIST = {"type": "array", "items": OBJECT}
 
@@ -77,13 +78,13 @@ def one_snapshot(study_oid: str, label: str) -> Any:
 
 
 @cdisc.get("/studies/<study_oid>/datasets")
+@cdisc.arguments(DatasetsIn, location="query")
 @cdisc.response(200, LIST)
-def datasets(study_oid: str) -> Any:
-    """The datasets of a study."""
+def datasets(asked: dict[str, Any], study_oid: str) -> Any:
+    """The datasets of a study, of one standard if that is asked."""
     there = serving.served(actor(), _known(study_oid))
-    return _unchanged(there) or _dated(
-        Response(orjson.dumps(_listed(study_oid, there)), content_type=JSON), there
-    )
+    found = _listed(study_oid, there) if asked["standard"] in ("", STANDARD) else []
+    return _unchanged(there) or _dated(Response(orjson.dumps(found), content_type=JSON), there)
 
 
 @cdisc.get("/studies/<study_oid>/datasets/<dataset_oid>")
@@ -145,7 +146,7 @@ def _study(study_id: str) -> dict[str, Any]:
         "studyOID": oid,
         "name": study_id,
         "label": title.get("en") or next(iter(title.values())),
-        "standards": ["sdtmig"],
+        "standards": [STANDARD],
         "href": _address(f"/studies/{quote(oid)}"),
         "metaDataRef": [{"label": "define", "href": _address(f"/studies/{quote(oid)}/defines/define")}],
         "snapshots": _snapshots(study_id),
@@ -171,7 +172,7 @@ def _listed(study_oid: str, there: serving.Served, label: str | None = None) -> 
             "itemGroupOID": head["itemGroupOID"],
             "name": head["name"],
             "label": head["label"],
-            "standard": "sdtmig",
+            "standard": STANDARD,
             "records": head["records"],
             "href": _address(f"{within}/datasets/{quote(head['itemGroupOID'])}"),
             "datasetJSONCreationDateTime": head["datasetJSONCreationDateTime"],

@@ -769,6 +769,10 @@ class DatasetIn(Schema):
     unblinded = fields.Boolean(load_default=False)
 
 
+class DatasetsIn(Schema):
+    standard = fields.String(load_default="", validate=validate.Length(max=64))
+
+
 class ManifestGroup(Schema):
     site = fields.String(allow_none=True)
     assessment = fields.String(allow_none=True)
