@@ -125,6 +125,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "EPRO_SECOND_FACTOR", "required", "`required` of all staff, or `optional` for rehearsals and tests"
     ),
+    Setting(
+        "EPRO_SIGNATURE_CERTIFICATION",
+        None,
+        "the reference of the certification of 21 CFR 11.100(c); in production nobody signs without it",
+    ),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
         "EPRO_CHECKPOINT_FILE",

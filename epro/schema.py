@@ -27,6 +27,7 @@ MODELS = (
     "questionnaires",
     "scheduling",
     "responses",
+    "signing",
     "notifications",
     "exporting",
     "stream",

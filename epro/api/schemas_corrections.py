@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from epro.api.schemas import FindingOut, InstrumentRef, ListIn, Strict, Text
+from epro.api.schemas_signatures import SignatureOut
 from epro.responses import correcting, settling
 
 
@@ -79,6 +80,7 @@ class ResponseStoryOut(Schema):
         metadata={"description": "whether it is the answer that counts for its occurrence"}
     )
     versions = fields.List(fields.Nested(VersionOut))
+    signatures = fields.List(fields.Nested(SignatureOut))
 
 
 class ScoreDifferenceOut(Schema):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from epro.api import telling_signatures
 from epro.responses import correcting, receiving, settling, sight
 from epro.responses.correcting import Corrected
 from epro.responses.models import Amendment, Response, Score, SetAside, Settlement
@@ -39,6 +40,7 @@ def story(tx: Tx, found: Response) -> dict[str, Any]:
         "current": versions[-1].id,
         "counts": receiving.primary(_rivals(tx, original)).id == versions[-1].id,
         "versions": told,
+        "signatures": telling_signatures.under(tx, original.study_id, original.id),
     }
 
 

@@ -13,6 +13,7 @@ import click
 from epro.cli import progress
 from epro.cli.opening import opened
 from epro.errors import NotFound
+from epro.notifications import signed
 from epro.questionnaires import catalogue
 from epro.responses import rescoring
 from epro.responses.rescoring import Change, Later
@@ -80,7 +81,9 @@ def _write(study: str, changes: list[Change], later: Later, dry_run: bool) -> No
     ordered = sorted(changes, key=lambda change: change.subject_id)
     for subject_id, found in groupby(ordered, key=lambda change: change.subject_id):
         with begin(RESCORER) as tx:
-            rescoring.append(tx, study, subject_id, found, later)
+            some = list(found)
+            if rescoring.append(tx, study, subject_id, some, later):
+                signed.rescored(tx, study, subject_id, {change.response_id for change in some})
 
 
 def _definitions(asked: tuple[str, ...], dry_run: bool) -> Later:

@@ -15,6 +15,7 @@ from epro.export.odm_changes import CONTEXT, INSERT, Change, changes_of
 from epro.export.odm_content import Content, Definitions, ItemDef, Place, Values
 from epro.export.odm_xml import Dialect, Parts, clean, head
 from epro.export.records import Subject
+from epro.signing.meanings import MEANINGS
 
 ODM = Dialect("http://www.cdisc.org/ns/odm/v1.3", "FormRef", "FormOID")
 VERSION = "1.3.2"
@@ -81,8 +82,15 @@ def _admin(extract: Extract, definitions: Definitions) -> Any:
     for user in definitions.users:
         # The standard knows no participant among its kinds of user: she is Other.
         kind = "Investigator" if user.startswith(("U.site.", "U.staff.")) else "Other"
-        ODM.add(ODM.add(admin, "User", OID=user, UserType=kind), "LoginName", user.removeprefix("U."))
+        made = ODM.add(admin, "User", OID=user, UserType=kind)
+        ODM.add(made, "LoginName", user.removeprefix("U."))
+        if user in definitions.signers:
+            ODM.add(made, "FullName", clean(definitions.signers[user]))
     ODM.locations(admin, extract, definitions, LocationType="Site")
+    for meaning in definitions.meanings:
+        said = ODM.add(admin, "SignatureDef", OID=f"SD.{meaning}", Methodology="Electronic")
+        ODM.add(said, "Meaning", meaning)
+        ODM.add(said, "LegalReason", MEANINGS[meaning]["en"])
     return admin
 
 
@@ -108,7 +116,7 @@ def _history(content: Content, subject: Subject) -> Iterator[tuple[Any, int]]:
         if not known:
             ODM.add(made, "SiteRef", LocationOID=f"L.{subject.site}")
         event = (change.place.event, change.place.event_key)
-        yield made, _changed(made, change, CONTEXT if event in known else INSERT)
+        yield made, _changed(made, change, CONTEXT if event in known else INSERT, subject.site)
         known.add(event)
 
 
@@ -124,7 +132,16 @@ def _audited(made: Any, change: Change, site: str) -> None:
     ODM.add(record, "SourceID", change.source)
 
 
-def _changed(made: Any, change: Change, event_comes: str) -> int:
+def _signed(form: Any, change: Change, site: str) -> None:
+    """Whose signature stands under the form as it is at this point of the file."""
+    made = ODM.add(form, "Signature", ID=f"SIG.{change.source}.{change.place.form_key}")
+    ODM.add(made, "UserRef", UserOID=change.by)
+    ODM.add(made, "LocationRef", LocationOID=f"L.{site}")
+    ODM.add(made, "SignatureRef", SignatureOID=f"SD.{change.signed}")
+    ODM.add(made, "DateTimeStamp", change.at)
+
+
+def _changed(made: Any, change: Change, event_comes: str, site: str) -> int:
     place, count = change.place, 0
     event = ODM.add(
         made,
@@ -136,6 +153,8 @@ def _changed(made: Any, change: Change, event_comes: str) -> int:
     form = ODM.add(
         event, "FormData", FormOID=place.form, FormRepeatKey=place.form_key, TransactionType=change.how
     )
+    if change.signed:
+        _signed(form, change, site)
     for group, steps in change.items.items():
         how = INSERT if change.how == INSERT else CONTEXT
         inside = ODM.add(form, "ItemGroupData", ItemGroupOID=group, TransactionType=how)

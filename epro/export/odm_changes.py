@@ -13,7 +13,7 @@ from typing import Any
 
 from epro.export import odm_content
 from epro.export.odm_content import MISSED, STATUS, SUBJECT_PLACE, SYSTEM, Content, Place, Values
-from epro.export.records import Response, Run, Subject, Version, Week
+from epro.export.records import Response, Run, Signature, Subject, Version, Week
 
 INSERT, UPDATE, REMOVE, CONTEXT = "Insert", "Update", "Remove", "Context"
 DATA_MANAGEMENT = "DataManagement"
@@ -25,7 +25,7 @@ class Change:
     """What one act did to one form. `how` is Insert where the form is new, Remove where it goes, else Context.
 
     `items`: item group OID -> (item OID, Insert | Update | Remove, value). `source` is the id of the
-    event in the trail.
+    event in the trail. `signed`: what a signature under the form as it stands means.
     """
 
     place: Place
@@ -36,6 +36,7 @@ class Change:
     source: str
     reason: str | None = None
     edit_point: str | None = None
+    signed: str | None = None
 
 
 def changes_of(content: Content, subject: Subject) -> Iterator[Change]:
@@ -53,7 +54,7 @@ class _History:
     def changes(self) -> Iterator[Change]:
         for _, make in sorted(self._moments(), key=lambda moment: moment[0]):
             change = make()
-            if change.items or change.how == REMOVE:
+            if change.items or change.signed or change.how == REMOVE:
                 yield change
 
     def _moments(self) -> Iterator[Moment]:
@@ -63,8 +64,19 @@ class _History:
             yield from self._of_miss(miss)
         for response in self.subject.responses:
             yield from self._of_response(response)
+        for signature in self.subject.signatures:
+            yield from self._of_signature(signature)
         for week in self.subject.weeks:
             yield week.position, partial(self._of_week, week)
+
+    def _of_signature(self, signature: Signature) -> Iterator[Moment]:
+        told = signature.told
+        by, stands = odm_content.user(told["signed_by"]), {one.id: one for one in self.subject.responses}
+        about = {"at": told["signed_at"], "by": by, "source": signature.event_id, "signed": told["meaning"]}
+        for one in told["responses"]:
+            if one["original_id"] in stands:
+                place = self.content.place(stands[one["original_id"]])
+                yield signature.position, partial(Change, place, CONTEXT, {}, **about)
 
     def _of_week(self, week: Week) -> Change:
         return self._now(

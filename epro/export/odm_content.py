@@ -126,6 +126,9 @@ class Definitions:
     methods: list[MethodDef]
     users: list[str]
     sites: list[str]
+    signers: dict[str, str] = field(default_factory=dict)
+    """User OID -> name under her signatures."""
+    meanings: tuple[str, ...] = ()
 
     def forms(self) -> list[FormDef]:
         return list({form.oid: form for event in self.events for form in event.forms}.values())
@@ -151,6 +154,7 @@ class Content:
             used.add(self, subject)
         events = [self._subject_event(), *self._events(used)]
         found = Definitions(events, [], [], sorted(used.users), sorted(used.sites | self._sites()))
+        found.signers, found.meanings = used.signers, tuple(sorted(used.meanings))
         found.lists = [_reasons(), *(one for name in self._named() for one in name.lists)]
         found.methods = [one for name in self._named() for one in name.methods]
         return found
@@ -243,6 +247,8 @@ class _Used:
     users: set[str]
     forms: set[tuple[str, str]]
     sites: set[str]
+    signers: dict[str, str] = field(default_factory=dict)
+    meanings: set[str] = field(default_factory=set)
 
     def add(self, content: Content, subject: Subject) -> None:
         self.users |= {patient(subject), staff_of(subject.site), SYSTEM}
@@ -254,6 +260,11 @@ class _Used:
                     self.users.add(user(version.amendment["made_by"]))
             place = content.place(response)
             self.forms.add((place.event, place.form))
+        for signature in subject.signatures:
+            oid = user(signature.told["signed_by"])
+            self.users.add(oid)
+            self.signers[oid] = signature.told["name"]
+            self.meanings.add(signature.told["meaning"])
         for miss in subject.misses:
             self.forms.add((content.missed(miss).event, f"F.{STATUS}"))
         for week in subject.weeks:

@@ -84,6 +84,17 @@ class Week:
 
 
 @dataclass(slots=True)
+class Signature:
+    """An investigator's signature as the feed told it; `breaks`: original id -> why it does not hold for it."""
+
+    position: int
+    at: str
+    event_id: str
+    told: Told
+    breaks: dict[str, Told] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Subject:
     """All that the feed tells of one participant."""
 
@@ -99,6 +110,7 @@ class Subject:
     """Every occurrence that was missed, those answered later too; `unanswered` leaves these out."""
     set_aside: list[SetAside] = field(default_factory=list)
     weeks: list[Week] = field(default_factory=list)
+    signatures: list[Signature] = field(default_factory=list)
     history: list[Told] = field(default_factory=list)
     """Entries about the participant herself, whole, in order: enrolled, an anchor set, withdrawn."""
     alerts: list[Told] = field(default_factory=list)
@@ -213,6 +225,18 @@ def _week(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     subject.weeks.append(Week(position, at, event, entry["week"], entry["scores"]))
 
 
+def _signature(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    position, at, event = entry["position"], entry["at"], entry["event_id"]
+    subject.signatures.append(Signature(position, at, event, entry["signature"]))
+
+
+def _signature_break(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    told = entry["signature_break"]
+    for one in subject.signatures:
+        if one.told["id"] == told["signature_id"]:
+            one.breaks[told["original_id"]] = told
+
+
 def _days(anchors: Mapping[str, str]) -> dict[str, str]:
     return {name: day for name, day in anchors.items() if day}
 
@@ -229,4 +253,6 @@ _STEPS = {
     "participant.withdrawn": _withdrawn,
     "anchor.set": _anchor,
     "week.scored": _week,
+    "signature.made": _signature,
+    "signature.broken": _signature_break,
 }

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from epro.export import rows
 from epro.export.extract import Extract
-from epro.export.records import Response, Subject, Version
+from epro.export.records import Response, Signature, Subject, Version
 from epro.questionnaires.instrument import Instrument, Item, Scale
 from epro.questionnaires.kinds import settled
 
@@ -106,6 +106,24 @@ OF_WEEK = (
     Column("POSITION", WHOLE, "Place in the feed"),
 )
 WEEKS = Sheet("weeks", "Scores of a diary by the week, one a row", OF_WEEK, OF_ANSWER)
+OF_SIGNATURE = (
+    *OF_RESPONSE[:4],
+    Column("SIGNATUREID", TEXT, "Signature"),
+    Column("RESPONSEID", TEXT, "Response under it, by the revision that was signed"),
+    Column("ORIGINALID", TEXT, "Response, by the id of what was filed first"),
+    Column("VISIT", TEXT, "Visit, where all that was signed belongs to one"),
+    Column("MEANING", TEXT, "What the signature means"),
+    Column("SIGNERNAME", TEXT, "Name of the signer, as it was then"),
+    Column("SIGNERROLE", TEXT, "Role of the signer"),
+    Column("SIGNEDBY", TEXT, "Account of the signer"),
+    Column("SIGNDTC", TEXT, "Signed"),
+    Column("TIMEZONE", TEXT, "Time zone of the site"),
+    Column("HOLDS", TEXT, "Y, or N where what was signed was changed since"),
+    Column("BROKENDTC", TEXT, "When it was changed"),
+    Column("CAUSE", TEXT, "By what: corrected, rescored"),
+    Column("POSITION", WHOLE, "Place in the feed"),
+)
+SIGNATURES = Sheet("signatures", "Responses under a signature, one a row", OF_SIGNATURE, ())
 OF_SUBJECT = (
     *OF_RESPONSE[:4],
     Column("ENRLDTC", TEXT, "Enrolled"),
@@ -123,7 +141,7 @@ OF_SUBJECT = (
 def sheets(extract: Extract) -> list[Sheet]:
     """The tables of a study: `long`, one `wide_...` for each instrument, `subjects`."""
     wide = [_wide_sheet(extract, code) for code in dict.fromkeys(one.code for one in extract.instruments())]
-    return [LONG, *wide, WEEKS, _subjects_sheet(extract)]
+    return [LONG, *wide, WEEKS, SIGNATURES, _subjects_sheet(extract)]
 
 
 def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True) -> Iterator[Block]:
@@ -131,6 +149,7 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
     maker = _Maker(extract)
     known = {sheet.name for sheet in sheets(extract)}
     long, weeks, people = wanted("long"), wanted("weeks"), wanted("subjects")
+    signed = wanted("signatures")
     for subject in extract.subjects():
         counting = subject.counting()
         for response in subject.responses:
@@ -145,6 +164,8 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
             yield from maker.missed(subject)
         if weeks:
             yield from maker.weeks(subject)
+        if signed:
+            yield from maker.signatures(subject)
         if people:
             yield maker.person(subject)
 
@@ -247,6 +268,11 @@ class _Maker:
         }
         return tuple([found.get(column.name) for column in OF_RESPONSE])
 
+    def signatures(self, subject: Subject) -> Iterator[Block]:
+        for signature in subject.signatures:
+            for one in signature.told["responses"]:
+                yield Block("signatures", _signed(subject, signature, one), [()])
+
     def weeks(self, subject: Subject) -> Iterator[Block]:
         """Every week that was scored, by its latest run."""
         for week in subject.scored_weeks():
@@ -297,6 +323,31 @@ class _Lines(dict[Any, tuple[Any, ...]]):
 def _score_names(instrument: Instrument, name: str) -> tuple[str, str, str, str]:
     scale = instrument.scale(name)
     return "score", scale.name, rows.test_code(scale), rows.test_name(scale)
+
+
+def _signed(subject: Subject, signature: Signature, one: dict[str, Any]) -> tuple[Any, ...]:
+    told, broken = signature.told, signature.breaks.get(one["original_id"])
+    found = {
+        "STUDYID": subject.study_id,
+        "SITEID": subject.site,
+        "USUBJID": subject.usubjid,
+        "SUBJID": subject.subject_id,
+        "SIGNATUREID": told["id"],
+        "RESPONSEID": one["id"],
+        "ORIGINALID": one["original_id"],
+        "VISIT": told["visit"],
+        "MEANING": told["meaning"],
+        "SIGNERNAME": told["name"],
+        "SIGNERROLE": told["role"],
+        "SIGNEDBY": told["signed_by"],
+        "SIGNDTC": told["signed_at"],
+        "TIMEZONE": told["time_zone"],
+        "HOLDS": "N" if broken else "Y",
+        "BROKENDTC": broken and broken["broken_at"],
+        "CAUSE": broken and broken["cause"],
+        "POSITION": signature.position,
+    }
+    return tuple([found[column.name] for column in OF_SIGNATURE])
 
 
 def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:

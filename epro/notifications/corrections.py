@@ -1,4 +1,5 @@
-"""What follows from a correction or a settlement: alerts looked at again, what the answer sets, all in its act.
+"""What follows from a correction or a settlement: signatures broken, alerts looked at again, what the answer sets, all
+in its act.
 
 A correction that reaches a threshold raises its alert. One behind an alert that stands is told to whoever the alert is
 for, and is a step of it: nothing is resolved in silence, a person does that.
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro.notifications import alerts, steps
+from epro.notifications import alerts, signed, steps
 from epro.notifications.models import Alert
 from epro.responses import correcting, endpoints, settling
 from epro.responses.correcting import Case, Corrected, Wish
@@ -20,6 +21,7 @@ from epro.responses.receiving import Filed, Taken
 from epro.scheduling import anchors, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
+from epro.signing import breaking
 from epro.studies import participants
 from epro.tx import Tx
 
@@ -99,6 +101,7 @@ def _carry_out(tx: Tx, case: Case, wish: Wish) -> Corrected:
     protocol = protocols.find(tx, case.original.study_id, case.occurrence.protocol_version)
     before = _signals(tx, participant, protocol, case.filed(tx))
     correcting.write(tx, corrected, wish)
+    signed.break_under(tx, participant, [case.original.id], breaking.CORRECTED, corrected.row["id"])
     _look_again(tx, participant, protocol, before, _signals(tx, participant, protocol, filed), filed)
     participants.put_back(tx, participant)
     return corrected

@@ -130,7 +130,7 @@ class Message(Base):
     study_id: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)
     subject_id: Mapped[str]
-    purpose: Mapped[str]  # reminder | alert | escalation | digest | difference
+    purpose: Mapped[str]  # reminder | alert | escalation | digest | difference | signature
     occurrence_id: Mapped[UUID | None]
     alert_id: Mapped[UUID | None]
     recipient: Mapped[str]  # participant/<subject> | staff/<id>

@@ -17,6 +17,7 @@ ALERT_USEFUL_FOR = timedelta(days=2)
 ABOUT_NONE = (
     "digest",
     "difference",
+    "signature",
 )  # purposes that only stand with a participant: the message is not about her
 USUAL_CHANNELS = ("sms", "email", "push")  # where nothing else was chosen
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest

@@ -7,6 +7,7 @@ at `GET /v1/keys`.
 from __future__ import annotations
 
 import base64
+import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,6 +46,11 @@ def sign(response_id: str | None, digest: str, received_at: datetime) -> str:
     """The receipt's signature."""
     signed = canonical.encode({"id": response_id, "digest": digest, "received_at": instant(received_at)})
     return base64.b64encode(keys.signing_key(_seed()).sign(signed)).decode()
+
+
+def is_ours(response_id: str | None, digest: str, received_at: datetime, signature: str) -> bool:
+    """Whether this is our signature over these three. Ed25519 gives the same each time."""
+    return hmac.compare_digest(sign(response_id, digest, received_at), signature)
 
 
 def public_key() -> dict[str, str]:

@@ -67,6 +67,8 @@ def told(
         content["alert"]["why"] = {"call_needed": True}
     if hidden or (blinded and blinded_items):
         _withhold(content.get("response", {}), None if hidden else blinded_items)
+    if hidden or blinded:
+        _withhold_digests(content.get("signature"))
     if hidden or unseen:
         _withhold_reasons(content.get("set_aside"))
         content.get("settlement", {}).pop("reason", None)
@@ -83,6 +85,13 @@ def _withhold(response: dict[str, Any], items: Collection[str] | None) -> None:
     response["findings"] = sight.findings(response.get("findings", []), hidden=True)
     if items is not None:
         response["answers"] = {item: code for item, code in answers.items() if item not in items}
+
+
+def _withhold_digests(signature: dict[str, Any] | None) -> None:
+    """What was signed may hold answers that no person reads, and a digest can tell one of few."""
+    for one in [signature, *signature["responses"]] if signature else []:
+        one.pop("digest", None)
+        one.pop("seal", None)
 
 
 def _withhold_reasons(aside: dict[str, Any] | None) -> None:

@@ -13,6 +13,8 @@ NAMED = {
     "settlement": ("set_aside_id", "response_id"),
     "occurrence": ("id",),
     "alert": ("id",),
+    "signature": ("id",),
+    "signature_break": ("signature_id",),
 }
 OF_THE_PARTICIPANT = ("participant", "withdrawal", "anchor")
 

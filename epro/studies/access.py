@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "alert.act": frozenset({"nurse", "investigator"}),
     "response.read": frozenset({"nurse", "investigator", "data_manager", "machine"}),
     "response.correct": frozenset({"nurse", "investigator"}),  # of nurses the study file decides
+    "response.sign": frozenset({"investigator"}),  # never a role of the sponsor
     "study.read": frozenset({*ROLES, "machine"}),
     "instrument.read": frozenset({*ROLES, "machine"}),
     "export.bulk": frozenset({"data_manager", "machine"}),

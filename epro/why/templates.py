@@ -247,6 +247,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "The study has this role told once a day how many alerts stand: {role}. A message was planned.",
         "zh-CN": "研究要求每天向{role}通报待处理警报的数量：已安排消息。",
     },
+    "message.signature": {
+        "en": "Something was changed under a signature, so its signer is told: {role}. A message was planned.",
+        "zh-CN": "已签名的内容被更改，因此通知签名人（{role}）：已安排消息。",
+    },
     "message.difference": {
         "en": "The trial database was not as the feed has it, so this role is told: {role}. A message was planned.",
         "zh-CN": "试验数据库与数据流不一致，因此通知{role}：已安排消息。",

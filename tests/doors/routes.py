@@ -50,6 +50,7 @@ SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
+SIGNING = {"meaning": "reviewed", "accepts_policy": True, "password": PASSWORD}
 EXPORTING = "investigator data_manager machine"
 EXPORT = {"job_id": lambda stage: stage.exports["machine"]}
 CDISC = {
@@ -244,6 +245,21 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/responses/<uuid:response_id>/amendments"): Route(
         "staff", "investigator", body=CORRECTION, names={"response_id": lambda stage: stage.ada.response}
     ),
+    ("POST", "/v1/site/responses/<uuid:response_id>/signatures"): Route(
+        "staff",
+        "investigator",
+        body=SIGNING,
+        names={"response_id": lambda stage: stage.ada.response},
+        also=(409,),
+    ),
+    ("POST", "/v1/site/signatures"): Route(
+        "staff", "investigator", body={**SIGNING, "responses": [str(NOBODY)]}, also=(404,)
+    ),
+    ("GET", "/v1/site/signatures"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/signatures/<uuid:signature_id>"): Route(
+        "staff", "nurse investigator data_manager", names={"signature_id": lambda stage: stage.ada.signature}
+    ),
+    ("GET", "/v1/site/unsigned"): Route("staff", "investigator"),
     ("GET", "/v1/site/set-aside"): Route("staff", "nurse investigator data_manager"),
     ("GET", "/v1/site/set-aside/<uuid:set_aside_id>"): Route(
         "staff", "nurse investigator data_manager", names=SET_ASIDE

@@ -168,6 +168,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "subject_id": phone.subject_id,
         "alert_id": str(stage.ada.alert),
         "set_aside_id": str(stage.ada.set_aside),
+        "signature_id": str(stage.ada.signature),
         "device_id": str(stage.ada.device),
         "occurrence_id": entry(phone)["occurrence_id"],
         "response_id": stage.ada.response,
@@ -327,6 +328,15 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         wanted = {"answers": {"worst_fatigue": 1}, "reason": "as she says", "reported_by": "site"}
         yield by("ines", "POST", amendments, wanted, query, **hers_too)
     yield by("noor", "GET", "/v1/site/responses/{response_id}", **hers_too)
+    signing = {"meaning": "approved", "accepts_policy": True, "password": PASSWORD}
+    signed = by("ines", "POST", "/v1/site/responses/{response_id}/signatures", signing, **hers_too)
+    yield signed
+    yield by("ines", "GET", "/v1/site/unsigned")
+    many = {"responses": [signed[2].get_json()["responses"][0]["id"]], **signing, "meaning": "reviewed"}
+    yield by("ines", "POST", "/v1/site/signatures", many)
+    yield by("noor", "GET", "/v1/site/signatures", query="?broken=true")
+    its = {"signature_id": stage.ada.signature}
+    yield by("noor", "GET", "/v1/site/signatures/{signature_id}", **its)
     aside = {"set_aside_id": stage.ada.set_aside}
     yield by("ines", "POST", "/v1/site/set-aside/{set_aside_id}/settlement", SETTLEMENT, **aside)
     yield by("noor", "GET", "/v1/site/set-aside/{set_aside_id}", **aside)

@@ -39,6 +39,9 @@ WEEK = {
 }
 
 
+SIGNATURE = "50000000-0000-4000-8000-000000000001"
+
+
 def score(scale, value, reason=None):
     return {"scale": scale, "value": value, "reason": reason, "blinded": False}
 
@@ -52,7 +55,28 @@ def busy():
     feed.add("101-001", "week.scored", week=WEEK, scores=week)
     again = [score("weekly_mean", None, "too few"), *week[1:]]
     feed.add("101-001", "week.scored", week={**WEEK, "run": 2}, scores=again)
+    first = feed.entries[[one["kind"] for one in feed.entries].index("response.stored")]
+    feed.add(first["subject_id"], "signature.made", signature=signature_of(first["response"]["id"]))
+    broken = {"signature_id": SIGNATURE, "original_id": first["response"]["id"], "cause": "corrected"}
+    broken |= {"response_id": None, "broken_by": "staff:ines", "broken_at": "2026-04-21T09:00:00.000000Z"}
+    feed.add(first["subject_id"], "signature.broken", signature_break=broken)
     return feed
+
+
+def signature_of(response_id):
+    """Ines approves a response of somebody."""
+    return {
+        "id": SIGNATURE,
+        "visit": None,
+        "meaning": "approved",
+        "name": "Ines \u003cWang\u003e",
+        "role": "investigator",
+        "signed_by": "staff:imke",
+        "signed_at": "2026-04-20T10:00:00.000000Z",
+        "time_zone": "Asia/Shanghai",
+        "digest": "ab" * 32,
+        "responses": [{"id": response_id, "original_id": response_id, "digest": "cd" * 32}],
+    }
 
 
 def written(feed, folder, **changes):
@@ -115,6 +139,20 @@ def test_a_reference_to_nothing_would_be_found(made, tmp_path):
         root = loader.load_odm()
         root.verify_oids(checker)
         checker.check_oid_refs()
+
+
+def test_the_archive_holds_signatures_with_name_meaning_and_instant(made):
+    root = parsed(made, "archive.xml")
+    (signed,) = root.findall(".//o:FormData/o:Signature", NS)
+    assert [(one.tag.rpartition("}")[2], *one.attrib.values(), one.text) for one in signed] == [
+        ("UserRef", "U.staff.imke", None),
+        ("LocationRef", "L.101", None),
+        ("SignatureRef", "SD.approved", None),
+        ("DateTimeStamp", "2026-04-20T10:00:00.000000Z"),
+    ]
+    assert root.findtext(".//o:User[@OID='U.staff.imke']/o:FullName", None, NS) == "Ines <Wang>"
+    assert root.findtext(".//o:SignatureDef[@OID='SD.approved']/o:Meaning", None, NS) == "approved"
+    assert not parsed(made, "snapshot.xml").findall(".//o:Signature", NS)
 
 
 def test_what_is_written_is_what_counts(made):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from tests.support.approvals import keep_an_approval
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.owner import as_owner
+from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
 
@@ -77,6 +78,7 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
 def _correct_and_settle(cast, ada, diary, response_id: str, now) -> None:
     ada.answer(diary, {"no such item": 1}, now, now)
     ada.upload(now)
+    keep_a_signature(cast.ids["ines"], STUDY, "01", UUID(response_id))
     ines = cast.staff("ines")
     ines.must("POST", f"/v1/site/responses/{response_id}/amendments", CORRECTION)
     (aside,) = ines.must("GET", "/v1/site/set-aside?standing=true")["set_asides"]
@@ -190,7 +192,7 @@ def test_no_feed_entry_gives_way_to_another(filled):
     table, refused = MAIN["feed_entries"], pytest.raises(sa.exc.IntegrityError, match="append-only")
     with as_owner(filled, keep=False) as connection:
         row = dict(connection.execute(sa.select(table)).mappings().first())
-        other = {**row, "no": row["no"] + 9, "event_id": uuid4(), "position": row["position"] + 9}
+        other = {**row, "no": row["no"] + 99, "event_id": uuid4(), "position": row["position"] + 99}
         for own in ("no", "event_id", "position"):
             with refused:
                 connection.execute(table.insert().prefix_with("OR REPLACE"), {**other, own: row[own]})

@@ -320,6 +320,49 @@ def _settlement(rows: Rows, entry: Entry, content: Json, known: Definitions) -> 
     )
 
 
+def _signature(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["signature"]
+    rows["signatures"] += [
+        (
+            entry.study_id,
+            told["id"],
+            one["id"],
+            usubjid(content),
+            content["site"],
+            one["original_id"],
+            told.get("visit"),
+            str(told["meaning"]).upper(),
+            told["name"],
+            told["role"],
+            told["signed_by"],
+            told["signed_at"],
+            told["time_zone"],
+            one.get("digest"),
+            str(entry.event_id),
+            entry.position,
+        )
+        for one in told["responses"]
+    ]
+
+
+def _signature_break(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["signature_break"]
+    rows["signature_breaks"].append(
+        (
+            entry.study_id,
+            told["signature_id"],
+            told["original_id"],
+            usubjid(content),
+            str(told["cause"]).upper(),
+            told.get("response_id"),
+            told["broken_by"],
+            told["broken_at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
 MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "response.stored": _response,
     "response.amended": _response,
@@ -328,6 +371,8 @@ MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "response.held": _set_aside,
     "response.conflict": _set_aside,
     "response.settled": _settlement,
+    "signature.made": _signature,
+    "signature.broken": _signature_break,
     "participant.enrolled": _enrolment,
     "participant.withdrawn": _withdrawal,
     "anchor.set": _anchor,

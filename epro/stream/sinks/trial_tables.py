@@ -240,6 +240,38 @@ settlements = sa.Table(
     sa.Column("POSITION", sa.BigInteger, nullable=False),
 )
 
+signatures = sa.Table(
+    "signatures",
+    metadata,  # an investigator's signature, a row for each response under it
+    *_keys("SIGNATUREID", "RESPONSEID"),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("ORIGINALID", NAME, nullable=False),
+    sa.Column("VISIT", NAME),
+    sa.Column("MEANING", NAME, nullable=False),
+    sa.Column("SIGNERNAME", LONG, nullable=False),
+    sa.Column("SIGNERROLE", NAME, nullable=False),
+    sa.Column("SIGNEDBY", NAME, nullable=False),
+    sa.Column("SIGNDTC", NAME, nullable=False),
+    sa.Column("TIMEZONE", NAME, nullable=False),
+    sa.Column("DIGEST", NAME),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
+signature_breaks = sa.Table(
+    "signature_breaks",
+    metadata,  # that one does not hold any more for a response
+    *_keys("SIGNATUREID", "ORIGINALID"),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("CAUSE", NAME, nullable=False),
+    sa.Column("RESPONSEID", NAME),
+    sa.Column("BROKENBY", NAME, nullable=False),
+    sa.Column("BROKENDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
 entries = sa.Table(
     "entries",
     metadata,  # every entry of the feed, those without a table of their own included
@@ -302,6 +334,8 @@ APPLIED = {
         misses,
         set_aside,
         settlements,
+        signatures,
+        signature_breaks,
         entries,
     )
 }
