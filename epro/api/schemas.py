@@ -556,7 +556,9 @@ class AlertOut(Schema):
     subject_id = fields.String()
     kind = fields.String()
     urgency = fields.String()
-    occurrence_id = fields.UUID()
+    occurrence_id = fields.UUID(
+        allow_none=True, metadata={"description": "null when only that a call is needed may be told"}
+    )
     why = fields.Dict()
     standing = fields.Boolean()
     raised_at = fields.AwareDateTime()

@@ -40,13 +40,15 @@ def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
 
 
 def alert(tx: Tx, row: Alert) -> dict[str, Any]:
-    """An alert as staff see it. Who must not see scores learns of one on an answer that a call is needed, no more."""
+    """An alert as staff see it. Who must not see scores learns of one on an answer that a call is needed, and not to
+    which questionnaire it was.
+    """
     told = {name: getattr(row, name) for name in ALERT}
     told |= {"standing": alerts.stands(row), "urgency": alerts.urgency(row)}
     if row.reopenings:
         told |= following.in_force(tx, row)
     if row.kind == alerts.ANSWER and hides_answers(tx, row):
-        told["why"] = {"call_needed": True}
+        told |= {"why": {"call_needed": True}, "occurrence_id": None}
     return told
 
 

@@ -19,11 +19,12 @@ def story(tx: Tx, row: Alert) -> dict[str, Any]:
 
 
 def _steps(tx: Tx, row: Alert) -> list[dict[str, Any]]:
-    """The steps; what a correction made of the answer is for those alone who may see answers."""
+    """The steps; what was corrected, and what it made of the answer, is for those alone who may see answers."""
     hidden = row.kind == alerts.ANSWER and hides_answers(tx, row)
     names = ("seq", "kind", "at", "by", "channel", "outcome", "note", "to_staff", "occurrence_id")
     told = [{name: getattr(step, name) for name in names} for step in steps.of(tx, row)]
-    return [{**one, "outcome": None} if hidden and one["kind"] == "corrected" else one for one in told]
+    withheld = {"outcome": None, "occurrence_id": None}
+    return [{**one, **withheld} if hidden and one["kind"] == "corrected" else one for one in told]
 
 
 def at_risk(row: Occurrence, site_id: str) -> dict[str, Any]:

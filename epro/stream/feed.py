@@ -58,13 +58,14 @@ def told(
     """An entry as a reader gets it. A blinded reader gets neither blinded scores nor their number, nor the answers
     to blinded items; one from whom the study hides scores gets no score and no answer at all. `unseen`: what was
     set aside may be an answer that the reader must not learn. `call_only`: of an alert on an answer no more than that
-    a call is needed.
+    a call is needed, and nothing that names the answer.
     """
     content = entry.content
     if (blinded or hidden) and "scores" in content:
         content["scores"] = [] if hidden else [score for score in content["scores"] if not score["blinded"]]
     if content.get("alert", {}).get("kind") == "answer" and (hidden or call_only):
-        content["alert"]["why"] = {"call_needed": True}
+        content["alert"] |= {"why": {"call_needed": True}, "occurrence_id": None}
+        content.pop("correction", None)
     if hidden or (blinded and blinded_items):
         _withhold(content.get("response", {}), None if hidden else blinded_items)
     if hidden or blinded:

@@ -102,7 +102,8 @@ def _occurrence(tx: Tx, participant: Participant, id: UUID) -> Answer:
         said += _message(tx, participant, message)
     found = _of(tx, Alert, participant, _about(row))
     for alert in found:
-        said += _alert_said(tx, participant, alert)
+        if not _hidden(tx, alert):  # told here, it would say which answer it was
+            said += _alert_said(tx, participant, alert)
     if row.missed_at and not any(alert.kind == alerts.MISSED for alert in found):
         said += raised.no_alert(row, assessment)
     facts = {"assessment": assessment.label, "local_day": row.local_day, "id": row.id}

@@ -23,6 +23,7 @@ from epro.stream import feed
 from epro.studies.models import Participant
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, at
+from tests.console.browser import Browser
 
 TESTS = system("tests")
 FILE = Path(__file__).resolve().parents[1] / "studies" / "signals.yaml"
@@ -32,7 +33,8 @@ PHQ9, FACIT = [f"phq{n:02}" for n in range(1, 11)], [f"ff{n:02}" for n in range(
 @pytest.fixture
 def ada(cast):
     """Ada in the study of alerts, where Nia is a nurse and Ivo the investigator."""
-    text = FILE.read_text(encoding="utf-8")
+    digest = 'digest: {hour: "07:30", roles: [nurse]}\n'
+    text = FILE.read_text(encoding="utf-8").replace("assessments:\n", f"{digest}assessments:\n", 1)
     protocol, faults = read(text, known_instruments())
     assert protocol is not None, faults
     with cast.on("2026-03-01T09:00"), begin(TESTS) as tx:
@@ -188,8 +190,118 @@ def test_a_role_from_which_scores_are_hidden_sees_that_a_call_is_needed(cast, ad
     answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
     (nurse,) = seen(cast, "nia")
     assert nurse["why"] == {"call_needed": True} and nurse["urgency"] == "urgent"
+    assert nurse["occurrence_id"] is None
     (investigator,) = seen(cast, "ivo")
     assert investigator["why"]["rule"] == "item-nine"
+
+
+TELLING = ("item-nine", "low-mood", "much-worse", "phq", "PHQ", "Call at once", "立即致电", "Mood", "情绪")
+
+
+def test_no_door_tells_a_role_from_which_scores_are_hidden_which_answer_it_was(cast, ada):
+    """The worklist, the alert, the participant's page and the reasons, as JSON and as pages, in both languages."""
+    answer(cast, ada, "2026-03-02", "mood", mood(2, phq09=1))  # item nine, and a total of 17
+    occurrences = {alert.occurrence_id for alert in alerts()}
+    ids = [str(alert.id) for alert in alerts()]
+    her = f"/v1/site/participants/{ada.subject_id}"
+    with cast.on("2026-03-02T13:00"):
+        nia = cast.staff("nia")
+        told = [
+            nia.must("GET", "/v1/site/alerts?standing=true")["alerts"],
+            nia.timeline(ada.subject_id)["alerts"],
+        ]
+        told += [nia.must("GET", f"/v1/site/alerts/{id}") for id in ids]
+        told += [
+            nia.must("GET", f"{her}/why?alert={id}&lang={lang}") for id in ids for lang in ("en", "zh-CN")
+        ]
+        page = nia.must("GET", f"{her}/why")["sentences"]
+        told += [one for one in page if any(id in json.dumps(one) for id in ids)]
+        why = nia.must("GET", f"{her}/why?occurrence={occurrences.pop()}")
+    text = json.dumps(told, ensure_ascii=False)
+    assert occurrences == set() and len(told) >= 10
+    assert not [word for word in (*TELLING, str(alerts()[0].occurrence_id)) if word in text]
+    assert "call" in text and not [id for id in ids if id in json.dumps(why)]
+    assert not [
+        one for one in why["sentences"] if "call" in one["text"].lower() or "alert" in one["text"].lower()
+    ]
+    assert not [word for word in TELLING if word in on_pages(cast, "nia", ids)]
+    assert "Mood" in on_pages(cast, "ivo", ids)
+
+
+def on_pages(cast, name: str, ids: list[str]) -> str:
+    """What the console's worklist and pages of these alerts say, without the names of its own menus."""
+    with cast.on("2026-03-02T13:00"):
+        browser = Browser(cast.app)
+        assert browser.sign_in(name).status_code == 303
+        paths = ["worklist", "worklist/live", *(f"alerts/{id}" for id in ids)]
+        pages = [browser.get(f"/console/studies/signals/{path}") for path in paths]
+    assert [page.status_code for page in pages] == [200] * len(pages)
+    assert all(ids[0] in page.text or ids[1] in page.text for page in pages)
+    return "".join(page.text for page in pages)
+
+
+def test_what_a_correction_made_of_the_answer_is_not_told_either(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    (alert,) = alerts()
+    with cast.on("2026-03-02T13:00"):
+        ivo, nia = cast.staff("ivo"), cast.staff("nia")
+        (response,) = ivo.timeline(ada.subject_id)["responses"]
+        wish = {"answers": {"phq09": 0}, "reason": "a slip of the thumb", "reported_by": "participant"}
+        ivo.must("POST", f"/v1/site/responses/{response['id']}/amendments", wish)
+        seen_by = [one.must("GET", f"/v1/site/alerts/{alert.id}")["steps"] for one in (ivo, nia)]
+    corrected = [next(step for step in steps if step["kind"] == "corrected") for steps in seen_by]
+    assert [one["outcome"] for one in corrected] == ["no_longer_reached", None]
+    assert [one["occurrence_id"] for one in corrected] == [str(alert.occurrence_id), None]
+    cast.relay()
+    with look(TESTS) as tx:
+        (entry,) = [e for e in feed.after(tx, "signals", 0, 100) if e.kind == "alert.corrected"]
+    hidden = json.dumps(feed.told(entry, blinded=True, hidden=True))
+    assert str(alert.occurrence_id) not in hidden and entry.content["correction"] not in hidden
+
+
+@pytest.mark.parametrize("channel", ["sms", "email"])
+def test_messages_and_digests_tell_staff_nothing_of_the_answer(cast, ada, channel):
+    """To those with a phone by text message, to those without by e-mail; then the digest of the next morning."""
+    if channel == "email":
+        with cast.on("2026-03-02T11:00"), begin(TESTS) as tx:
+            grants = [Grant("signals", "01", "nurse")]
+            staff.add(
+                tx, email="eva@example.org", name="Eva", password=PASSWORD, language="zh-CN", grants=grants
+            )
+    answer(cast, ada, "2026-03-02", "mood", mood(2, phq09=1))
+    for hour in ("2026-03-02T12:01", "2026-03-02T13:01", "2026-03-03T08:31"):
+        cast.tick(at(hour))
+    sent = [message.text for message in getattr(cast, channel).taken]
+    assert sent
+    with look(TESTS) as tx:
+        purposes = set(tx.all(sa.select(Message.purpose).where(Message.recipient.like("staff/%"))))
+    assert purposes >= {"alert", "escalation", "digest"}
+    for text in sent:
+        assert not [word for word in (*TELLING, ada.subject_id, "17") if word in text]
+
+
+def test_nobody_of_the_sponsor_is_told_or_sees_an_alert(cast, ada):
+    with cast.on("2026-03-02T11:00"), begin(TESTS) as tx:
+        for name, role in (("dua", "data_manager"), ("bob", "study_builder"), ("ali", "administrator")):
+            grants = [Grant("signals", "*", role)]
+            staff.add(
+                tx, email=f"{name}@example.org", name=name, password=PASSWORD, language="en",
+                phone=f"+86139000000{len(name)}1", grants=grants,
+            )  # fmt: skip
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    (alert,) = alerts()
+    for hour in ("2026-03-02T12:01", "2026-03-02T13:01"):
+        cast.tick(at(hour))
+    assert {message.to for message in cast.sms.taken} == {"+8613800000011", "+8613800000012"}
+    with cast.on("2026-03-02T13:00"):
+        for name in ("dua", "bob", "ali"):
+            person = cast.staff(name)
+            for path in ("?standing=true", f"/{alert.id}"):
+                assert person.call("GET", f"/v1/site/alerts{path}").status == 403, (name, path)
+            browser = Browser(cast.app)
+            browser.sign_in(name)
+            for path in ("worklist", f"alerts/{alert.id}"):
+                assert browser.get(f"/console/studies/signals/{path}").status_code in (403, 404), (name, path)
 
 
 def test_no_answer_and_no_score_stands_in_alert_trail_or_feed_of_it(cast, ada):
@@ -248,7 +360,8 @@ def test_a_reader_from_whom_scores_are_hidden_learns_from_the_feed_that_a_call_i
     cast.relay()
     with look(TESTS) as tx:
         (entry,) = [e for e in feed.after(tx, "signals", 0, 100) if e.kind == "alert.raised"]
-    assert feed.told(entry, blinded=True, hidden=True)["alert"]["why"] == {"call_needed": True}
+    hidden = feed.told(entry, blinded=True, hidden=True)["alert"]
+    assert (hidden["why"], hidden["occurrence_id"]) == ({"call_needed": True}, None)
     assert feed.told(entry, blinded=False)["alert"]["why"]["rule"] == "item-nine"
 
 

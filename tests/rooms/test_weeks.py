@@ -162,6 +162,52 @@ def test_a_week_looked_at_again_gets_no_new_run_and_is_not_taken_for_another_dia
         assert tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at is None
 
 
+@on_sqlite
+def test_a_week_that_was_scored_again_by_a_later_definition_stays_with_it(cast, ada, monkeypatch):
+    """A late answer after the re-scoring: the next run is by the definition of the one before, not by the first."""
+    answer(cast, ada, {2: 4, 3: 6, 4: 8})
+    cast.tick(at("2026-03-09T12:01"))
+    with look(TESTS) as tx:
+        first = catalogue.find(tx, "fatigue_diary_weekly", "1.0")
+    two = [replace(scale, missing=replace(scale.missing, k=2)) for scale in first.scales]
+    later = replace(first, version="1.1", digest="1" * 64, scales=tuple(two))
+    monkeypatch.setitem(db.remembered(), ("instrument", later.code, later.version), later)
+    with cast.on("2026-03-10T09:00"), begin(TESTS) as tx:
+        she = tx.get(Participant, STUDY, ada.subject_id, lock=True)
+        (stand,) = weeks.standing(tx, STUDY, [ada.subject_id])
+        found = weeks.again(tx, stand.row, weeks.answers_of(tx, stand.row, later))
+        weeks.append(tx, she, found, later, stand.row.run, reason="definition 1.0 -> 1.1")
+    answer(cast, ada, {5: 2}, uploaded="2026-03-12T10:00")
+    cast.tick(at("2026-03-12T10:01"))
+    assert rows() == run(1, 1, 3, None, None) + run(1, 2, 3, 6, 8) + run(1, 3, 4, 5, 8)
+    with look(TESTS) as tx:
+        columns = (WeekScore.run, WeekScore.definition_version, WeekScore.definition_digest)
+        by = {tuple(row) for row in tx.session.execute(sa.select(*columns))}
+    assert by == {(1, "1.0", first.digest), (2, "1.1", later.digest), (3, "1.1", later.digest)}
+
+
+def test_a_definition_is_published_only_when_it_is_not_yet(monkeypatch):
+    first, asked = bundled_instrument("fatigue_diary_weekly", "1.0"), []
+    for there in ("found", None):
+        monkeypatch.setattr(catalogue, "find", lambda tx, *named, there=there: there)
+        monkeypatch.setattr(catalogue, "publish", lambda tx, *named: asked.append(named) or "published")
+        assert weeks._definition(None, None, first) == (there or "published")
+    assert asked == [(first.code, first.version)]
+
+
+@on_sqlite
+def test_the_answers_of_a_week_are_those_of_its_days_by_the_items_of_a_definition(cast, ada):
+    answer(cast, ada, {2: 4, 3: 6, 5: 2})
+    cast.tick(at("2026-03-09T12:01"))
+    whole = bundled_instrument("fatigue_diary_weekly", "1.0")
+    fewer = replace(whole, items=tuple(item for item in whole.items if item.id != "day2"))
+    with look(TESTS) as tx:
+        (stand,) = weeks.standing(tx, STUDY, [ada.subject_id])
+        assert weeks.answers_of(tx, stand.row, whole) == {"day1": 4, "day2": 6, "day4": 2}
+        assert weeks.answers_of(tx, stand.row, fewer) == {"day1": 4, "day4": 2}
+        assert weeks.again(tx, stand.row, {}).week.days == 7
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [(3, 3), (3.0, 3.0), (11, None), ("REFUSED", None), (None, None), (True, None), ([3], None)],
