@@ -107,6 +107,16 @@ class Cast:
         phone.sync()
         return phone
 
+    def three_answer(self) -> list[Phone]:
+        """Three people have come in and answered tonight's diary; nothing is carried yet. Six entries of the feed."""
+        with self.on("2026-03-02T10:00"):
+            phones = [self.phone(contact={}) for _ in range(3)]
+        with self.on("2026-03-02T20:00") as now:
+            for number, phone in enumerate(phones):
+                phone.answer(phone.open_at(now)[0], {"worst_fatigue": number}, now, now)
+                phone.upload(now)
+        return phones
+
     def tick(self, when: datetime) -> int:
         """One strike of the clockwork at this hour."""
         with clock.moved_to(when):

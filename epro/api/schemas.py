@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
@@ -706,9 +707,23 @@ class KeysOut(Schema):
 # ── sponsor ──
 
 
+class Position(fields.Integer):
+    """A place in the feed: digits, nothing else, for half of what `int` reads is a mistake of the one who wrote it."""
+
+    default_error_messages = {"invalid": "Not a position: digits, from 0 on."}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> int:
+        if not isinstance(value, str) or not re.fullmatch("[0-9]{1,19}", value) or int(value) > 2**62:
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
 class FeedIn(Schema):
     study = fields.String()
-    after = fields.Integer(load_default=0, validate=validate.Range(0, 2**62))
+    after = Position(load_default=0, metadata={"minimum": 0, "maximum": 2**62})
+    event_id = fields.UUID(
+        metadata={"description": "Of the entry at `after`: refused if another one stands there."}
+    )
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 1000))
     wait = fields.Float(load_default=0, validate=validate.Range(0, 30))
 

@@ -13,10 +13,12 @@ from flask import Response, request, stream_with_context
 
 from epro.api.door import Door, actor, sponsor_lock
 from epro.api.schemas import CheckpointsIn, CheckpointsOut, FeedIn, FeedOut, ManifestOut, StudyIn
+from epro.errors import Conflict
 from epro.responses import sight
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.stream import feed, manifests
+from epro.stream.sequencer import SEQUENCER, last_position
 from epro.studies import access
 from epro.trail import sealing
 from epro.tx import Actor, Tx, look
@@ -26,15 +28,23 @@ POLL = 0.25  # seconds between looks while somebody waits
 WAITERS = BoundedSemaphore(2)  # each holds a thread of the web process: phones must find the others free
 
 
+class NotOurPlace(Conflict):
+    """This feed has not come so far: the position is of another feed, or of this one before it was put back."""
+
+    code = "not_a_place_of_this_feed"
+
+
 @sponsor.get("/feed")
 @sponsor.arguments(FeedIn, location="query")
 @sponsor.response(200, FeedOut)
 def read_feed(asked: dict[str, Any]) -> Any:
     """Entries after a position, in order, without gaps; from 0 on, everything. `wait` holds the line until there
-    is something. With `Accept: application/x-ndjson` all there is comes as lines, in one answer.
+    is something. With `Accept: application/x-ndjson` all there is comes as lines, in one answer. A place that this
+    feed has not reached, or where another entry stands than `event_id` says, is refused.
     """
     who = actor()
     study_id = access.one_study(who, "feed.read", asked.get("study"))
+    _check_place(study_id, asked["after"], asked.get("event_id"))
     if (
         request.accept_mimetypes.best_match(["application/json", "application/x-ndjson"])
         == "application/x-ndjson"
@@ -71,6 +81,16 @@ def read_checkpoints(asked: dict[str, Any]) -> Any:
     with look(actor()) as tx:
         found = sealing.after(tx, asked["after"], asked["limit"])
         return {"key": sealing.public_key(tx), "checkpoints": found}
+
+
+def _check_place(study_id: str, after: int, event_id: UUID | None) -> None:
+    """A cursor that is not of this feed must not wait quietly and pass over what comes. Raises NotOurPlace."""
+    with look(SEQUENCER) as tx:
+        if after > last_position(tx, study_id):
+            raise NotOurPlace()
+        here = feed.after(tx, study_id, after - 1, 1) if event_id and after else []
+    if event_id and (not here or here[0].event_id != event_id):
+        raise NotOurPlace("Another entry stands at this position.")
 
 
 def _wait_for(who: Actor, study_id: str, asked: dict[str, Any]) -> list[dict[str, Any]]:

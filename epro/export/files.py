@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import orjson
 
 CHUNK = 1 << 20
+SIGN = 64 << 20  # bytes between two signs of life while files are packed
 
 
 @dataclass
@@ -62,8 +64,14 @@ def digest_of(files: list[dict[str, Any]]) -> str:
     return hashlib.sha256(orjson.dumps(listed)).hexdigest()
 
 
-def zipped(folder: Folder, names: list[str], at: datetime, target: Path) -> None:
-    """The files in one archive; its stamps are the cut's."""
+def zipped(
+    folder: Folder,
+    names: list[str],
+    at: datetime,
+    target: Path,
+    before_each: Callable[[], None] = lambda: None,
+) -> None:
+    """The files in one archive; its stamps are the cut's. `before_each` is called before each 64 MiB of them."""
     when = at.timetuple()[:6]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in names:
@@ -71,6 +79,8 @@ def zipped(folder: Folder, names: list[str], at: datetime, target: Path) -> None
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             with folder.at(name).open("rb") as source, archive.open(entry, "w", force_zip64=True) as inside:
                 while chunk := source.read(CHUNK):
+                    if source.tell() % SIGN < CHUNK:
+                        before_each()
                     inside.write(chunk)
 
 

@@ -524,15 +524,15 @@ def _tell_records(tx: Tx, rows: Sequence[Any], base: str) -> list[Json]:
         (row.study_id, row.id): row
         for row in tx.session.execute(sa.select(*columns).where(Response.id.in_(ids)))
     }
-    versions, scales = _versions(tx, known.values()), _scales(tx, ids)
+    versions, (scales, blinded) = _versions(tx, known.values()), _scales(tx, ids)
     hidden = {study_id for study_id, _, _ in hiding_places(tx)}
     told = []
     for row in rows:
         body = json.loads(row.body)
         key = (row.study_id, UUID(row.object_id))
         version = versions[key]
-        named = body["details"].get("scales", scales[key])
-        scored = [names.observation_id(version.id, scale) for scale in named]
+        named = [] if row.study_id in hidden else body["details"].get("scales", scales[key])
+        scored = [names.observation_id(version.id, scale) for scale in named if scale not in blinded[key]]
         reason = (
             body["reason"] if row.action == "response.amended" and _may_tell(tx, known[key], hidden) else None
         )
@@ -545,17 +545,21 @@ def _may_tell(tx: Tx, row: Any, hidden: set[str]) -> bool:
     return row.study_id not in hidden and not _blinded_items(tx, _instrument(tx, row))
 
 
-def _scales(tx: Tx, ids: list[UUID]) -> dict[tuple[str, UUID], list[str]]:
-    """The scales that each response has, without what the actor may not know of."""
-    found: dict[tuple[str, UUID], list[str]] = defaultdict(list)
-    query = sa.select(Score.study_id, Score.response_id, Score.scale).where(
-        Score.response_id.in_(ids), Score.run == 1
-    )
-    if tx.actor.kind == "staff":
-        query = query.where(Score.blinded.is_(False))
-    for row in tx.session.execute(query.order_by(Score.scale)):
-        found[row.study_id, row.response_id].append(row.scale)
-    return found
+Scales = dict[tuple[str, UUID], list[str]]
+
+
+def _scales(tx: Tx, ids: list[UUID]) -> tuple[Scales, Scales]:
+    """The scales that each response has from its first scoring, and those of any that the actor may not know of."""
+    first, blinded = defaultdict(list), defaultdict(list)
+    columns = (Score.study_id, Score.response_id, Score.scale, Score.run, Score.blinded)
+    query = sa.select(*columns).where(Score.response_id.in_(ids)).order_by(Score.scale)
+    for row in tx.session.execute(query):
+        key = row.study_id, row.response_id
+        if row.run == 1:
+            first[key].append(row.scale)
+        if row.blinded and tx.actor.kind == "staff":
+            blinded[key].append(row.scale)
+    return first, blinded
 
 
 def _record_target(tx: Tx, text: str) -> Condition:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +19,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from epro import db
-from epro.errors import EproError, NotFound, places
+from epro.errors import EproError, NotFound, TooMany, places
 from epro.export import files, registry
 from epro.export.extract import Options
 from epro.exporting import cuts, making, reading
@@ -30,8 +32,17 @@ from epro.tx import AWAY, Actor, Tx, begin, look
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=10)  # renewed while work goes on
 RENEW = 2_000  # entries between two signs of life
+PAUSE = timedelta(seconds=30)  # before the next try
 MOST_TRIES = 3
+MOST_WAITING = 5  # exports that one asker may have open; workers make them one after the other
 PARTS = ".parts"
+OPEN = (ExportJob.finished_at.is_(None), ExportJob.failed_at.is_(None))
+
+
+class Queued(TooMany):
+    """Five of your exports wait or are being made; fetch one of them, or ask again when one is done."""
+
+    code = "too_many_exports"
 
 
 class NotReady(EproError):
@@ -50,10 +61,35 @@ class Stopped(Exception):
     """The worker was told to stop; the job waits for the next one."""
 
 
+class Lost(Exception):
+    """The lease ended while we worked, and another worker has the job."""
+
+
+@dataclass
+class Hold:
+    """A job in one worker's hands. Its lease ends at `until`, an instant that no other worker's lease has."""
+
+    job: ExportJob
+    until: datetime
+
+    def row(self, tx: Tx) -> ExportJob:
+        """The job, locked. Raises Lost when it is not ours any more."""
+        found = tx.get(ExportJob, self.job.id, lock=True)
+        if found is None or found.leased_until != self.until:
+            raise Lost()
+        return found
+
+    def renew(self) -> None:
+        """A sign of life: the lease holds for as long again."""
+        with begin(EXPORTER) as tx:
+            row = self.row(tx)
+            self.until = row.leased_until = tx.now + LEASE
+
+
 def ask(
     actor: Actor, study_id: str, format: str, cut: str | None, options: Options, *, unblinded: bool
 ) -> ExportJob:
-    """Note that an export is wanted. Its place in the feed is fixed now. Raises NotAllowed, NotFound."""
+    """Note that an export is wanted. Its place in the feed is fixed now. Raises NotAllowed, NotFound, Queued."""
     reading.may(actor, study_id, unblinded=unblinded)
     registry.find(format)
     point = reading.point(study_id, cut)
@@ -64,6 +100,7 @@ def ask(
         "options": {"flavour": options.flavour, "scores": options.scores, "extra": options.extra},
     }
     with begin(EXPORTER) as tx:
+        _check_queue(tx, actor)
         return tx.add(
             ExportJob(
                 id=uuid4(),
@@ -74,6 +111,13 @@ def ask(
                 position=point.position,
             )
         )
+
+
+def _check_queue(tx: Tx, actor: Actor) -> None:
+    """Whoever asks for many waits for some: others' exports are behind them in the same queue."""
+    mine = sa.and_(ExportJob.asked_by == str(actor), *OPEN)
+    if (tx.session.scalar(sa.select(sa.func.count()).where(mine)) or 0) >= MOST_WAITING:
+        raise Queued()
 
 
 def find(actor: Actor, job_id: UUID) -> ExportJob:
@@ -115,7 +159,8 @@ def run_due(stopped: Callable[[], bool] = lambda: False) -> int:
     """Make what is asked for, one after the other; take away what has been kept long enough. Returns how many."""
     made = 0
     while not stopped() and (job := _claim()):
-        _make(job, stopped)
+        if job.leased_until is not None and job.failed_at is None:
+            _make(Hold(job, job.leased_until), stopped)
         made += 1
     return made + remove_old()
 
@@ -136,8 +181,7 @@ def _claim() -> ExportJob | None:
     """Take the job that has waited longest, unless another worker holds it."""
     with begin(EXPORTER) as tx:
         free = sa.or_(ExportJob.leased_until.is_(None), ExportJob.leased_until < tx.now)
-        open_ = sa.and_(ExportJob.finished_at.is_(None), ExportJob.failed_at.is_(None))
-        query = sa.select(ExportJob).where(open_, free).order_by(ExportJob.asked_at, ExportJob.id).limit(1)
+        query = sa.select(ExportJob).where(*OPEN, free).order_by(ExportJob.asked_at, ExportJob.id).limit(1)
         job: ExportJob | None = tx.one(query.with_for_update(skip_locked=True))
         if job is None:
             return None
@@ -148,21 +192,21 @@ def _claim() -> ExportJob | None:
         return job
 
 
-def _make(job: ExportJob, stopped: Callable[[], bool]) -> None:
+def _make(hold: Hold, stopped: Callable[[], bool]) -> None:
     """One job to its end. What can be told to who asked is; what cannot is logged, and tried again."""
-    if job.failed_at is not None:
-        return
-    beside = folder() / PARTS / str(job.id)
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    job = hold.job
+    beside = _emptied(job)
     try:
         actor = _actor(job.asked_by)
         reader = reading.reader(actor, job.study_id, job.request["unblinded"])
-        _note(job.id, finished=_put(job, _work(job, actor, beside, stopped)) | {"reader": reader})
+        made = _work(hold, actor, beside, stopped)
+        _finish(hold, made, reader)
+    except Lost:
+        log.warning("export left to another worker", extra={"action": "export.lost", "job": str(job.id)})
     except Stopped:
-        _give_back(job.id)
+        _end(hold, tries=job.tries - 1)  # for the next worker, as if it had not been tried
     except EproError as fault:
-        _note(job.id, fault=fault.code)
+        _end(hold, failed=fault.code)
     except AWAY:
         raise
     except Exception as fault:
@@ -172,27 +216,38 @@ def _make(job: ExportJob, stopped: Callable[[], bool]) -> None:
             places(fault),
             extra={"action": "export.failed", "job": str(job.id)},
         )
-        _note(job.id, lease=False)
+        _end(hold, pause=PAUSE)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _work(job: ExportJob, actor: Actor, beside: Path, stopped: Callable[[], bool]) -> making.Made:
+def _emptied(job: ExportJob) -> Path:
+    """A folder for this try alone; those of earlier tries are taken away."""
+    parts = folder() / PARTS
+    for old in parts.glob(f"{job.id}.*"):
+        shutil.rmtree(old, ignore_errors=True)
+    beside = parts / f"{job.id}.{job.tries}.{uuid4().hex}"
+    beside.mkdir(parents=True)
+    return beside
+
+
+def _work(hold: Hold, actor: Actor, beside: Path, stopped: Callable[[], bool]) -> making.Made:
+    job = hold.job
     request = job.request
     with look(EXPORTER) as tx:
         point = cuts.at(tx, job.study_id, job.position, request["cut"])
     total = reading.size(actor, point)
     extract = reading.extract(
-        actor, point, unblinded=request["unblinded"], progress=_progress(job.id, total, stopped)
+        actor, point, unblinded=request["unblinded"], progress=_progress(hold, total, stopped)
     )
     options = Options(**request["options"])
     return making.make(actor, extract, registry.find(request["format"]), options, beside, job.id)
 
 
-def _progress(job_id: UUID, total: int, stopped: Callable[[], bool]) -> reading.Progress:
+def _progress(hold: Hold, total: int, stopped: Callable[[], bool]) -> reading.Progress:
     """Signs of life: how far it is, and the lease held for as long again."""
     count = {"done": 0, "told": 0}
-    _sign(job_id, 0, total)
+    _sign(hold, 0, total)
 
     def progress(done: int) -> None:
         if stopped():
@@ -200,28 +255,38 @@ def _progress(job_id: UUID, total: int, stopped: Callable[[], bool]) -> reading.
         count["done"] += done
         if count["done"] - count["told"] >= RENEW:
             count["told"] = count["done"]
-            _sign(job_id, min(count["done"], total), total)
+            _sign(hold, min(count["done"], total), total)
 
     return progress
 
 
-def _sign(job_id: UUID, done: int, total: int) -> None:
+def _sign(hold: Hold, done: int, total: int) -> None:
     with begin(EXPORTER) as tx:
-        job = _held(tx, job_id)
-        job.done, job.total, job.leased_until = done, total, tx.now + LEASE
+        job = hold.row(tx)
+        job.done, job.total = done, total
+        hold.until = job.leased_until = tx.now + LEASE
 
 
-def _put(job: ExportJob, made: making.Made) -> dict[str, Any]:
-    """One file of it: the only one there is, or an archive; put in its place whole."""
+def _finish(hold: Hold, made: making.Made, reader: Any) -> None:
+    """One file of it, put in its place whole, and the word that it is there."""
+    hold.renew()
+    whole, told = _packed(hold, made)
+    with begin(EXPORTER) as tx:
+        job = hold.row(tx)
+        files.moved(whole, folder() / told["file"])
+        job.finished_at, job.leased_until, job.done = tx.now, None, job.total or 0
+        job.made = told | {"reader": reader}
+
+
+def _packed(hold: Hold, made: making.Made) -> tuple[Path, dict[str, Any]]:
+    """Its files in one archive, and what is told of it; the lease is renewed before each of them."""
+    job, cut = hold.job, made.told["cut"]
     format = registry.find(job.request["format"])
-    cut = made.told["cut"]
-    stem = f"{job.study_id}-{cut['name'] or cut['position']}-{format.name}"
     whole = made.folder.at(".whole.zip")
-    files.zipped(made.folder, made.names(), made.at, whole)
-    name = f"{job.id}.zip"
+    files.zipped(made.folder, made.names(), made.at, whole, before_each=hold.renew)
     told = {
-        "file": name,
-        "name": f"{stem}.zip",
+        "file": f"{job.id}.zip",
+        "name": f"{job.study_id}-{cut['name'] or cut['position']}-{format.name}.zip",
         "media_type": "application/zip",
         "bytes": whole.stat().st_size,
         "sha256": files.digest(whole),
@@ -229,35 +294,19 @@ def _put(job: ExportJob, made: making.Made) -> dict[str, Any]:
         "files": made.told["files"],
         "digest": made.digest,
     }
-    files.moved(whole, folder() / name)
-    return told
+    return whole, told
 
 
-def _note(
-    job_id: UUID, *, finished: dict[str, Any] | None = None, fault: str | None = None, lease: bool = True
+def _end(
+    hold: Hold, *, failed: str | None = None, tries: int | None = None, pause: timedelta | None = None
 ) -> None:
-    with begin(EXPORTER) as tx:
-        job = _held(tx, job_id)
-        job.leased_until = None
-        if finished is not None:
-            job.finished_at, job.made, job.done = tx.now, finished, job.total or 0
-        elif fault is not None:
-            job.failed_at, job.fault = tx.now, fault
-        elif not lease and job.tries > 0:
-            job.leased_until = tx.now + timedelta(seconds=30)  # a pause before the next try
-
-
-def _give_back(job_id: UUID) -> None:
-    """For the next worker, as if it had not been tried: nothing was wrong with it."""
-    with begin(EXPORTER) as tx:
-        job = _held(tx, job_id)
-        job.leased_until, job.tries = None, job.tries - 1
-
-
-def _held(tx: Tx, job_id: UUID) -> ExportJob:
-    job = tx.get(ExportJob, job_id, lock=True)
-    assert job is not None
-    return job
+    """Let go of a job that is not done: failed for good, or for the next try, at once or after a pause."""
+    with suppress(Lost), begin(EXPORTER) as tx:
+        job = hold.row(tx)
+        job.leased_until = tx.now + pause if pause else None
+        job.tries = job.tries if tries is None else tries
+        if failed is not None:
+            job.failed_at, job.fault = tx.now, failed
 
 
 def _actor(asked_by: str) -> Actor:

@@ -21,7 +21,7 @@ from epro.stream.cursors import WAITS, Key
 from epro.stream.feed import Entry
 from epro.stream.models import SinkRow
 from epro.stream.records import records_of, waits
-from epro.stream.sequencer import SEQUENCER
+from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks import Behind, Outlet, SinkGone, SinkUnavailable
 from epro.tx import AWAY, begin, look
 
@@ -41,6 +41,8 @@ class Carriers:
     def strike(self, app: Flask) -> None:
         """Set every sink going that is not at it already."""
         for key in keys_of():
+            if not to_do(key):
+                continue
             busy = self._busy.get(key)
             if busy is None or busy.done():
                 self._busy[key] = self._pool.submit(copy_context().run, self._within, app, key)
@@ -51,6 +53,8 @@ class Carriers:
 
     def carry(self, key: Key) -> int:
         """Bring one sink up to date; nothing when another worker is at it, or it is paused or away."""
+        if not to_do(key):
+            return 0
         with begin(SEQUENCER) as tx:
             position = cursors.claim(tx, key, self.worker)
             row = tx.get(SinkRow, key.study_id, key.name)
@@ -99,6 +103,16 @@ def keys_of() -> list[Key]:
     )
     with look(SEQUENCER) as tx:
         return [Key(*row) for row in tx.session.execute(query.order_by(SinkRow.study_id, SinkRow.name))]
+
+
+def to_do(key: Key) -> bool:
+    """Whether there is anything to deliver now: a sink that has everything costs a look, and writes nothing."""
+    with look(SEQUENCER) as tx:
+        row = tx.get(SinkRow, key.study_id, key.name)
+        if row is None or (row.next_try_at is not None and row.next_try_at > tx.now):
+            return False
+        ahead = last_position(tx, key.study_id) > row.position
+        return ahead or bool(cursors.due(cursors.parked(tx, key), tx.now))
 
 
 def _bring_up(carriers: Carriers, key: Key, outlet: Outlet, position: int) -> int:
@@ -165,10 +179,15 @@ def _move(
 
 
 def _retry(carriers: Carriers, key: Key, outlet: Outlet) -> int:
-    """Try parked entries whose hour has come, and those that nothing stands before any more."""
+    """Try parked entries whose hour has come, and those that nothing stands before any more.
+
+    Each with the lease renewed before it, for none takes as long as a lease holds.
+    """
     delivered = 0
     while True:
-        with look(SEQUENCER) as tx:
+        with begin(SEQUENCER) as tx:
+            if not cursors.hold(tx, key, carriers.worker):
+                return delivered
             due = [row.position for row in cursors.due(cursors.parked(tx, key), tx.now)][:1]
             entries = [entry for position in due for entry in feed.after(tx, key.study_id, position - 1, 1)]
             now = tx.now
@@ -176,7 +195,9 @@ def _retry(carriers: Carriers, key: Key, outlet: Outlet) -> int:
             return delivered
         refused = outlet.deliver(entries, now).get(entries[0].position)
         with begin(SEQUENCER) as tx:
-            cursors.note_tried(tx, key, entries[0].position, refused, carriers.dice)
+            tried = key, carriers.worker, entries[0].position, refused, carriers.dice
+            if not cursors.note_tried(tx, *tried):
+                return delivered
         delivered += refused is None
 
 

@@ -24,6 +24,7 @@ LONGEST = timedelta(minutes=15)  # between two tries
 ENOUGH = 8  # times that one entry is refused before it is left to a person
 GIVES_UP_AFTER = timedelta(days=5)
 WAITS = "waits"
+WELL = {"failing_since": None, "failures": 0, "next_try_at": None, "last_fault": None}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ def claim(tx: Tx, key: Key, worker: str) -> int | None:
     return found
 
 
+def hold(tx: Tx, key: Key, worker: str) -> bool:
+    """Hold the lease for as long again; False when it is another's by now, or nobody is to deliver any more."""
+    active = sa.and_(SinkRow.paused_at.is_(None), SinkRow.removed_at.is_(None))
+    mine = sa.and_(key.is_it(), SinkRow.leased_by == worker, active)
+    return _changed(tx, mine, {"leased_until": tx.now + LEASE})
+
+
 def release(tx: Tx, key: Key, worker: str) -> None:
     """Give the lease back."""
     mine = sa.and_(key.is_it(), SinkRow.leased_by == worker)
@@ -67,9 +75,8 @@ def release(tx: Tx, key: Key, worker: str) -> None:
 def advance(tx: Tx, key: Key, worker: str, before: int, after: int) -> bool:
     """Go on from one position to another; False when somebody else went on meanwhile."""
     mine = sa.and_(key.is_it(), SinkRow.leased_by == worker, SinkRow.position == before)
-    well = {"failing_since": None, "failures": 0, "next_try_at": None, "last_fault": None}
     moved = {"position": after, "delivered_at": tx.now, "leased_until": tx.now + LEASE}
-    return _changed(tx, mine, moved | well)
+    return _changed(tx, mine, moved | WELL)
 
 
 def note_failure(tx: Tx, key: Key, worker: str, why: str, after: float, dice: random.Random) -> None:
@@ -134,25 +141,32 @@ def parked(tx: Tx, key: Key) -> list[ParkedEntry]:
 
 def due(rows: Sequence[ParkedEntry], now: datetime) -> list[ParkedEntry]:
     """Of parked entries those to be tried now: their hour has come, and nothing of their record stands before them."""
-    found = []
-    for number, row in enumerate(rows):
-        free = all(set(row.records).isdisjoint(before.records) for before in rows[:number])
+    found, before = list[ParkedEntry](), set[str]()
+    for row in rows:
         ripe = row.next_try_at is not None and row.next_try_at <= now
-        if free and (ripe or row.reason == WAITS):
+        if before.isdisjoint(row.records) and (ripe or row.reason == WAITS):
             found.append(row)
+        before.update(row.records)
     return found
 
 
-def note_tried(tx: Tx, key: Key, position: int, refused: str | None, dice: random.Random) -> None:
-    """A parked entry was tried: it is gone, or tried again later, or, after enough, left to a person."""
+def note_tried(
+    tx: Tx, key: Key, worker: str, position: int, refused: str | None, dice: random.Random
+) -> bool:
+    """A parked entry was tried: it is gone, or tried again later, or, after enough, left to a person.
+
+    False, and nothing noted, when another worker has the lease by now. That the sink answered is noted too.
+    """
+    mine = sa.and_(key.is_it(), SinkRow.leased_by == worker)
+    if not _changed(tx, mine, WELL | {"leased_until": tx.now + LEASE}):
+        return False
     row = tx.get(ParkedEntry, key.study_id, key.name, position)
-    if row is None:
-        return
-    if refused is None:
+    if row is not None and refused is None:
         tx.session.delete(row)
-        return
-    row.attempts, row.reason = row.attempts + 1, refused
-    row.next_try_at = tx.now + back_off(row.attempts, dice) if row.attempts < ENOUGH else None
+    elif row is not None:
+        row.attempts, row.reason = row.attempts + 1, str(refused)
+        row.next_try_at = tx.now + back_off(row.attempts, dice) if row.attempts < ENOUGH else None
+    return True
 
 
 def try_now(tx: Tx, key: Key, position: int | None) -> int:

@@ -99,6 +99,7 @@ def _check(name: str, kind: str, options: dict[str, str]) -> None:
             not name or name == TRIAL_DATABASE or not name.replace("-", "").isalnum(),
             "a name is letters, digits and -",
         ),
+        (not all(options.values()), "an option has no value"),
         (not NEEDS[kind] <= options.keys(), f"{kind} needs {', '.join(sorted(NEEDS[kind]))}"),
         (kind in KNOWN and not options.keys() <= KNOWN.get(kind, set()), f"{kind} knows no such option"),
         (

@@ -19,6 +19,7 @@ from epro.export import fhir_search
 from epro.exporting import fhir_bulk
 from epro.exporting.models import BulkExport
 from epro.questionnaires import catalogue
+from epro.responses import rescoring
 from epro.signin import machines, staff
 from epro.simulation.people import Phone
 from epro.trail.models import Event
@@ -318,6 +319,36 @@ def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
     assert one["item"][0]["answer"][0]["extension"][0]["valueCode"] == "masked"
     told = stage.send("GET", "/fhir/r4/QuestionnaireResponse", key).get_json()
     assert told["entry"][0]["resource"]["item"][0]["answer"] == [coded(5)]
+
+
+def test_no_provenance_names_a_blinded_score_to_a_person(stage, monkeypatch):
+    """Neither of the first scoring nor of a later one, whose act names its scales."""
+    with look(system("tests")) as tx:
+        known = catalogue.find(tx, "fatigue_diary", "1.0")
+    scales = tuple(replace(scale, blinded=True) for scale in known.scales)
+    monkeypatch.setitem(
+        db.remembered(),
+        ("instrument", "fatigue_diary", "1.0"),
+        replace(known, digest="0" * 64, scales=scales),
+    )
+    with stage.today():
+        publish("masked2")
+        hire("vera4", Grant("masked2", "01", "nurse"))
+        hire("mia2", Grant("masked2", "*", "data_manager"))
+        key = machine("masked2")
+    answer_in("masked2", stage, "vera4")
+    later = {"fatigue_diary": replace(known, scales=scales, items=(replace(known.items[0], reversed=True),))}
+    with stage.today(), begin(system("tests")) as tx:
+        changes, _ = rescoring.find_changes(tx, "masked2", ["01-001"], later)
+        assert rescoring.append(tx, "masked2", "01-001", changes, later) == 1
+    for who, kinds in (
+        ("mia2", [["QuestionnaireResponse"], ["QuestionnaireResponse"]]),
+        (key, [["QuestionnaireResponse", "Observation"], ["Observation"]]),
+    ):
+        told = stage.send("GET", "/fhir/r4/Provenance", key) if who == key else get(stage, who, "/Provenance")
+        named = [[one["reference"].split("/")[0] for one in entry["resource"]["target"]]
+                 for entry in told.get_json()["entry"]]  # fmt: skip
+        assert named == kinds
 
 
 def machine(study: str) -> str:

@@ -100,7 +100,7 @@ def test_a_worker_that_dies_leaves_its_job_to_the_next(cast, asked, call, monkey
     where = {
         "before it wrote": (making, "make"),
         "half way": (making.files, "told"),
-        "before it said so": (jobs, "_put"),
+        "before it said so": (jobs, "_packed"),
     }[moment]
     with cast.on("2026-03-02T22:00"), monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(*where, die)
@@ -112,6 +112,51 @@ def test_a_worker_that_dies_leaves_its_job_to_the_next(cast, asked, call, monkey
     told = status(call, asked)
     assert told["status"] == "done" and told["rows"] > 0
     assert not list((jobs.folder() / jobs.PARTS).iterdir())
+
+
+def test_a_worker_whose_lease_ended_leaves_the_job_to_the_one_who_has_it(cast, asked, call, monkeypatch):
+    """It was slow, not dead: what it made is not put in the place of the other's, nor does it take his away."""
+    packed = jobs._packed
+
+    def slow(hold, made):
+        monkeypatch.setattr(jobs, "_packed", packed)
+        with cast.on("2026-03-02T22:30"):
+            assert worker.export() == 1
+        return packed(hold, made)
+
+    monkeypatch.setattr(jobs, "_packed", slow)
+    with cast.on("2026-03-02T22:00"):
+        worker.export()
+    with look(TESTS) as tx:
+        job = tx.get(ExportJob, jobs.UUID(asked))
+    assert (job.tries, job.finished_at, job.fault) == (2, at("2026-03-02T22:30"), None)
+    assert [path.name for path in jobs.folder().glob("*.zip")] == [f"{asked}.zip"]
+    assert not list((jobs.folder() / jobs.PARTS).iterdir())
+
+
+def test_a_large_file_is_packed_with_the_lease_renewed(cast, asked, monkeypatch):
+    monkeypatch.setattr(jobs.files, "SIGN", 0x100000)
+    signs = []
+    renew = jobs.Hold.renew
+    monkeypatch.setattr(jobs.Hold, "renew", lambda hold: (signs.append(1), renew(hold)))
+    with cast.on(HOUR):
+        worker.export()
+    assert len(signs) > 2
+
+
+def test_who_has_many_waiting_waits_and_others_do_not(cast, answered, call):  # noqa: F811
+    with cast.on(HOUR):
+        for _ in range(jobs.MOST_WAITING):
+            assert call("POST", "/v1/sponsor/exports", {"format": "csv"}).status_code == 202
+        refused = call("POST", "/v1/sponsor/exports", {"format": "csv"})
+        assert (refused.status_code, refused.json["code"]) == (429, "too_many_exports")
+        assert call("POST", "/v1/sponsor/exports", {"format": "csv"}, who="dana").status_code == 202
+        worker.export()
+        assert call("POST", "/v1/sponsor/exports", {"format": "csv"}).status_code == 202
+
+
+def test_nobody_else_on_the_machine_reads_the_folder(cast, asked):
+    assert jobs.folder().stat().st_mode & 0o777 == 0o700
 
 
 def test_a_fault_is_tried_again_and_then_told(cast, asked, call, monkeypatch):

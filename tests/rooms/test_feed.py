@@ -21,13 +21,7 @@ from tests.cast import STUDY
 @pytest.fixture
 def answered(cast):
     """Three people have answered tonight's diary; nothing is carried yet. Their enrolments stand first in the feed."""
-    with cast.on("2026-03-02T10:00"):
-        phones = [cast.phone(contact={}) for _ in range(3)]
-    with cast.on("2026-03-02T20:00") as now:
-        for number, phone in enumerate(phones):
-            phone.answer(phone.open_at(now)[0], {"worst_fatigue": number}, now, now)
-            phone.upload(now)
-    return phones
+    return cast.three_answer()
 
 
 def positions():

@@ -22,11 +22,11 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from epro import clock, config, trail
+from epro import addresses, clock, config, trail
 from epro.contacts import push, store
 from epro.contacts.models import Contact
 from epro.notifications.models import Message
-from epro.notifications.senders import Outgoing, SendFailed, SendUnknown, push_http, vapid
+from epro.notifications.senders import Outgoing, SendFailed, SendUnknown, vapid
 from epro.notifications.senders.build import build, faults
 from epro.notifications.senders.in_app import InAppSender
 from epro.notifications.senders.recording import RecordingSender
@@ -216,7 +216,7 @@ def test_what_is_no_subscription_goes_nowhere(service, sender, browser, to):
     ],
 )
 def test_which_addresses_may_be_reached(address, public):
-    assert push_http.is_public(address) == public
+    assert addresses.may_reach(address) == public
 
 
 def test_a_name_that_points_inside_is_found_out_when_the_connection_is_made(service, browser, tls):

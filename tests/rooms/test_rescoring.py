@@ -121,6 +121,27 @@ def test_the_feed_and_the_trial_database_carry_them(cast, answered, reversed_dia
         assert [tuple(row) for row in found] == [(1, 6), (2, 6)]
 
 
+def test_a_rescoring_of_a_correction_names_what_it_corrects(cast, answered, reversed_diary):
+    first = next(iter(answered[0].receipts))
+    with cast.on("2026-03-05T10:00"):
+        correction = {
+            "answers": {"worst_fatigue": 8},
+            "reason": "she misread it",
+            "reported_by": "participant",
+        }
+        made = cast.staff("ines").call("POST", f"/v1/site/responses/{first}/amendments", correction)
+        assert made.ok, made.body
+    append(look_for(reversed_diary)[0], reversed_diary)
+    cast.relay()
+    with look(RESCORER) as tx:
+        told = [
+            e.content["rescored"] for e in feed.after(tx, "diary", 0, 1000) if e.kind == "response.rescored"
+        ]
+        corrected = {str(one.id): str(one.amends_id) for one in tx.all(sa.select(Response)) if one.amends_id}
+    assert list(corrected.values()) == [first]
+    assert {one["response_id"]: one["amends_id"] for one in told if "amends_id" in one} == corrected
+
+
 def test_answers_that_a_definition_does_not_take_keep_their_score(answered):
     data = bundled_instrument("fatigue_diary").document()
     data["version"] = "1.1"

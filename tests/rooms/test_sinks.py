@@ -10,6 +10,7 @@ SK-06  Whatever dies between delivery and position, files have each position onc
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from datetime import UTC, timedelta
@@ -23,13 +24,14 @@ from confluent_kafka import Consumer, Producer
 from standardwebhooks import Webhook
 
 from epro import clock, db
+from epro.addresses import may_reach
 from epro.cli import epro
+from epro.errors import Invalid
 from epro.stream import carrying, cursors, outlets, sequencer
 from epro.stream.carrying import Carriers
 from epro.stream.cursors import Key
 from epro.stream.models import SinkRow
 from epro.stream.sinks import SinkUnavailable
-from epro.stream.sinks.addresses import may_reach
 from epro.stream.sinks.files import FilesOutlet
 from epro.stream.sinks.webhook import WebhookOutlet
 from epro.trail.models import Event
@@ -51,12 +53,7 @@ def environ(environ):
 @pytest.fixture
 def answered(cast):
     """Three people have answered tonight's diary, and their entries have positions."""
-    with cast.on("2026-03-02T10:00"):
-        phones = [cast.phone(contact={}) for _ in range(3)]
-    with cast.on("2026-03-02T20:00") as now:
-        for number, phone in enumerate(phones):
-            phone.answer(phone.open_at(now)[0], {"worst_fatigue": number}, now, now)
-            phone.upload(now)
+    cast.three_answer()
     sequencer.sequence()
     return newest()
 
@@ -168,7 +165,7 @@ ADDRESSES = """
 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255 ::1 :: fe80::1 fe80::1%eth0 febf::1 fc00::1 fd12:3456::1 ff02::1
 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::ffff:8.8.8.8 ::127.0.0.1 ::8.8.8.8 64:ff9b::7f00:1 64:ff9b::a00:1
 64:ff9b:1::a00:1 2002:7f00:1:: 2002:a00:1:: 2001:0:4136:e378:8000:63bf:3fff:fdd2 2001:db8::1 100::1 fec0::1
-3fff::1 localhost 1 0x7f.1 2130706433 nonsense
+3fff::1 2001:1::1 2606:4700:4700::1111%eth0 192.0.0.9 192.88.99.1 localhost 1 0x7f.1 2130706433 nonsense
 """
 NOT_PUBLIC = ADDRESSES.split()
 
@@ -307,6 +304,75 @@ def test_one_lease_holds_and_who_lost_it_changes_nothing(cast, answered, tmp_pat
         assert cursors.claim(tx, key, "two") == 0
     with begin(TESTS, later) as tx:
         assert not cursors.advance(tx, key, "one", 0, 2) and cursors.advance(tx, key, "two", 0, 2)
+
+
+@on_sqlite
+def test_who_lost_the_lease_while_it_tried_a_parked_entry_notes_nothing(cast, answered, receiver):
+    add("hook", "webhook", url=receiver.address)
+    receiver.answer = lambda entry: 422 if entry["position"] == 1 else 200
+    carry()
+    key, hour = Key(STUDY, "hook"), HOUR + timedelta(minutes=20)
+
+    def another_takes_over(entry):
+        with cast.app.app_context(), begin(TESTS, hour + timedelta(minutes=3)) as tx:
+            assert cursors.claim(tx, key, "two") == answered
+        return 200
+
+    receiver.answer = another_takes_over
+    carry(hour)
+    assert parked("hook") == {1: "HTTP 422"} and row("hook").leased_by == "two"
+    with begin(TESTS, hour) as tx:
+        assert not cursors.hold(tx, key, "one") and cursors.hold(tx, key, "two")
+        cursors.pause(tx, outlets.found(tx, STUDY, "hook"), "night")
+        tx.session.flush()
+        assert not cursors.hold(tx, key, "two")
+
+
+@on_sqlite
+def test_a_sink_that_answers_a_parked_entry_is_not_away_any_more(cast, answered, receiver):
+    add("hook", "webhook", url=receiver.address)
+    receiver.answer = lambda entry: 422 if entry["position"] == 1 else 200
+    carry()
+    receiver.answer = lambda entry: 500
+    carry(HOUR + timedelta(minutes=20))
+    assert row("hook").failing_since is not None
+    receiver.answer = lambda entry: 200
+    carry(HOUR + timedelta(minutes=40))
+    assert (row("hook").failing_since, parked("hook")) == (None, {})
+
+
+@on_sqlite
+def test_a_sink_that_has_everything_costs_a_look_and_no_write(cast, answered, receiver, monkeypatch):
+    add("hook", "webhook", url=receiver.address)
+    receiver.answer = lambda entry: 422 if entry["position"] == 1 else 200
+    carry()
+    monkeypatch.setattr(carrying, "begin", lambda *_: 1 / 0)
+    assert carry() == 0  # and what is parked is not due yet
+
+
+@on_sqlite
+def test_files_are_for_the_owner_and_the_group(cast, answered, tmp_path):
+    add("files", "files", folder=str(tmp_path / "out"))
+    before = os.umask(0)
+    try:
+        carry()
+    finally:
+        os.umask(before)
+    made = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    assert {oct(path.stat().st_mode & 0o007) for path in made} == {"0o0"} and len(made) == 4
+
+
+@on_sqlite
+def test_options_that_make_no_sense_are_said_in_a_sentence(cast, environ, monkeypatch):
+    for name, value in {**environ, "EMPTY": "", "ODD": "whsec_no base64", "SHORT": "whsec_c2hvcnQ="}.items():
+        monkeypatch.setenv(name, value)
+    given = ("url=https://x.org secret=env:EMPTY", "url=https://x.org secret=env:ODD", "url= secret=env:ODD",
+             "url=https://x.org secret=env:SHORT", "url=https://", "url=https://x.org secret=")  # fmt: skip
+    for options in given:
+        words = [part for option in options.split() for part in ("--set", option)]
+        done = CliRunner().invoke(epro, ["sink", "add", "webhook", "x", "--study", STUDY, *words])
+        assert isinstance(done.exception, Invalid), (options, done.exception)
+        assert "c2hvcnQ" not in str(done.exception)
 
 
 @on_sqlite

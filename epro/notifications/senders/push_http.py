@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 import requests
@@ -19,6 +18,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import create_connection
 
+from epro import addresses
 from epro.notifications.senders.network import keep_queries_out_of_logs
 
 MayReach = Callable[[str], bool]
@@ -26,13 +26,6 @@ MayReach = Callable[[str], bool]
 
 class NotReachable(Exception):
     """The host has an address that nothing may be sent to."""
-
-
-def is_public(address: str) -> bool:
-    """Whether this address is one of the wide network: not of this machine, this house, or a special use."""
-    found = ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or is_public(str(mapped)))
 
 
 class Session(requests.Session):
@@ -43,7 +36,7 @@ class Session(requests.Session):
         keep_queries_out_of_logs()
         self.trust_env = False
         self.verify = trusted or True
-        self.mount("https://", _Adapter(may_reach or is_public))
+        self.mount("https://", _Adapter(may_reach or addresses.may_reach))
         self.mount("http://", _Nowhere())
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
@@ -83,10 +76,10 @@ def _connected(connection: HTTPSConnection, may_reach: MayReach) -> socket.socke
         found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
     except OSError:
         raise NewConnectionError(connection, "no such name") from None
-    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-    if not addresses or not all(map(may_reach, addresses)):
+    leads_to = list(dict.fromkeys(str(one[4][0]) for one in found))
+    if not leads_to or not all(map(may_reach, leads_to)):
         raise NotReachable("an address that is not public")
-    for address in addresses:
+    for address in leads_to:
         try:
             return create_connection((address, connection.port or 443), connection.timeout)
         except OSError:

@@ -23,6 +23,7 @@ from epro.stream.sinks import Behind, SinkUnavailable
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.ndjson")
 TAIL = 64 * 1024
+FOLDERS, FILES = 0o750, 0o640  # less what the worker's umask takes: answers are for the owner and the group
 
 
 class FilesOutlet:
@@ -72,7 +73,7 @@ class FilesOutlet:
     def _append(self, day: str, entries: Sequence[Entry]) -> None:
         file = self.folder / f"{day}.ndjson"
         new = not file.exists()
-        with file.open("ab") as opened:
+        with open(file, "ab", opener=_opened) as opened:
             opened.write(b"".join(f"{entry.line()}\n".encode() for entry in entries))
             opened.flush()
             os.fsync(opened.fileno())
@@ -92,10 +93,15 @@ class FilesOutlet:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
+        for made in (self.folder.parent, self.folder):
+            made.mkdir(FOLDERS, parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w", opener=_opened) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags, FILES)
 
 
 def _cut_torn(file: Path) -> None:

@@ -6,6 +6,7 @@ anywhere else. What is read of the answer is its status.
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util import parse_url
 
+from epro.addresses import may_reach
 from epro.stream.feed import Entry
 from epro.stream.sinks import SinkGone, SinkUnavailable
-from epro.stream.sinks.addresses import may_reach
 
 SECONDS = 15.0  # for one delivery as a whole
 CONNECT = 5.0
@@ -94,7 +95,9 @@ class WebhookOutlet:
         self.url = parse_url(url)
         if self.url.scheme != "https" and not (loopback and self.url.scheme == "http"):
             raise ValueError("A webhook's address begins with https://.")
-        self._signer = Webhook(secret)
+        if not self.url.host:
+            raise ValueError("A webhook's address names a host.")
+        self._signer = _signer(secret)
         self._pool = self._made_pool(loopback)
 
     def deliver(self, entries: Sequence[Entry], now: datetime) -> dict[int, str]:
@@ -152,6 +155,17 @@ class WebhookOutlet:
         if self.url.scheme == "http":
             return _LoopbackPool(host, self.url.port or 80, maxsize=1)
         return _HttpsPool(host, self.url.port or 443, maxsize=1)
+
+
+def _signer(secret: str) -> Webhook:
+    """What signs with this secret. Raises ValueError, which repeats nothing of it."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ValueError("A webhook's secret is `whsec_` and 24 to 64 bytes in base64.")
+    return Webhook(secret)
 
 
 def payload(entry: Entry) -> str:
