@@ -11,26 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
-import orjson
-import sqlalchemy as sa
-
-from benchmarks.installation import BENCH, application, databases, members
-from benchmarks.intake import submission
+from benchmarks import bulk_feed
+from benchmarks.installation import BENCH, STUDY, application, databases
 from epro.export import registry
 from epro.export.extract import Options
 from epro.exporting import making, reading
-from epro.responses import receiving
-from epro.stream import sequencer
-from epro.studies.models import Participant
-from epro.trail.models import FeedEntry
-from epro.tx import begin, look
 
-RESPONSES = 29_412  # of 34 items: a million item rows
-STUDY = "msc-sle"
 RUNS = (
     ("csv, long", "csv", Options(extra={"tables": ["long"]})),
     ("csv, all tables", "csv", Options()),
@@ -51,7 +39,7 @@ def main() -> None:
         with databases(kind) as environ:
             app = application(environ)
             with app.app_context():
-                _fill()
+                bulk_feed.fill()
             for number in range(len(RUNS)):
                 subprocess.run(
                     [sys.executable, "-m", "benchmarks.exports", "one", str(number)],
@@ -77,51 +65,6 @@ def _one(number: int) -> None:
             f", {made.rows / wall:>9,.0f} rows/s on the wall; peak {peak:.0f} MiB ({before:.0f} before)",
             flush=True,
         )
-
-
-def _fill() -> None:
-    """One response is taken in by the real code; its entry is then written so often, for two hundred participants."""
-    people = members(200)
-    with begin(BENCH) as tx:
-        row = tx.plain(Participant, STUDY, people[0].subject_id, lock=True)
-        taken = receiving.receive(tx, row, submission(people[0])["responses"][0], tx.now)  # type: ignore[index]
-        assert taken.receipt.outcome == "stored"
-    while sequencer.sequence():
-        pass
-    with look(BENCH) as tx:
-        told = orjson.loads(tx.one(sa.select(FeedEntry.body).where(FeedEntry.kind == "response.stored")))
-        position = sequencer.last_position(tx, STUDY)
-    for first in range(0, RESPONSES, 2_000):
-        with begin(BENCH) as tx:
-            rows = [
-                _row(told, people[number % 200].subject_id, position + 1 + number, tx.now)
-                for number in range(first, min(first + 2_000, RESPONSES))
-            ]
-            tx.insert(FeedEntry, rows)
-
-
-def _row(told: dict, subject_id: str, position: int, now) -> dict:  # type: ignore[no-untyped-def,type-arg]
-    response = told["response"] | {
-        "id": str(UUID(int=position)),
-        "occurrence_id": str(UUID(int=position + 10**9)),
-        "answers": {
-            item: (position * 7 + place) % 5 for place, item in enumerate(sorted(told["response"]["answers"]))
-        },
-        "received_at": (now + timedelta(seconds=position)).isoformat(),
-    }
-    event = UUID(int=position + 10**10)
-    content = told | {"subject_id": subject_id, "event_id": str(event), "response": response}
-    return {
-        "study_id": STUDY,
-        "event_id": event,
-        "subject_id": subject_id,
-        "site_id": told["site"],
-        "kind": "response.stored",
-        "at": now,
-        "body": orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode(),
-        "position": position,
-        "positioned_at": now,
-    }
 
 
 if __name__ == "__main__":

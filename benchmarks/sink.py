@@ -1,50 +1,43 @@
-"""How many entries of the feed a second reach the trial database: catching up with 34-answer responses."""
+"""How many entries of the feed a second reach the trial database: catching up with responses of 34 answers."""
 
 from __future__ import annotations
 
+import cProfile
 import sys
 import time
+from contextlib import nullcontext
 
-from benchmarks.installation import BENCH, application, databases, members
-from benchmarks.intake import submission
+from benchmarks import bulk_feed
+from benchmarks.installation import application, databases
 from epro import worker
-from epro.responses import receiving
 from epro.stream import delivering, sequencer
-from epro.studies.models import Participant
-from epro.tx import begin
 
-ENTRIES = 5_000
+ENTRIES = 20_000
 
 
 def main() -> None:
-    for kind in sys.argv[1:] or ("postgresql", "sqlite"):
+    words = [word for word in sys.argv[1:] if word != "profile"]
+    for kind in words or ("postgresql", "sqlite"):
         with databases(kind) as environ:
             app = application(environ)
             with app.app_context():
-                _take_in(ENTRIES)
+                bulk_feed.fill(ENTRIES, positioned=False)
                 (sink,) = worker.sinks_of(app.config["EPRO"])
-                began = time.perf_counter()
+                began, used = time.perf_counter(), time.process_time()
                 while sequencer.sequence():
                     pass
-                positioned = time.perf_counter()
-                carried = delivering.deliver(sink)
-                done = time.perf_counter()
+                positioned, between = time.perf_counter(), time.process_time()
+                with cProfile.Profile() if "profile" in sys.argv else nullcontext() as profile:
+                    carried = delivering.deliver(sink)
+                done, whole = time.perf_counter(), time.process_time()
                 print(
                     f"{kind:<11} {carried:,} entries of 34 answers and 8 scores: positions "
-                    f"{carried / (positioned - began):,.0f}/s, applied {carried / (done - positioned):,.0f}/s",
+                    f"{carried / (positioned - began):,.0f}/s ({carried / (between - used):,.0f} of ours), applied "
+                    f"{carried / (done - positioned):,.0f}/s ({carried / (whole - between):,.0f} of our processor time)",
                     flush=True,
                 )
-
-
-def _take_in(count: int) -> None:
-    people = members(50)
-    for number in range(0, count, 100):
-        with begin(BENCH) as tx:
-            for extra in range(100):
-                member = people[(number + extra) % len(people)]
-                row = tx.plain(Participant, "msc-sle", member.subject_id, lock=True)
-                taken = receiving.receive(tx, row, submission(member)["responses"][0], tx.now)  # type: ignore[index]
-                assert taken.receipt.outcome == "stored"
+                if profile:
+                    profile.dump_stats(f"sink-{kind}.prof")
 
 
 if __name__ == "__main__":
