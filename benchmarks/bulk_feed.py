@@ -46,7 +46,9 @@ def _row(
     told: dict[str, Any], subject_id: str, position: int, now: datetime, positioned: bool
 ) -> dict[str, Any]:
     response = told["response"] | {
-        "id": str(UUID(int=position * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)),  # scattered, as phones make them
+        "id": str(
+            UUID(int=position * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)
+        ),  # scattered, as phones make them
         "occurrence_id": str(UUID(int=position + 10**9)),
         "answers": {
             item: (position * 7 + place) % 5 for place, item in enumerate(sorted(told["response"]["answers"]))

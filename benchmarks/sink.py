@@ -33,7 +33,7 @@ def main() -> None:
                 print(
                     f"{kind:<11} {carried:,} entries of 34 answers and 8 scores: positions "
                     f"{carried / (positioned - began):,.0f}/s ({carried / (between - used):,.0f} of ours), applied "
-                    f"{carried / (done - positioned):,.0f}/s ({carried / (whole - between):,.0f} of our processor time)",
+                    f"{carried / (done - positioned):,.0f}/s ({carried / (whole - between):,.0f} of ours)",
                     flush=True,
                 )
                 if profile:

@@ -90,6 +90,12 @@ def test_every_code_within_errors_is_explained_and_no_other():
         if path == "epro/contacts/store.py"
         for call in _calls(tree, {"_fault"})
     }
+    found |= {
+        call.args[1].value
+        for path, tree in _trees()
+        if path == "epro/scheduling/enrolling.py"
+        for call in _calls(tree, {"_fault"})
+    }
     assert set(table("Codes within `errors`")) == found
 
 
