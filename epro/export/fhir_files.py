@@ -1,7 +1,8 @@
 """A study at a cut as FHIR: a file of lines (NDJSON) for each kind of resource. Pure.
 
 What the FHIR door tells of the same participants, but from the feed up to a position: questionnaires, study, sites,
-participants, responses as they stand after their corrections, their scores, and where each version came from.
+participants, responses as they stand after their corrections, their scores, where each version came from, what was
+answered or missed, and every act that the feed tells of.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import orjson
 
 from epro.export import records
 from epro.export.extract import Extract, Options
+from epro.export.fhir_acts import acts, tasks
 from epro.export.fhir_names import Json, observation_id
 from epro.export.fhir_questionnaires import questionnaire
 from epro.export.fhir_record import provenance
@@ -37,6 +39,8 @@ KINDS = (
     "QuestionnaireResponse",
     "Observation",
     "Provenance",
+    "Task",
+    "AuditEvent",
 )
 
 
@@ -93,6 +97,8 @@ def _subject(extract: Extract, subject: records.Subject, base: str) -> Iterator[
         yield research_subject(row)
     for response in subject.responses:
         yield from _response(extract, subject, response, base)
+    yield from tasks(extract, subject, base)
+    yield from acts(subject)
 
 
 def _response(

@@ -101,6 +101,8 @@ def _object(row: Any) -> Json:
 
 def _who(row: Any) -> Json:
     """The participant herself, or somebody by kind and id; no name stands in the trail."""
+    if not row.actor:
+        return {"display": "not told"}
     kind, _, name = row.actor.partition(":")
     if kind == "participant" and row.subject_id is not None:
         return {"reference": f"Patient/{patient_id(row.study_id, row.subject_id)}"}

@@ -25,18 +25,17 @@ FACTS = ("planned_at", "at_risk_at", "fulfilled_at", "missed_at", "excused_at", 
 
 
 def task(row: Any, responses: Iterable[UUID], now: datetime, *, base: str, language: str) -> Json:
-    """The occurrence as it is now. `responses`: what answered it; `language`: of its questionnaire."""
+    """The occurrence as it is now. `responses`: what answered it; `language`: of its questionnaire.
+
+    What the row does not know (None) is left out: a feed does not tell when an occurrence was planned.
+    """
     state = state_of(row, now)
     patient = {"reference": f"Patient/{patient_id(row.study_id, row.subject_id)}"}
-    questionnaire = f"{questionnaire_url(base, row.instrument_code, language)}|{row.instrument_version}"
     return {
         "resourceType": "Task",
         "id": str(row.id),
         "meta": {"lastUpdated": instant(max(filter(None, (getattr(row, fact) for fact in FACTS))))},
-        "extension": [
-            extension(LOCAL_DAY, valueDate=row.local_day.isoformat()),
-            extension(ZONE, valueCode=row.time_zone),
-        ],
+        "extension": _extensions(row),
         "identifier": [{"system": "urn:epro:occurrences", "value": str(row.id)}],
         "status": STATUS[state],
         **_reason(row, state),
@@ -45,19 +44,33 @@ def task(row: Any, responses: Iterable[UUID], now: datetime, *, base: str, langu
         "code": concept(SDC_CODES, "complete-questionnaire"),
         "description": row.assessment_id,
         "for": patient,
-        "authoredOn": instant(row.planned_at),
+        **({"authoredOn": instant(row.planned_at)} if row.planned_at else {}),
         "lastModified": instant(max(filter(None, (getattr(row, fact) for fact in FACTS)))),
         "owner": patient,
-        "restriction": {"period": {"start": instant(row.opens_at), "end": instant(row.closes_at)}},
-        "input": [
-            {"type": concept(SDC_CODES, "questionnaire"), "valueCanonical": questionnaire},
-            {
-                "type": concept(SDC_CODES, "response-endpoint"),
-                "valueUrl": f"{base}/QuestionnaireResponse",
-            },
-        ],
+        **_restriction(row),
+        "input": _input(row, base, language),
         **_output(responses),
     }
+
+
+def _extensions(row: Any) -> list[Json]:
+    told = [extension(LOCAL_DAY, valueDate=row.local_day.isoformat())]
+    return [*told, extension(ZONE, valueCode=row.time_zone)] if row.time_zone else told
+
+
+def _restriction(row: Any) -> Json:
+    """The window, where it is known."""
+    if row.opens_at is None or row.closes_at is None:
+        return {}
+    return {"restriction": {"period": {"start": instant(row.opens_at), "end": instant(row.closes_at)}}}
+
+
+def _input(row: Any, base: str, language: str) -> list[Json]:
+    where = {"type": concept(SDC_CODES, "response-endpoint"), "valueUrl": f"{base}/QuestionnaireResponse"}
+    if row.instrument_code is None:
+        return [where]
+    questionnaire = f"{questionnaire_url(base, row.instrument_code, language)}|{row.instrument_version}"
+    return [{"type": concept(SDC_CODES, "questionnaire"), "valueCanonical": questionnaire}, where]
 
 
 def _reason(row: Any, state: State) -> Json:

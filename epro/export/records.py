@@ -115,6 +115,8 @@ class Subject:
     """Entries about the participant herself, whole, in order: enrolled, an anchor set, withdrawn."""
     alerts: list[Told] = field(default_factory=list)
     """Entries about alerts, whole, in order."""
+    entries: list[Told] = field(default_factory=list)
+    """Every entry, whole, in order."""
 
     @property
     def usubjid(self) -> str:
@@ -147,6 +149,7 @@ def fold(study_id: str, subject_id: str, entries: Iterable[Told]) -> Subject:
     of: dict[str, Version] = {}
     for entry in entries:
         subject.site = entry["site"]
+        subject.entries.append(entry)
         step = _STEPS.get(entry["kind"])
         if step is not None:
             step(subject, of, entry)

@@ -1,7 +1,7 @@
 """Judges from npm: `make conformance` installs them. Without node, or without them, nothing is judged here.
 
-They take every resource of every instrument and of a study with corrections, refusals and everything else that can
-happen to an answer, and calculate every score from the published expressions.
+They take every resource of every instrument, of a study with corrections, refusals and everything else that can
+happen to an answer, and of studies made by chance, and calculate every score from the published expressions.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from epro.signin import staff
 from epro.tx import Actor, begin, system
 from tests.export.fhir_cases import BASE, everything
 from tests.export.studies import eventful
+from tests.export.test_generated import SEEDS, made_by_chance
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(
@@ -44,11 +45,13 @@ def judged(folder: Path, resources: list[dict[str, Any]], cases: list[dict[str, 
 
 def test_every_resource_is_fhir_and_every_expression_gives_our_score(tmp_path):
     resources, cases = everything(seed=1, times=25)
-    resources += fhir_files.resources(eventful().extract(), BASE)
+    for study in (eventful().extract(), *(made_by_chance(seed)[0] for seed in SEEDS)):
+        resources += fhir_files.resources(study, BASE)
     found = judged(tmp_path, resources, cases)
     assert found["faults"] == []
     assert found["differences"] == []
     assert found["resources"] > 1000 and found["scores"] > 2000
+    assert set(fhir_files.KINDS) <= set(found["kinds"])
 
 
 @pytest.mark.skipif("EPRO_TEST_CONFORMANCE" not in os.environ, reason="takes a minute: make conformance")

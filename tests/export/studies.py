@@ -67,22 +67,23 @@ class Feed:
     ) -> str:
         instrument = told.pop("instrument", None) or bundled_instrument(code)
         number = len(self.entries) + 1
+        day = f"2026-04-{1 + (number - 1) % 28:02}"
         response = {
             "id": f"10000000-0000-4000-8000-{number:012}",
             "occurrence_id": f"20000000-0000-4000-8000-{number:012}",
             "assessment": assessment_of(self.protocol, code),
             "visit": None,
             "study_day": number,
-            "local_day": f"2026-04-{number:02}",
+            "local_day": day,
             "protocol_version": self.protocol.version,
             "instrument": {"code": code, "version": instrument.version, "digest": instrument.digest},
             "language": "zh-CN",
             "answers": answers,
             "time_zone": "Asia/Shanghai",
-            "started_at": f"2026-04-{number:02}T18:00:00+08:00",
-            "completed_at": f"2026-04-{number:02}T18:04:05+08:00",
-            "corrected_at": f"2026-04-{number:02}T10:04:05.000000Z",
-            "received_at": f"2026-04-{number:02}T10:04:09.000000Z",
+            "started_at": f"{day}T18:00:00+08:00",
+            "completed_at": f"{day}T18:04:05+08:00",
+            "corrected_at": f"{day}T10:04:05.000000Z",
+            "received_at": f"{day}T10:04:09.000000Z",
             "clock_offset_ms": -20,
             "device_id": "30000000-0000-4000-8000-000000000001",
             "digest": "ab" * 32,
@@ -94,15 +95,16 @@ class Feed:
 
     def missed(self, subject: str, assessment: str, visit: str | None = None, **told: Any) -> None:
         number = len(self.entries) + 1
+        day = f"2026-04-{1 + (number - 1) % 28:02}"
         occurrence = {
             "id": f"20000000-0000-4000-8000-{number:012}",
             "assessment": assessment,
             "visit": visit,
             "study_day": number,
-            "local_day": f"2026-04-{number:02}",
-            "opens_at": f"2026-04-{number:02}T10:00:00.000000Z",
-            "closes_at": f"2026-04-{number:02}T16:00:00.000000Z",
-            "missed_at": f"2026-04-{number:02}T22:00:00.000000Z",
+            "local_day": day,
+            "opens_at": f"{day}T10:00:00.000000Z",
+            "closes_at": f"{day}T16:00:00.000000Z",
+            "missed_at": f"{day}T22:00:00.000000Z",
             **told,
         }
         self.add(subject, "occurrence.missed", occurrence=occurrence)

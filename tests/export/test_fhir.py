@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -376,6 +377,17 @@ def test_a_study_at_a_cut_is_fhir_and_corrections_follow_through(tmp_path):
     names = {f"{one['resourceType']}/{one['id']}" for one in made}
     for one in responses.values():
         assert one["subject"]["reference"] in names
+    asked = {one["id"]: one for one in made if one["resourceType"] == "Task"}
+    assert Counter(one["status"] for one in asked.values()) == {"completed": 6, "failed": 1}
+    done = {o["valueReference"]["reference"] for one in asked.values() for o in one.get("output", ())}
+    assert done == {name for name in names if name.startswith("QuestionnaireResponse/")}
+    acts = [one for one in made if one["resourceType"] == "AuditEvent"]
+    assert [one["subtype"][0]["code"] for one in acts] == [e["kind"] for e in eventful().entries]
+    assert {one["id"] for one in origins} <= {one["id"] for one in acts}
+    who = {one["subtype"][0]["code"]: one["agent"][0]["who"] for one in acts}
+    assert who["response.amended"]["identifier"] == {"system": "urn:epro:actors:staff", "value": "ines"}
+    assert who["response.stored"]["reference"].startswith("Patient/")
+    assert who["alert.raised"] == {"display": "not told"}
     folder = files.Folder(tmp_path)
     FORMATS["fhir"].write(eventful().extract(), folder, Options())
     assert sum(folder.files.values()) == len(made)

@@ -182,18 +182,7 @@ def test_both_versions_of_odm_say_the_same(made):
 
 
 def test_the_archive_played_back_gives_the_snapshot(made):
-    stand = {}
-    for step in transactions(parsed(made, "archive.xml")):
-        how, key, value = step["how"], step["key"], step["value"]
-        if how == "Insert":
-            assert key not in stand, key
-            stand[key] = value
-        elif how == "Update":
-            assert stand[key] != value, key
-            stand[key] = value
-        else:
-            del stand[key]
-    assert stand == values_of(parsed(made, "snapshot.xml"), NS)
+    assert played(parsed(made, "archive.xml")) == values_of(parsed(made, "snapshot.xml"), NS)
 
 
 def test_every_transaction_of_the_archive_is_audited_and_in_order(made):
@@ -331,6 +320,22 @@ def values_of_2(root):
         )
         found[key] = item.findtext("o:Value", namespaces=NS2)
     return found
+
+
+def played(root):
+    """What stands after every transaction of an archive."""
+    stand = {}
+    for step in transactions(root):
+        how, key, value = step["how"], step["key"], step["value"]
+        if how == "Insert":
+            assert key not in stand, key
+            stand[key] = value
+        elif how == "Update":
+            assert stand[key] != value, key
+            stand[key] = value
+        else:
+            del stand[key]
+    return stand
 
 
 def transactions(root):
