@@ -32,14 +32,15 @@ from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
 from epro.privacy import erasing
-from epro.responses import weeks
+from epro.responses import integrity, weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
 from epro.stream import delivering, keeping
 from epro.stream.carrying import Carriers
 from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
-from epro.trail import checkpoint_file, sealing
+from epro.studies.models import Participant
+from epro.trail import checkpoint_file, checks, sealing
 from epro.tx import begin, system
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
         sealer = _in(app, lambda: seal(settings["CHECKPOINT_FILE"]))
         scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
+        scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
@@ -184,6 +186,11 @@ def seal(file: str | None, now: datetime | None = None) -> int:
     done = sealing.seal(now)
     checkpoint_file.write_out(file)
     return done
+
+
+def verify(now: datetime | None = None) -> int:
+    """Check the trail once a day; whether it was done."""
+    return checks.check_due(Participant, integrity.faults, now)
 
 
 def forget(now: datetime | None = None) -> int:

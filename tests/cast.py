@@ -1,7 +1,8 @@
 """The cast. They act through the real doors; only the hour is ours.
 
 Noor is a nurse at site 01 and Ines its investigator; **Otto is a nurse at site 02 and must see nothing of 01**.
-Dana is the data manager, Bo builds studies, Ada and Ben take part. The study is `tests/studies/diary.yaml`.
+Dana is the data manager, Mona the monitor, Bo builds studies, Ada and Ben take part.
+The study is `tests/studies/diary.yaml`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ STAFF = {
     "ines": ("investigator", "01", "+8613800000002"),
     "otto": ("nurse", "02", "+8613800000003"),
     "dana": ("data_manager", "*", None),
+    "mona": ("monitor", "*", None),
     "bo": ("study_builder", "*", None),
     "alma": ("administrator", "*", None),
 }

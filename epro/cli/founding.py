@@ -42,7 +42,7 @@ from epro.tx import Grant, Tx, begin, look, system
 
 SEED = 2024
 DEMO = system("demo")
-EVERYWHERE = ("investigator", "data_manager", "study_builder", "administrator")
+EVERYWHERE = ("investigator", "data_manager", "monitor", "study_builder", "administrator")
 REHEARSAL = {
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_SECOND_FACTOR": "optional",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
-import sqlalchemy as sa
 
 from epro import db
 from epro.cli import progress
@@ -17,12 +16,11 @@ from epro.cli.opening import opened
 from epro.errors import NotFound
 from epro.responses import integrity, proofs
 from epro.studies.models import Participant
-from epro.trail import checkpoint_file, exporting, sealing, verifying
+from epro.trail import checkpoint_file, checks, exporting, log_checking, sealing, verifying
+from epro.trail.checks import AUDITOR
 from epro.trail.entries import Fault
-from epro.trail.models import Event
-from epro.tx import Tx, look, system
+from epro.tx import Tx, begin, look
 
-AUDITOR = system("auditor")
 VERIFIER = Path(exporting.__file__).with_name("verifier") / "verify_trail.py"
 
 
@@ -46,11 +44,14 @@ def head() -> None:
     help="A head printed earlier and kept elsewhere.",
 )
 def verify(kept: Path | None) -> None:
-    """Check every chain, and every response against what the trail says of it."""
-    with opened(), look(AUDITOR) as tx:
-        count = tx.session.scalar(sa.select(sa.func.count()).select_from(Event)) or 0
-        with progress.shown("Checking", count) as done:
-            found = list(_faults(tx, kept, done))
+    """Check every chain, every response against what the trail says of it, and the log with its checkpoints."""
+    with opened():
+        with look(AUDITOR) as tx:
+            count, leaves = checks.counted(tx), log_checking.size(tx)
+            with progress.shown("Checking", count) as done:
+                found = list(_faults(tx, kept, done))
+        with begin(AUDITOR) as tx:
+            checks.keep(tx, count, leaves, found)
     for fault in found:
         click.echo(str(fault), err=True)
     if found:
@@ -119,10 +120,9 @@ def verifier() -> None:
 def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[Fault]:
     try:
         earlier = _read(kept) if kept else None
-        yield from verifying.faults(tx, Participant, kept=earlier, progress=done)
+        yield from checks.faults(tx, Participant, integrity.faults, kept=earlier, progress=done)
     except ValueError as fault:
         raise click.ClickException(str(fault)) from None
-    yield from integrity.faults(tx)
 
 
 def _read(kept: Path) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from epro.console import accounts, entrance, participants, refusing, worklist
+from epro.console import accounts, entrance, participants, refusing, trail_pages, worklist
 from epro.console.door import PAGES, console
 
-FILES = (accounts, entrance, refusing, worklist, participants)
+FILES = (accounts, entrance, refusing, worklist, participants, trail_pages)
 
 
 def register(app: Flask) -> None:

@@ -29,7 +29,7 @@ from epro.studies.models import Participant, Site
 from epro.tx import Tx, begin, look
 from epro.why import asking
 
-READERS = (*SITE_ROLES, "data_manager")
+READERS = (*SITE_ROLES, "data_manager", "monitor")
 LINES = 50
 BACK, AHEAD = timedelta(days=28), timedelta(days=14)
 SHOWN = 40  # messages on the page, the newest

@@ -70,6 +70,11 @@ class Voice:
         there = instant.astimezone(ZoneInfo(zone or self.zone))
         return f"{self.day(there.date())} {there:%H:%M}"
 
+    def whole_at(self, instant: datetime | None, zone: str | None = None) -> str:
+        """Day with its year and hour with its seconds, as records are told."""
+        there = instant.astimezone(ZoneInfo(zone or self.zone)) if instant else None
+        return f"{there:%Y-%m-%d %H:%M:%S}" if there else ""
+
     def text_at(self, instant: str | None) -> str:
         """The same of an instant as the interface for programs writes it."""
         return self.at(datetime.fromisoformat(instant)) if instant else ""

@@ -19,7 +19,7 @@ from epro.scheduling.messaging import MessageRules
 from epro.scheduling.rules import FAR, Burst, Calendar, Condition, InsteadOf, Until
 
 FORMAT = 1
-ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrator")
+ROLES = ("nurse", "investigator", "data_manager", "monitor", "study_builder", "administrator")
 FOLLOW_PHONE, STAY_HOME, ASK = "follow_phone", "stay_home", "ask"
 OPEN_LATE, SKIP = "open_late", "skip"
 

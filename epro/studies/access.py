@@ -14,11 +14,11 @@ from epro.errors import Conflict, NotAllowed, NotFound
 from epro.studies.models import Participant
 from epro.tx import Actor, Grant, Tx
 
-ROLES = ("nurse", "investigator", "data_manager", "study_builder", "administrator")
+ROLES = ("nurse", "investigator", "data_manager", "monitor", "study_builder", "administrator")
 
 # Who may do what. A permission that stands nowhere is nobody's.
 PERMISSIONS: dict[str, frozenset[str]] = {
-    "participant.read": frozenset({"nurse", "investigator", "data_manager", "machine"}),
+    "participant.read": frozenset({"nurse", "investigator", "data_manager", "monitor", "machine"}),
     "participant.enrol": frozenset({"nurse", "investigator"}),
     "participant.activate": frozenset({"nurse", "investigator"}),
     "participant.anchor": frozenset({"nurse", "investigator"}),
@@ -28,13 +28,13 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "device.revoke": frozenset({"nurse", "investigator", "administrator"}),
     "alert.read": frozenset({"nurse", "investigator"}),
     "alert.act": frozenset({"nurse", "investigator"}),
-    "response.read": frozenset({"nurse", "investigator", "data_manager", "machine"}),
+    "response.read": frozenset({"nurse", "investigator", "data_manager", "monitor", "machine"}),
     "response.correct": frozenset({"nurse", "investigator"}),  # of nurses the study file decides
     "response.sign": frozenset({"investigator"}),  # never a role of the sponsor
     "study.read": frozenset({*ROLES, "machine"}),
     "instrument.read": frozenset({*ROLES, "machine"}),
     "export.bulk": frozenset({"data_manager", "machine"}),
-    "trail.read": frozenset({"investigator", "data_manager", "machine"}),
+    "trail.read": frozenset({"investigator", "data_manager", "monitor", "machine"}),
     "feed.read": frozenset({"data_manager", "machine"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),
     "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role

@@ -213,6 +213,7 @@ def change_settings(
     The site gives a reason.
     """
     changed: dict[str, Any] = {}
+    was = {name: getattr(participant, name) for name in ("language", "time_zone", "preferences")}
     if language and language != participant.language:
         participant.language = changed["language"] = language
     moved = bool(time_zone) and time_zone != participant.time_zone
@@ -240,6 +241,7 @@ def change_settings(
             "participant",
             participant.subject_id,
             reason=reason,
+            before={name: was[name] for name in changed},
             **changed,
         )
     return moved

@@ -8,11 +8,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from epro.trail import sealing
+from epro.trail import INSTALLATION, sealing
+from epro.trail.entries import Fault
 from epro.trail.models import Checkpoint
-from epro.tx import look
+from epro.tx import Tx, look
 
 log = logging.getLogger(__name__)
 TAIL = 4096  # a note is far shorter
@@ -32,6 +34,21 @@ def write_out(path: str | None) -> int:
         file.flush()
         os.fsync(file.fileno())
     return written
+
+
+def faults(tx: Tx, path: str | None) -> Iterator[Fault]:
+    """Checkpoints of the file that are not, or not like this, among those on record."""
+    if not path or not Path(path).exists():
+        return
+    with open(path, encoding="utf-8", errors="replace") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        parts = file.read().split("\n\n")
+    for text, signed in zip(parts[::2], parts[1::2], strict=False):
+        lines = text.strip("\n").split("\n")
+        size = int(lines[1]) if len(lines) == 4 and lines[1].isdigit() else 0
+        row = tx.get(Checkpoint, size)
+        if row is None or row.note != f"{text}\n\n{signed}\n":
+            yield Fault(INSTALLATION, "log", size, "the file of checkpoints has another one here")
 
 
 def _page(size: int) -> list[Checkpoint]:

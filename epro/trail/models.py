@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from epro.db import Base
+from epro.db import Base, Json
 from epro.trail.entries import START
 
 
@@ -26,6 +26,8 @@ class Event(Base):
     __table_args__ = (
         sa.Index("ix_events_subject", "study_id", "subject_id", "at"),
         sa.Index("ix_events_at", "study_id", "at"),
+        sa.Index("ix_events_actor", "study_id", "actor", "at"),  # the trail is browsed by person and by act
+        sa.Index("ix_events_action", "study_id", "action", "at"),
         {"info": {"append_only": True, "scope": "subject_or_study"}},
     )
 
@@ -98,6 +100,21 @@ class Checkpoint(Base):
     at: Mapped[datetime]
     origin: Mapped[str]
     note: Mapped[str]
+
+
+class TrailCheck(Base):
+    """One check of the whole trail, and what it found. Never changed."""
+
+    __tablename__ = "trail_checks"
+    __table_args__ = {"info": {"audited": True, "append_only": True}}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    entries: Mapped[int] = mapped_column(sa.BigInteger)
+    leaves: Mapped[int] = mapped_column(sa.BigInteger)  # how many of them were sealed
+    faults: Mapped[int]
+    named: Mapped[list] = mapped_column(Json)  # the first of them: [study, chain, seq, what]; never a value
 
 
 class FeedEntry(Base):

@@ -28,6 +28,11 @@ def checkpoint(key: Ed25519PrivateKey, origin: str, size: int, root: bytes, at: 
     return f"{text}\n— {origin} {signature}\n"
 
 
+def root_of(note: str) -> str:
+    """The root that a note tells, in hex."""
+    return base64.b64decode(note.split("\n")[2]).hex()
+
+
 def verifier_key(origin: str, public: bytes) -> str:
     """The public key as one word: `<origin>+<key hash>+<base64 of algorithm and key>`."""
     return f"{origin}+{_key_hash(origin, public).hex()}+{_base64(ED25519 + public)}"

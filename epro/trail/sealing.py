@@ -69,7 +69,14 @@ def origin(tx: Tx) -> str:
 
 def public_key(tx: Tx) -> str:
     """The key that checkpoints are checked with, as one word."""
-    return notes.verifier_key(origin(tx), _signer().public_key().public_bytes_raw())
+    return notes.verifier_key(origin(tx), signer().public_key().public_bytes_raw())
+
+
+def signer() -> Ed25519PrivateKey:
+    """What signs checkpoints."""
+    settings = db.settings()
+    secret = settings["TRAIL_KEY"] or settings["SECRET_KEY"] or ""
+    return keys.signing_key(keys.derive(secret, "trail checkpoints"))
 
 
 def _seal_some(now: datetime | None) -> int:
@@ -145,12 +152,6 @@ def _sign(tx: Tx) -> None:
         return
     name = origin(tx)
     root = merkle.root(hashes(tx), size)
-    note = notes.checkpoint(_signer(), name, size, root, instant(tx.now))
+    note = notes.checkpoint(signer(), name, size, root, instant(tx.now))
     tx.add(Checkpoint(size=size, at=tx.now, origin=name, note=note))
     log.info("trail sealed", extra={"action": "trail.sealed", "size": size, "root": root.hex()})
-
-
-def _signer() -> Ed25519PrivateKey:
-    settings = db.settings()
-    secret = settings["TRAIL_KEY"] or settings["SECRET_KEY"] or ""
-    return keys.signing_key(keys.derive(secret, "trail checkpoints"))

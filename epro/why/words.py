@@ -25,6 +25,7 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
         "nurse": {"en": "nurse", "zh-CN": "研究护士"},
         "investigator": {"en": "investigator", "zh-CN": "研究者"},
         "data_manager": {"en": "data manager", "zh-CN": "数据管理员"},
+        "monitor": {"en": "monitor", "zh-CN": "监查员"},
         "study_builder": {"en": "study builder", "zh-CN": "研究构建者"},
         "administrator": {"en": "administrator", "zh-CN": "管理员"},
         "staff": {"en": "staff", "zh-CN": "工作人员"},

@@ -5,9 +5,10 @@ A route that stands in the console and not here fails `test_who_may.py`. Whoever
 
 from __future__ import annotations
 
-EVERYBODY = "nurse investigator data_manager study_builder administrator"
+EVERYBODY = "nurse investigator data_manager monitor study_builder administrator"
 SITE = "nurse investigator"
-READERS = f"{SITE} data_manager"
+READERS = f"{SITE} data_manager monitor"
+TRAIL = "investigator data_manager monitor"
 ANYBODY = "anybody"  # without signing in
 
 ROUTES: dict[tuple[str, str], str] = {
@@ -46,5 +47,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/letter"): SITE,
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/devices/<uuid:device_id>/revoke"): SITE,
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/withdraw"): SITE,
+    ("GET", "/console/studies/<study_id>/trail"): TRAIL,
+    ("GET", "/console/studies/<study_id>/trail/checks"): TRAIL,
     ("GET", "/console/<path:elsewhere>"): EVERYBODY,
 }

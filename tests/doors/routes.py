@@ -15,7 +15,7 @@ from tests.cast import PASSWORD, STUDY
 from tests.doors.scene import CORRECTION, SETTLEMENT, Stage
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-EVERYBODY = "nurse investigator data_manager study_builder administrator"
+EVERYBODY = "nurse investigator data_manager monitor study_builder administrator"
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,10 @@ ROUTES: dict[tuple[str, str], Route] = {
             },
         }.items()
     },
-    ("GET", "/v1/site/participants"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/participants"): Route("staff", "nurse investigator data_manager monitor"),
     ("POST", "/v1/site/participants"): Route("staff", "nurse investigator", body=_enrolment()),
     ("GET", "/v1/site/participants/<subject_id>"): Route(
-        "staff", "nurse investigator data_manager", names=SUBJECT
+        "staff", "nurse investigator data_manager monitor", names=SUBJECT
     ),
     ("POST", "/v1/site/participants/<subject_id>/activation-code"): Route(
         "staff", "nurse investigator", body={}, names=SUBJECT
@@ -201,21 +201,23 @@ ROUTES: dict[tuple[str, str], Route] = {
         names={**SUBJECT, "device_id": lambda stage: stage.ada.device},
     ),
     ("GET", "/v1/site/participants/<subject_id>/timeline"): Route(
-        "staff", "nurse investigator data_manager", names=SUBJECT
+        "staff", "nurse investigator data_manager monitor", names=SUBJECT
     ),
     ("GET", "/v1/site/participants/<subject_id>/why"): Route(
-        "staff", "nurse investigator data_manager", names=SUBJECT
+        "staff", "nurse investigator data_manager monitor", names=SUBJECT
     ),
     ("GET", "/v1/site/participants/<subject_id>/endpoints"): Route(
-        "staff", "nurse investigator data_manager", names=SUBJECT
+        "staff", "nurse investigator data_manager monitor", names=SUBJECT
     ),
     ("GET", "/v1/site/participants/<subject_id>/weeks/<assessment>/<int:number>"): Route(
         "staff",
-        "nurse investigator data_manager",
+        "nurse investigator data_manager monitor",
         names={**SUBJECT, "assessment": lambda stage: "evening", "number": lambda stage: 1},
     ),
     ("GET", "/v1/site/responses/<uuid:response_id>/scores"): Route(
-        "staff", "nurse investigator data_manager", names={"response_id": lambda stage: stage.ada.response}
+        "staff",
+        "nurse investigator data_manager monitor",
+        names={"response_id": lambda stage: stage.ada.response},
     ),
     ("GET", "/v1/site/alerts"): Route("staff", "nurse investigator"),
     ("POST", "/v1/site/alerts/<uuid:alert_id>/acknowledgement"): Route(
@@ -240,7 +242,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/site/at-risk"): Route("staff", "nurse investigator"),
     ("GET", "/v1/site/alert-metrics"): Route("staff", "nurse investigator"),
     ("GET", "/v1/site/responses/<uuid:response_id>"): Route(
-        "staff", "nurse investigator data_manager", names={"response_id": lambda stage: stage.ada.response}
+        "staff",
+        "nurse investigator data_manager monitor",
+        names={"response_id": lambda stage: stage.ada.response},
     ),
     ("POST", "/v1/site/responses/<uuid:response_id>/amendments"): Route(
         "staff", "investigator", body=CORRECTION, names={"response_id": lambda stage: stage.ada.response}
@@ -255,19 +259,21 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/signatures"): Route(
         "staff", "investigator", body={**SIGNING, "responses": [str(NOBODY)]}, also=(404,)
     ),
-    ("GET", "/v1/site/signatures"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/signatures"): Route("staff", "nurse investigator data_manager monitor"),
     ("GET", "/v1/site/signatures/<uuid:signature_id>"): Route(
-        "staff", "nurse investigator data_manager", names={"signature_id": lambda stage: stage.ada.signature}
+        "staff",
+        "nurse investigator data_manager monitor",
+        names={"signature_id": lambda stage: stage.ada.signature},
     ),
     ("GET", "/v1/site/unsigned"): Route("staff", "investigator"),
-    ("GET", "/v1/site/set-aside"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/set-aside"): Route("staff", "nurse investigator data_manager monitor"),
     ("GET", "/v1/site/set-aside/<uuid:set_aside_id>"): Route(
-        "staff", "nurse investigator data_manager", names=SET_ASIDE
+        "staff", "nurse investigator data_manager monitor", names=SET_ASIDE
     ),
     ("POST", "/v1/site/set-aside/<uuid:set_aside_id>/settlement"): Route(
         "staff", "investigator", body=SETTLEMENT, names=SET_ASIDE
     ),
-    ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager"),
+    ("GET", "/v1/site/compliance"): Route("staff", "nurse investigator data_manager monitor"),
     ("GET", "/v1/sponsor/feed"): Route("sponsor", "data_manager machine"),
     ("POST", "/v1/edc/anchors"): Route("edc", body={"anchors": [EDC_DAY]}, query="?preview=true"),
     ("GET", "/fhir/r4/metadata"): Route("open"),
@@ -307,7 +313,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/sponsor/manifests/<day>"): Route(
         "sponsor", "data_manager machine", names={"day": lambda _: "2026-03-01"}
     ),
-    ("GET", "/v1/sponsor/checkpoints"): Route("sponsor", "investigator data_manager machine"),
+    ("GET", "/v1/sponsor/checkpoints"): Route("sponsor", "investigator data_manager monitor machine"),
     ("POST", "/hooks/twilio/status"): Route("hook"),
     ("POST", "/hooks/twilio/inbound"): Route("hook"),
     ("POST", "/hooks/aliyun/status"): Route("hook"),

@@ -27,6 +27,7 @@ NAMES = {
     "nurse": "noor",
     "investigator": "ines",
     "data_manager": "dana",
+    "monitor": "mona",
     "study_builder": "bo",
     "administrator": "alma",
     "machine": "machine",

@@ -37,6 +37,7 @@ FOR_EVER = (
     "trail_leaves",
     "trail_nodes",
     "checkpoints",
+    "trail_checks",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

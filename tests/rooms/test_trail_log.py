@@ -313,7 +313,7 @@ class Owner:
                 continue
             root = merkle.root(hashes_of(leaves), row.size)
             note = notes.checkpoint(
-                key or sealing._signer(), row.origin, row.size, root, trail.instant(row.at)
+                key or sealing.signer(), row.origin, row.size, root, trail.instant(row.at)
             )
             self.connection.execute(
                 sa.update(Checkpoint).where(Checkpoint.size == row.size).values(note=note)
@@ -496,7 +496,7 @@ def test_what_is_done_to_an_export_is_found(history, app):
 def test_two_histories_to_two_readers(history, app):
     size = verifier.Checkpoint(history[1]).size
     origin = verifier.Checkpoint(history[1]).origin
-    other = notes.checkpoint(sealing._signer(), origin, size, bytes(32), "2026-03-03T13:00:00.000000Z")
+    other = notes.checkpoint(sealing.signer(), origin, size, bytes(32), "2026-03-03T13:00:00.000000Z")
     found = verify(lines(), history[1], other)
     assert found.code == 2 and "Split view" in found.faults[0]
 

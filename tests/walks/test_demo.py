@@ -171,6 +171,7 @@ def test_every_role_is_there_with_a_login_that_opens(running):
         "nurse",
         "investigator",
         "data_manager",
+        "monitor",
         "study_builder",
         "administrator",
     }

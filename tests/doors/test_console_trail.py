@@ -1,0 +1,125 @@
+"""Who reads the trail in the browser: by person, participant, time and act; at her sites only; what is hidden withheld.
+
+Requirement G30; threats S2 (a site with another's), S3 (across studies).
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from epro import trail
+from epro.responses import sight, trail_sight
+from epro.studies.models import Participant
+from epro.trail import browsing, checks
+from epro.trail.models import Event
+from epro.tx import Grant, begin, look, system
+from tests.cast import STUDY
+from tests.doors.scene import hire
+from tests.doors.test_console_pages import ROOT, browser
+
+
+KEPT_BACK = "Some of this is withheld"
+
+
+@pytest.fixture(scope="module")
+def mona(stage):
+    with stage.today():
+        hire("mira", Grant(STUDY, "02", "monitor"))
+    return browser(stage, "mona")
+
+
+def test_a_monitor_looks_for_what_one_person_did_with_one_participant(stage, mona):
+    ines = f"staff:{stage.cast.ids['ines']}"
+    with stage.today():
+        told = mona.get(f"{ROOT}/trail").text
+        assert "Older" in told
+        hers = mona.get(f"{ROOT}/trail?subject={stage.ada.subject_id}&action=response.amended").text
+        assert hers.count('class="changes') + hers.count("table-sm changes") == 1
+        assert (
+            "ticked the wrong number" in hers and "worst_fatigue" in hers and ">7<" in hers and ">6<" in hers
+        )
+        assert f"participants/{stage.cara.subject_id}" not in hers
+        assert "Nothing was found" in mona.get(f"{ROOT}/trail?actor={ines}&since=2031-01-01").text
+        asked = mona.get(f"{ROOT}/trail?since=2026-03-02&until=2026-03-02&action=participant.enrolled").text
+    assert stage.ada.subject_id in asked and stage.cara.subject_id in asked
+
+
+def test_one_page_follows_the_other_and_none_is_left_out(stage):
+    with look(system("tests")) as tx:
+        everything = tx.all(sa.select(Event.id).where(Event.study_id == STUDY))
+        found, behind = [], None
+        while rows := browsing.page(tx, browsing.Wanted(STUDY), trail_sight.scope(tx), behind, 7):
+            found += rows
+            behind = browsing.place(str(browsing.Place(rows[-1].at, rows[-1].id)))
+    assert len(found) == len(everything) == len({one.id for one in found})
+    assert found == sorted(found, key=lambda one: (one.at, one.id), reverse=True)
+
+
+@pytest.mark.parametrize("text", ["", None, "none", "2026-03-01_x", "2026-03-01T00:00:00_" + "0" * 32])
+def test_a_place_that_cannot_be_read_is_the_beginning(text):
+    assert browsing.place(text) is None
+
+
+def test_who_reads_one_site_sees_neither_the_other_nor_what_is_of_the_whole_study(stage, mona):
+    mira = browser(stage, "mira")
+    with stage.today():
+        pages = [
+            mira.get(f"{ROOT}/trail?{query}").text
+            for query in (
+                "",
+                f"subject={stage.ada.subject_id}",
+                "action=participant.enrolled",
+                "action=cut.made",
+            )
+        ]
+        assert "first" in mona.get(f"{ROOT}/trail?action=cut.made").text
+    assert stage.cara.subject_id in "".join(pages)
+    assert not re.search(rf"{stage.ada.subject_id}</a>", "".join(pages))
+    assert "Nothing was found" in pages[1] and "Nothing was found" in pages[3]
+
+
+def test_what_is_hidden_from_her_is_withheld(stage, mona, monkeypatch):
+    monkeypatch.setattr(sight, "hides_content", lambda *_: True)
+    with stage.today():
+        told = mona.get(f"{ROOT}/trail?subject={stage.ada.subject_id}&action=response.amended").text
+        stored = mona.get(f"{ROOT}/trail?subject={stage.ada.subject_id}&action=response.stored").text
+    assert "ticked the wrong number" not in told and "worst_fatigue" not in told and KEPT_BACK in told
+    assert stage.ada.stored["digest"] not in stored and KEPT_BACK in stored
+
+
+def test_what_was_before_stands_beside_what_is_after(stage, mona):
+    path = f"/v1/site/participants/{stage.ada.subject_id}/language"
+    wish = {"language": "zh-CN", "reason": "reads it better"}
+    assert stage.ask("noor", "POST", path, wish).status_code == 200
+    with stage.today():
+        asked = f"{ROOT}/trail?subject={stage.ada.subject_id}&action=participant.settings_changed"
+        assert re.search(r"<td>en</td>\s*<td>zh-CN</td>", mona.get(asked).text)
+
+
+def test_an_arm_is_told_to_who_treats_her_only(stage, mona):
+    with stage.today(), begin(system("tests")) as tx:
+        ada = tx.get(Participant, STUDY, stage.ada.subject_id, lock=True)
+        why = {"reason": "drawn for cordelia", "arm": "verum", "before": "sugar"}
+        trail.record(tx, ada, "arm.set", "participant", ada.subject_id, **why)
+    address = f"{ROOT}/trail?subject={stage.ada.subject_id}&action=arm.set"
+    with stage.today():
+        told, treating = mona.get(address).text, browser(stage, "ines").get(address).text
+    assert KEPT_BACK in told and not any(word in told for word in ("verum", "sugar", "cordelia"))
+    assert KEPT_BACK not in treating and all(word in treating for word in ("verum", "sugar", "cordelia"))
+
+
+def test_the_last_check_and_the_newest_checkpoint_are_shown(stage, mona):
+    address = f"{ROOT}/trail/checks"
+    with stage.today():
+        first = mona.get(address).text
+        with begin(checks.AUDITOR) as tx:
+            checks.keep(tx, 100, 90, [])
+            faulty = checks.Fault(STUDY, "participant/01-001", 3, "the entry was changed")
+            checks.keep(tx, 101, 90, [faulty])
+        told, of_site = mona.get(address).text, browser(stage, "mira").get(address).text
+    assert re.search(r"<code>[0-9a-f]{64}</code>", first)
+    assert "no fault" in told and "1 faults" in told and "the entry was changed" in told
+    assert "1 faults" in of_site and "the entry was changed" not in of_site
