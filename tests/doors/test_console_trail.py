@@ -20,7 +20,6 @@ from tests.cast import STUDY
 from tests.doors.scene import hire
 from tests.doors.test_console_pages import ROOT, browser
 
-
 KEPT_BACK = "Some of this is withheld"
 
 
