@@ -35,7 +35,7 @@ from epro.privacy import erasing
 from epro.responses import integrity, weeks
 from epro.scheduling import occurrences
 from epro.signin.models import RateCount
-from epro.stream import delivering, keeping
+from epro.stream import comparing, delivering, keeping
 from epro.stream.carrying import Carriers
 from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
@@ -161,6 +161,8 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(_in(app, lambda: carriers.strike(app)), "interval", seconds=RELAY_SECONDS, **every)
         daily = _in(app, lambda: keeping.keep(sinks, differing.tell))
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)
+        asked = _in(app, lambda: comparing.run_due(sinks, differing.tell))
+        scheduler.add_job(asked, "interval", seconds=seconds, **every)
         sealer = _in(app, lambda: seal(settings["CHECKPOINT_FILE"]))
         scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
         scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)

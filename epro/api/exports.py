@@ -51,11 +51,7 @@ def export_status(job_id: UUID) -> Any:
 def export_file(job_id: UUID) -> Any:
     """The export: an archive of its files, with `export.json`, which says what it is."""
     job = jobs.find(actor(), job_id)
-    path = jobs.file_of(actor(), job)
-    assert job.made is not None
-    response = _sent(_chunks(path), job.made["name"])
-    response.content_length = job.made["bytes"]
-    return response
+    return sent(jobs.file_of(actor(), job), job)
 
 
 @sponsor.get("/exports/<format>")
@@ -82,12 +78,7 @@ def export_now(asked: dict[str, Any], format: str) -> Any:
 
 def told(job: ExportJob) -> dict[str, Any]:
     """A job as its asker sees it."""
-    status = "waiting" if job.total is None else "running"
-    if job.failed_at is not None:
-        status = "failed"
-    elif job.finished_at is not None:
-        status = "removed" if job.removed_at is not None else "done"
-    share = 1.0 if job.finished_at is not None else (job.done / job.total if job.total else 0.0)
+    status = jobs.state(job)
     found = {
         "id": job.id,
         "study": job.study_id,
@@ -96,7 +87,7 @@ def told(job: ExportJob) -> dict[str, Any]:
         "position": job.position,
         "status": status,
         "asked_at": job.asked_at,
-        "progress": share,
+        "progress": jobs.share(job),
         "fault": job.fault,
     }
     if job.made is not None:
@@ -104,6 +95,14 @@ def told(job: ExportJob) -> dict[str, Any]:
     if status == "done":
         found["file"] = url_for("sponsor.export_file", job_id=job.id)
     return found
+
+
+def sent(path: Path, job: ExportJob) -> Response:
+    """The file of a finished job, piece by piece."""
+    assert job.made is not None
+    response = _sent(_chunks(path), job.made["name"])
+    response.content_length = job.made["bytes"]
+    return response
 
 
 def _options(asked: dict[str, Any]) -> Options:

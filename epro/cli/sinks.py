@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 
 import click
 import sqlalchemy as sa
 
-from epro import db
 from epro.cli.opening import opened
 from epro.errors import Invalid
-from epro.stream import cursors, delivering, feed, outlets
+from epro.stream import cursors, health, outlets, tending
 from epro.stream.cursors import Key
-from epro.stream.models import ParkedEntry, SinkRow
+from epro.stream.models import SinkRow
 from epro.stream.outlets import TRIAL_DATABASE
-from epro.stream.sequencer import SEQUENCER, last_position
-from epro.stream.sinks.files import FilesOutlet
-from epro.stream.sinks.trial_db import REFUSED, UNREADABLE, TrialDatabase
+from epro.stream.sequencer import last_position
 from epro.trail import instant
 from epro.tx import begin, look, system
 
@@ -66,8 +62,8 @@ def list_all(study: str) -> None:
 @click.option("--reason", required=True)
 def pause(name: str, study: str, reason: str) -> None:
     """Deliver nothing until `resume`; nothing is lost meanwhile."""
-    with opened(), begin(COMMAND) as tx:
-        cursors.pause(tx, outlets.found(tx, study, name), reason)
+    with opened():
+        tending.pause(COMMAND, study, name, reason)
     click.echo(f"Sink {name} paused.")
 
 
@@ -77,8 +73,8 @@ def pause(name: str, study: str, reason: str) -> None:
 @click.option("--reason", required=True)
 def resume(name: str, study: str, reason: str) -> None:
     """Go on where it stood."""
-    with opened(), begin(COMMAND) as tx:
-        cursors.resume(tx, outlets.found(tx, study, name), reason)
+    with opened():
+        tending.resume(COMMAND, study, name, reason)
     click.echo(f"Sink {name} goes on.")
 
 
@@ -92,14 +88,8 @@ def resume(name: str, study: str, reason: str) -> None:
 def replay(name: str, study: str, first: int, reason: str) -> None:
     """Deliver again from a position on. Receivers know by the event id what they had before."""
     with opened():
-        with begin(COMMAND) as tx:
-            row = outlets.found(tx, study, name)
-            if row.kind == "files":
-                FilesOutlet(row.options["folder"], study).rewind(first - 1)
-            cursors.replay(tx, row, first, reason)
-        if name == TRIAL_DATABASE:
-            with closing(_trial_database()) as target:
-                target.rewind(study, first - 1)
+        _need_trial_database(name)
+        tending.replay(COMMAND, study, name, first, reason)
     click.echo(f"Sink {name} is told again from {first} on.")
 
 
@@ -120,11 +110,8 @@ def remove(name: str, study: str, reason: str) -> None:
 def parked(name: str, study: str) -> None:
     """Entries that it refused, and those that wait behind them; exit 1 if there are any."""
     with opened(), look(COMMAND) as tx:
-        if name == TRIAL_DATABASE:
-            with closing(_trial_database()) as target:
-                lines = [f"{position}: {why}" for position, why in target.parked(study).items()]
-        else:
-            lines = [_parked_line(row) for row in cursors.parked(tx, Key(study, name))]
+        _need_trial_database(name)
+        lines = [_parked_line(row) for row in health.parked(tx, study, name)]
     for line in lines:
         click.echo(line)
     if lines:
@@ -138,36 +125,16 @@ def parked(name: str, study: str) -> None:
 def retry(name: str, study: str, position: int | None) -> None:
     """Try parked entries again: those of the trial database now, others at the worker's next strike."""
     with opened():
-        if name == TRIAL_DATABASE:
-            count = _retry_trial_database(study, position)
-            click.echo(f"{count} applied.")
-            return
-        with begin(COMMAND) as tx:
-            outlets.found(tx, study, name)
-            count = cursors.try_now(tx, Key(study, name), position)
-    click.echo(f"{count} will be tried.")
+        _need_trial_database(name)
+        count, refused = tending.retry(COMMAND, study, name, position)
+    for again, why in refused:
+        click.echo(f"{again}: {why}")
+    click.echo(f"{count} applied." if name == TRIAL_DATABASE else f"{count} will be tried.")
 
 
-def _retry_trial_database(study: str, position: int | None) -> int:
-    applied = 0
-    with closing(_trial_database()) as target:
-        for parked_at in target.parked(study):
-            if position not in (None, parked_at):
-                continue
-            with look(SEQUENCER) as tx:
-                (entry,) = feed.after(tx, study, parked_at - 1, 1)
-            try:
-                applied += target.retry(study, entry)
-            except (*REFUSED, *UNREADABLE) as fault:
-                click.echo(f"{parked_at}: {type(getattr(fault, 'orig', fault)).__name__}")
-    return applied
-
-
-def _trial_database() -> TrialDatabase:
-    url = db.settings()["TRIAL_DATABASE_URL"]
-    if not url:
+def _need_trial_database(name: str) -> None:
+    if name == TRIAL_DATABASE and not health.has_trial_database():
         raise click.UsageError("EPRO_TRIAL_DATABASE_URL is not set.")
-    return TrialDatabase(url, delivering.definitions())
 
 
 def _line(tx: object, row: SinkRow, newest: int) -> str:
@@ -183,7 +150,9 @@ def _line(tx: object, row: SinkRow, newest: int) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _parked_line(row: ParkedEntry) -> str:
+def _parked_line(row: health.Parked) -> str:
+    if row.attempts is None:
+        return f"{row.position}: {row.reason}"
     again = f"again {instant(row.next_try_at)}" if row.next_try_at else "left to a person"
     return f"{row.position}: {row.reason}" + (
         "" if row.reason == cursors.WAITS else f", tried {row.attempts}, {again}"

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from epro.console.saying import LANGUAGES, Voice, speaks
+from epro.scheduling.compliance import Sum
 
 WIDE, HIGH, EDGE = 240, 48, 4
 
@@ -45,6 +46,47 @@ def sparklines(responses: Sequence[dict[str, Any]]) -> list[Line]:
                     (response["local_day"], float(score["value"]))
                 )
     return [Line(scale, values) for scale, values in sorted(found.items()) if len(values) > 1]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a chart: what it stands for, its counts, where it begins and how long its two parts are."""
+
+    of: Any
+    sum: Sum
+    at: float
+    size: float
+    answered: float
+    missed: float
+
+    @property
+    def percent(self) -> str:
+        return "" if self.sum.share is None else f"{100 * self.sum.share:.0f}"
+
+
+COLUMN_HIGH, COLUMN_WIDE, GAP = 120.0, 560.0, 0.25
+BAR_LONG, BAR_HIGH = 300.0, 22.0
+
+
+def columns(found: Sequence[tuple[Any, Sum]]) -> list[Bar]:
+    """One upright bar for each, as high as the share that was answered; what was missed stands on it."""
+    step = COLUMN_WIDE / max(1, len(found))
+    return [
+        Bar(of, one, n * step + step * GAP / 2, step * (1 - GAP), *_parts(one, COLUMN_HIGH))
+        for n, (of, one) in enumerate(found)
+    ]
+
+
+def bars(found: Sequence[tuple[Any, Sum]]) -> list[Bar]:
+    """The same lying, one below the other."""
+    return [
+        Bar(of, one, n * BAR_HIGH, BAR_HIGH * 0.7, *_parts(one, BAR_LONG))
+        for n, (of, one) in enumerate(found)
+    ]
+
+
+def _parts(one: Sum, whole: float) -> tuple[float, float]:
+    return (whole * one.answered / one.due, whole * one.missed / one.due) if one.due else (0.0, 0.0)
 
 
 def drawn(svg: str) -> Markup:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from epro.console import accounts, entrance, participants, refusing, trail_pages, worklist
+from epro.console import accounts, compliance, data, entrance, participants, refusing, trail_pages, worklist
 from epro.console.door import PAGES, console
 
-FILES = (accounts, entrance, refusing, worklist, participants, trail_pages)
+FILES = (accounts, entrance, refusing, worklist, participants, compliance, data, trail_pages)
 
 
 def register(app: Flask) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,21 @@ class Voice:
         """How long ago, or how long from now, in the largest unit that says something."""
         minutes = int((now - instant).total_seconds()) // 60
         way, minutes = ("ago", minutes) if minutes >= 0 else ("ahead", -minutes)
-        for unit, size in (("days", 2880), ("hours", 90), ("minutes", 1)):
+        for unit, size in UNITS:
             if minutes >= size:
                 return self(f"time.{way}", span=self(f"time.{unit}", n=round(minutes / PER[unit])))
         return self("time.now")
 
+    def span(self, length: timedelta) -> str:
+        """How long, in the largest unit that says something."""
+        seconds = max(0, int(length.total_seconds()))
+        if seconds < 120:
+            return self("time.seconds", n=seconds)
+        unit = next(unit for unit, size in UNITS if seconds // 60 >= size)
+        return self(f"time.{unit}", n=round(seconds / 60 / PER[unit]))
 
+
+UNITS = (("days", 2880), ("hours", 90), ("minutes", 1))
 PER = {"days": 1440, "hours": 60, "minutes": 1}
 
 

@@ -143,6 +143,30 @@ def file_of(actor: Actor, job: ExportJob) -> Path:
     return path
 
 
+def of(tx: Tx, study_id: str, asked_by: str | None, count: int) -> list[ExportJob]:
+    """The last jobs of a study, of everybody or of one who asked, the newest first."""
+    query = sa.select(ExportJob).where(ExportJob.study_id == study_id)
+    if asked_by is not None:
+        query = query.where(ExportJob.asked_by == asked_by)
+    return tx.all(query.order_by(ExportJob.asked_at.desc(), ExportJob.id).limit(count))
+
+
+def state(job: ExportJob) -> str:
+    """What a job is: waiting, running, done, failed, or removed when its file was kept long enough."""
+    if job.failed_at is not None:
+        return "failed"
+    if job.finished_at is not None:
+        return "removed" if job.removed_at is not None else "done"
+    return "waiting" if job.total is None else "running"
+
+
+def share(job: ExportJob) -> float:
+    """How much of it is done, from 0 to 1."""
+    if job.finished_at is not None:
+        return 1.0
+    return job.done / job.total if job.total else 0.0
+
+
 def folder() -> Path:
     """Where exports are kept."""
     path = Path(db.settings()["EXPORT_DIR"] or "exports")

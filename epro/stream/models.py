@@ -87,3 +87,19 @@ class Reconciliation(Base):
     entries: Mapped[int] = mapped_column(sa.BigInteger)
     differences: Mapped[int]
     named: Mapped[list]  # the first of them: what, table, key; never a value
+
+
+class Comparison(Base):
+    """A comparison that somebody asked for, and what came of it when a worker had made it."""
+
+    __tablename__ = "comparisons"
+    __table_args__ = {"info": {"audited": True}}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    study_id: Mapped[str] = mapped_column(sa.ForeignKey("studies.id"))
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str]
+    finished_at: Mapped[datetime | None]
+    entries: Mapped[int | None] = mapped_column(sa.BigInteger)
+    differences: Mapped[int | None]
+    named: Mapped[list | None]  # as in a reconciliation

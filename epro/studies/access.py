@@ -36,6 +36,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "export.bulk": frozenset({"data_manager", "machine"}),
     "trail.read": frozenset({"investigator", "data_manager", "monitor", "machine"}),
     "feed.read": frozenset({"data_manager", "machine"}),
+    "sink.tend": frozenset({"data_manager"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),
     "blinded.read": frozenset({"machine"}),  # as in the feed: no person, whatever her role
     "anchor.import": frozenset({"edc"}),

@@ -49,5 +49,24 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/withdraw"): SITE,
     ("GET", "/console/studies/<study_id>/trail"): TRAIL,
     ("GET", "/console/studies/<study_id>/trail/checks"): TRAIL,
+    **{
+        ("GET", f"/console/studies/<study_id>/{page}"): "data_manager"
+        for page in (
+            "data",
+            "data/live",
+            "sinks/<name>",
+            "exports",
+            "exports/live",
+            "exports/<uuid:job_id>/file",
+        )
+    },
+    **{
+        ("POST", f"/console/studies/<study_id>/sinks/<name>/{act}"): "data_manager"
+        for act in ("pause", "resume", "replay", "retry")
+    },
+    ("POST", "/console/studies/<study_id>/data/comparison"): "data_manager",
+    ("POST", "/console/studies/<study_id>/exports"): "data_manager",
+    ("GET", "/console/studies/<study_id>/compliance"): READERS,
+    ("GET", "/console/studies/<study_id>/held"): "data_manager monitor",
     ("GET", "/console/<path:elsewhere>"): EVERYBODY,
 }
