@@ -13,15 +13,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from epro import db, trail, tx
-from epro.errors import NotFound
+from epro import db, trail
 from epro.notifications import alerts
 from epro.signin import devices
-from epro.studies import access
 from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import STUDY
+from tests.doors import layers
 from tests.doors.routes import ROUTES, path_of
 from tests.doors.scene import OTHER, Side
 
@@ -59,23 +58,8 @@ def owner(stage) -> Iterator[sa.Connection]:
 @pytest.fixture
 def unguarded(stage, monkeypatch) -> None:
     """Our own answer to who may see what: everybody may do everything."""
-
-    def anybody(
-        tx: Any, subject_id: str, permission: str, *, study_id: Any = None, lock: bool = False
-    ) -> Participant:
-        found = tx.all(
-            sa.select(Participant).where(
-                Participant.subject_id == subject_id, Participant.study_id == (study_id or STUDY)
-            )
-        )
-        if not found:
-            raise NotFound()
-        return found[0]
-
-    monkeypatch.setattr(access, "visible", lambda *_, **__: sa.true())
-    monkeypatch.setattr(access, "participant", anybody)
-    monkeypatch.setattr(access, "allow", lambda *_, **__: None)
-    monkeypatch.setattr(access, "one_study", lambda *_: STUDY)
+    layers.without_lock(monkeypatch)
+    layers.without_scope(monkeypatch)
 
 
 def everything_of(side: Side) -> set[str]:
@@ -113,8 +97,7 @@ def test_a_nurse_still_sees_nothing_of_another_site(stage):
 @pytest.mark.usefixtures("unguarded")
 def test_without_the_policies_she_would_see_it(stage, monkeypatch):
     """So the test above cannot pass for another reason."""
-    real = tx.set_reach
-    monkeypatch.setattr(tx, "set_reach", lambda session, actor: real(session, system("tests")))
+    layers.without_policies(monkeypatch)
     text = "".join(stage.ask("otto", method, path_of(rule, stage)).text for method, rule in READING)
     assert everything_of(stage.ada) <= {found for found in everything_of(stage.ada) if found in text}
 
