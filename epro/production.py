@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from epro import db, schema
-from epro.config import ConfigurationError
+from epro.config import SETTINGS, ConfigurationError, refusals
 from epro.contacts import store
 from epro.notifications.senders import build
 from epro.questionnaires import catalogue, wording
@@ -35,6 +35,23 @@ def refuse_unsafe_start(app: Flask) -> None:
     if app.config["EPRO"]["ENV"] == "production":
         with app.app_context():
             _refuse_unsafe()
+
+
+def state() -> tuple[list[tuple[str, str, bool, str | None]], list[str]]:
+    """Every setting with what it is for, whether it is set, and what production has against it; and all else that
+    production would refuse. Never a value.
+    """
+    settings = db.settings()
+    reasons = [*refusals(settings), *_reasons()]
+    of_setting: dict[str, str] = {}
+    for reason in reasons:
+        of_setting.setdefault(reason.split()[0].rstrip(":"), reason)
+    names = {one.name for one in SETTINGS}
+    told = [
+        (one.name, one.help, bool(settings[one.name.removeprefix("EPRO_")]), of_setting.get(one.name))
+        for one in SETTINGS
+    ]
+    return told, [reason for reason in reasons if reason.split()[0].rstrip(":") not in names]
 
 
 def refuse_placeholders(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:

@@ -32,6 +32,8 @@ LARGER_BODIES = {
     "phone.Drafts": 256 * 1024,
     "edc.anchors": 512 * 1024,
     "aliyun.aliyun_status": 512 * 1024,  # many reports at once
+    "console.check_study": 320 * 1024,
+    "console.publish_study": 1024 * 1024,  # the same file as a form writes it
     "hooks.twilio_inbound": 64 * 1024,  # a long text in Chinese has nine bytes a character here
 }
 MOST_ERRORS, LONGEST_NAME = 50, 100  # what a refusal repeats of what was sent

@@ -13,8 +13,9 @@ import click
 from epro import production
 from epro.cli.opening import opened
 from epro.cli.progress import shown
-from epro.cli.study import BUILDER, FILE, known_instruments, name_and_exit, read_or_exit
-from epro.notifications.recalls import recalled
+from epro.cli.study import BUILDER, FILE, name_and_exit, read_or_exit
+from epro.notifications import study_files
+from epro.notifications.study_files import COUNTED, known_instruments
 from epro.questionnaires import wording
 from epro.scheduling import amending
 from epro.scheduling.protocol import Protocol
@@ -22,7 +23,6 @@ from epro.tx import Tx, begin, look
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would change; publish and enter nothing.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="The numbers as JSON.")
-COUNTED = ("kept", "moved", "cancelled", "new", "late", "skipped", "recalled")
 
 
 @click.command()
@@ -79,35 +79,8 @@ def _fitting(tx: Tx, protocol: Protocol) -> Protocol:
 
 def _told(tx: Tx, protocol: Protocol, before: Protocol, site: str | None = None) -> dict[str, Any]:
     """What going over would change now: assessments, and for each site and participant how many of what."""
-    changes = amending.changes(before, protocol)
-    concerned = amending.concerned(tx, protocol, site)
-    people = []
-    with shown("re-planning", len(concerned)) as step:
-        for participant, found in amending.dry_run(tx, protocol, site):
-            row = {"site": participant.site_id, "subject_id": participant.subject_id}
-            people.append({**row, **found.counts(), "recalled": recalled(tx, found)})
-            step(1)
-    return {
-        "study": protocol.study_id,
-        "version": protocol.version,
-        "amends": before.version,
-        "assessments": {
-            "added": list(changes.added),
-            "removed": list(changes.removed),
-            "changed": {id: list(keys) for id, keys in changes.changed.items()},
-        },
-        "sites": [_sum(one.id, people) for one in protocol.sites if site in (None, one.id)],
-        "participants": people,
-    }
-
-
-def _sum(site: str, people: list[dict[str, Any]]) -> dict[str, Any]:
-    here = [one for one in people if one["site"] == site]
-    return {
-        "site": site,
-        "participants": len(here),
-        **{name: sum(one[name] for one in here) for name in COUNTED},
-    }
+    with shown("re-planning", len(amending.concerned(tx, protocol, site))) as step:
+        return study_files.effect(tx, protocol, before, site, step)
 
 
 def _show(told: dict[str, Any], as_json: bool) -> None:

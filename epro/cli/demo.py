@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL
 
 from epro import clock
 from epro.cli import children, founding, trying
-from epro.cli.study import known_instruments
+from epro.notifications.study_files import known_instruments
 from epro.notifications.wording import faults_of_own
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read

@@ -11,7 +11,8 @@ import yaml
 
 from epro import worker
 from epro.cli import progress
-from epro.cli.study import FILE, known_instruments, read_or_exit
+from epro.cli.study import FILE, read_or_exit
+from epro.notifications.study_files import known_instruments
 from epro.simulation import parts, report
 
 

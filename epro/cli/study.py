@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,14 +11,12 @@ import click
 
 from epro import production
 from epro.cli.opening import opened
-from epro.notifications.wording import faults_of_own
+from epro.notifications import study_files
+from epro.notifications.study_files import known_instruments
 from epro.questionnaires import wording
-from epro.questionnaires.instrument import Instrument
-from epro.questionnaires.library import bundled, derived_from
 from epro.scheduling import amending, protocols
 from epro.scheduling.checks import Known
 from epro.scheduling.protocol import Protocol
-from epro.scheduling.reading import read
 from epro.tx import Tx, begin, system
 
 BUILDER = system("study builder")
@@ -78,7 +76,7 @@ def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
-    protocol, faults = read(text, known, faults_of_own)
+    protocol, faults = study_files.read(text, known)
     for fault in faults:
         click.echo(
             f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
@@ -88,21 +86,3 @@ def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol
         click.echo(f"{file.name}: {len(faults)} fault{'s' if len(faults) != 1 else ''}", err=True)
         sys.exit(1)
     return protocol
-
-
-def known_instruments(
-    approved: Mapping[tuple[str, str], Set[str]] | None = None,
-) -> Mapping[tuple[str, str], Known]:
-    """What every bundled instrument has, by code and version. `approved`: languages that packs bring besides."""
-    more = approved or {}
-    return {
-        (one.code, one.version): _known(one, more.get((one.code, one.version), frozenset()))
-        for one in bundled()
-    }
-
-
-def _known(one: Instrument, more: Set[str]) -> Known:
-    items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
-    weekly = derived_from(one.code)
-    by_week = [scale.name for scale in weekly.scales] if weekly else []
-    return Known({*one.languages, *more}, items, scales, one.derived_from is None, by_week)

@@ -22,8 +22,8 @@ from epro.questionnaires.pack_checks import is_language
 from epro.questionnaires.packs import Pack
 from epro.questionnaires.previews import preview as page_of
 from epro.questionnaires.previews import spoken
+from epro.questionnaires.wording_told import OF_DEFINITION, OF_PACK, told_of
 from epro.scheduling import protocols
-from epro.scheduling.protocol import Protocol
 from epro.signin import password_rules, passwords, staff
 from epro.signin.models import Staff
 from epro.studies.access import PERMISSIONS
@@ -40,20 +40,6 @@ OUT = click.option(
     help="Folder for the files; this one if not given.",
     type=click.Path(file_okay=False, path_type=Path),
 )
-OF_DEFINITION = {
-    "placeholder": {
-        "en": "placeholder: neutral labels of our own, not for participants",
-        "zh-CN": "占位文字：我方自拟的中性标签，不得用于参与者",
-    },
-    "own": {"en": "our own wording", "zh-CN": "我方自有文本"},
-    "licensed": {"en": "licensed, with the definition", "zh-CN": "经授权，随定义提供"},
-}
-OF_PACK = {
-    "file": {"en": "checked, not imported", "zh-CN": "已检查，未导入"},
-    "imported": {"en": "imported {day}", "zh-CN": "{day}导入"},
-    "approved": {"en": ", approved by {number} of {needed}", "zh-CN": "，{needed}人中已有{number}人批准"},
-    "in_force": {"en": ", in force", "zh-CN": "，已生效"},
-}
 PACK = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -130,24 +116,11 @@ def status(study: str) -> None:
             raise NotFound(f"There is no study {study}.")
         found = [
             (one, language, on_record.standing(tx, one, language))
-            for code, version, language in _asked(versions)
+            for code, version, language in protocols.asked_of(versions)
             if (one := catalogue.find(tx, code, version)) is not None
         ]
     for one, language, standing in found:
         click.echo("\n".join(_told(one, language, standing)))
-
-
-def _asked(versions: list[Protocol]) -> list[tuple[str, str, str]]:
-    """Code, version and language of everything that these versions of a study ask, by code; languages as they name
-    them.
-    """
-    asked = {
-        (one.instrument.code, one.instrument.version, language): None
-        for protocol in versions
-        for one in protocol.assessments
-        for language in protocol.languages
-    }
-    return sorted(asked, key=lambda one: one[:2])
 
 
 @wording.command()
@@ -262,13 +235,7 @@ def _told(one: Instrument, language: str, standing: list[on_record.Standing]) ->
     covered = any(pack.in_force for pack in standing)
     yield f"{one.code} {one.version} {language}: {'licensed' if covered else own}"
     for pack in standing:
-        yield f"    {pack.wording_version}  {_told_of(pack)}; digest {pack.digest}"
-
-
-def _told_of(pack: on_record.Standing, language: str = "en") -> str:
-    facts = {"day": pack.imported_at.date(), "number": pack.approvals, "needed": on_record.APPROVALS}
-    parts = ["imported", *["approved"][: pack.approvals], *["in_force"][: pack.in_force]]
-    return "".join(OF_PACK[part][language].format(**facts) for part in parts)
+        yield f"    {pack.wording_version}  {told_of(pack)}; digest {pack.digest}"
 
 
 # Previews
@@ -303,4 +270,4 @@ def _imported(found: Instrument, lang: str | None, wording_version: str) -> tupl
         if pack is None:
             raise on_record.UnknownWording()
         standing = on_record.standing(tx, found, lang)
-    return lang, pack, next(_told_of(one, spoken(lang)) for one in standing if one.digest == pack.digest)
+    return lang, pack, next(told_of(one, spoken(lang)) for one in standing if one.digest == pack.digest)

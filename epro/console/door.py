@@ -153,7 +153,7 @@ def only_our_forms() -> None:
 @console.after_request
 def dressed(response: Response) -> Response:
     """Nothing of these pages is kept, framed, or runs what it did not bring itself."""
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["Vary"] = "Cookie, HX-Request, Accept-Language"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

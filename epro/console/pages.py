@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from epro.console import accounts, compliance, data, entrance, participants, refusing, trail_pages, worklist
+from epro.console import (
+    accounts,
+    admin,
+    building,
+    compliance,
+    data,
+    entrance,
+    participants,
+    refusing,
+    trail_pages,
+    worklist,
+)
 from epro.console.door import PAGES, console
 
-FILES = (accounts, entrance, refusing, worklist, participants, compliance, data, trail_pages)
+FILES = (accounts, entrance, refusing, worklist, participants, compliance, data, trail_pages, admin, building)
 
 
 def register(app: Flask) -> None:

@@ -120,6 +120,19 @@ def to_be_asked(tx: Tx, study_id: str) -> list[Protocol]:
     return [find(tx, study_id, version) for version in sorted(versions)]
 
 
+def asked_of(versions: list[Protocol]) -> list[tuple[str, str, str]]:
+    """Code, version and language of everything that these versions of a study ask, by code; languages as they name
+    them.
+    """
+    asked = {
+        (one.instrument.code, one.instrument.version, language): None
+        for protocol in versions
+        for one in protocol.assessments
+        for language in protocol.languages
+    }
+    return sorted(asked, key=lambda one: one[:2])
+
+
 def in_force(tx: Tx, study_id: str, site_id: str) -> Any | None:
     """The newest amendment that is in force at this site (version, approved_on), or None when none is."""
     found = tx.rows(_IN_FORCE, {"study_id": study_id, "site_id": site_id, "now": tx.now})
@@ -130,6 +143,19 @@ def next_in_force(tx: Tx, study_id: str, site_id: str) -> datetime | None:
     """When the next approved amendment comes into force at this site."""
     found = tx.rows(_NEXT, {"study_id": study_id, "site_id": site_id, "now": tx.now})
     return found[0].in_force_from if found else None
+
+
+def published(tx: Tx, study_id: str) -> list[PublishedProtocol]:
+    """The rows of every published version, the newest first: with the file as it was written."""
+    return tx.all(
+        sa.select(PublishedProtocol).where(PublishedProtocol.study_id == study_id).order_by(*_NEWEST)
+    )
+
+
+def approvals(tx: Tx, study_id: str) -> list[SiteVersion]:
+    """Every approval that was entered, site by site, the last first."""
+    query = sa.select(SiteVersion).where(SiteVersion.study_id == study_id)
+    return tx.all(query.order_by(SiteVersion.site_id, SiteVersion.in_force_from.desc(), SiteVersion.version))
 
 
 def versions(tx: Tx, study_id: str) -> list[Protocol]:

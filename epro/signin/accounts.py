@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from epro import trail
 from epro.errors import NotAllowed, NotFound
 from epro.signin import staff
-from epro.signin.models import Staff, StaffGrant
+from epro.signin.models import MachineKey, Staff, StaffGrant
 from epro.studies import access
 from epro.studies.models import Site, Study
 from epro.tx import Grant, Tx
 
-MANAGE = "staff.manage"
+MANAGE, KEYS = "staff.manage", "key.manage"
 
 
 def listed(tx: Tx) -> list[tuple[Staff, tuple[Grant, ...]]]:
@@ -57,6 +57,38 @@ def may_give(tx: Tx, grants: Sequence[Grant]) -> None:
             raise NotFound()
         if grant.site_id != "*" and tx.get(Site, grant.study_id, grant.site_id) is None:
             raise NotFound()
+
+
+def by_site(tx: Tx, study_id: str) -> dict[str, list[tuple[UUID, str]]]:
+    """Who works where in a study now, with which role: site ("*": all of them) -> people."""
+    access.allow(tx.actor, MANAGE, study_id)
+    query = (
+        sa.select(StaffGrant.site_id, StaffGrant.staff_id, StaffGrant.role)
+        .join(Staff, Staff.id == StaffGrant.staff_id)
+        .where(StaffGrant.study_id == study_id, StaffGrant.revoked_at.is_(None), Staff.closed_at.is_(None))
+    )
+    found: dict[str, list[tuple[UUID, str]]] = {}
+    for row in tx.session.execute(query.order_by(StaffGrant.role, StaffGrant.staff_id)):
+        if _administers(tx, study_id, row.site_id):
+            found.setdefault(row.site_id, []).append((row.staff_id, row.role))
+    return found
+
+
+def may_manage_keys(tx: Tx, study_id: str, key_id: UUID | None = None) -> None:
+    """Raise unless the person who acts may make keys of this study, which are of all its sites; or end this one."""
+    access.one_study(tx.actor, KEYS, study_id)
+    if key_id is None:
+        return
+    row = tx.get(MachineKey, key_id)
+    if row is None or row.study_id != study_id:
+        raise NotFound()
+
+
+def keys_of(tx: Tx, study_id: str) -> list[MachineKey]:
+    """The machine keys of a study, the newest first."""
+    may_manage_keys(tx, study_id)
+    query = sa.select(MachineKey).where(MachineKey.study_id == study_id)
+    return tx.all(query.order_by(MachineKey.made_at.desc(), MachineKey.id))
 
 
 def _looks_after(tx: Tx, staff_id: UUID) -> bool:

@@ -43,6 +43,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "study.publish": frozenset({"study_builder", "administrator"}),
     "wording.handle": frozenset({"study_builder", "data_manager", "administrator"}),
     "staff.manage": frozenset({"administrator"}),
+    "key.manage": frozenset({"administrator"}),
 }
 
 

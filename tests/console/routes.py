@@ -9,6 +9,7 @@ EVERYBODY = "nurse investigator data_manager monitor study_builder administrator
 SITE = "nurse investigator"
 READERS = f"{SITE} data_manager monitor"
 TRAIL = "investigator data_manager monitor"
+BUILDERS = "study_builder administrator"
 ANYBODY = "anybody"  # without signing in
 
 ROUTES: dict[tuple[str, str], str] = {
@@ -66,6 +67,29 @@ ROUTES: dict[tuple[str, str], str] = {
     },
     ("POST", "/console/studies/<study_id>/data/comparison"): "data_manager",
     ("POST", "/console/studies/<study_id>/exports"): "data_manager",
+    **{
+        ("GET", f"/console/studies/<study_id>/{page}"): "administrator"
+        for page in ("staff", "staff/<uuid:staff_id>", "sites", "keys", "system")
+    },
+    **{
+        ("POST", f"/console/studies/<study_id>/{act}"): "administrator"
+        for act in ("staff", "keys", "keys/<uuid:key_id>/revoke")
+    },
+    **{
+        ("POST", f"/console/studies/<study_id>/staff/<uuid:staff_id>/{act}"): "administrator"
+        for act in (
+            *("link", "roles", "roles/back", "sessions/end", "sessions/<uuid:session_id>/end"),
+            *("unlock", "factors/reset", "close"),
+        )
+    },
+    **{
+        ("GET", f"/console/studies/<study_id>/build{page}"): BUILDERS
+        for page in ("", "/versions/<version>/file", "/wording", "/wording/<code>/<version>/<language>")
+    },
+    **{
+        ("POST", f"/console/studies/<study_id>/build/{act}"): BUILDERS
+        for act in ("check", "publish", "approval")
+    },
     ("GET", "/console/studies/<study_id>/compliance"): READERS,
     ("GET", "/console/studies/<study_id>/held"): "data_manager monitor",
     ("GET", "/console/<path:elsewhere>"): EVERYBODY,

@@ -1,0 +1,199 @@
+"""The study builder's pages: versions of the study file, trying another one, its release site by site, wording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g, request
+from marshmallow import fields
+
+from epro import production
+from epro.api.door import actor
+from epro.api.schemas import Strict, Text
+from epro.config import ConfigurationError
+from epro.console.door import act, page
+from epro.console.page import asked, back_to, show
+from epro.console.worklist import names_of, site_zone
+from epro.errors import Conflict, Invalid, NotFound
+from epro.notifications import study_files
+from epro.questionnaires import catalogue, previews, wording, wording_told
+from epro.questionnaires.instrument import Instrument
+from epro.scheduling import amending, protocols
+from epro.scheduling.protocol import Protocol
+from epro.signin import stepup
+from epro.studies import access
+from epro.tx import Tx, begin, look
+
+BUILDERS = ("study_builder", "administrator")
+LARGEST_FILE = 256 * 1024
+MOST_TRIED = 300  # participants whose plans are tried while somebody waits
+SEALED_OFF = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+
+
+class ApprovalIn(Strict):
+    version = Text(32, required=True)
+    site = Text(32, required=True)
+    day = fields.Date(required=True)
+
+
+class NotReadable(Invalid):
+    """This is no study file: a text in UTF-8 of at most 256 KiB."""
+
+    code = "not_a_study_file"
+
+
+@page("/studies/<study_id>/build", roles=BUILDERS, menu="build.menu", order=60)
+def build(study_id: str) -> Response:
+    """The versions of the study file, and which site follows which."""
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        g.zone = site_zone(tx, study_id)
+        approvals = protocols.approvals(tx, study_id)
+        there = protocols.by_site(tx, study_id)
+        return show(
+            "build.html",
+            versions=protocols.published(tx, study_id),
+            there=there,
+            current=protocols.current(tx, study_id),
+            approvals=approvals,
+            names=names_of(row.entered_by for row in approvals),
+            sites=sorted({site.id for one in protocols.versions(tx, study_id) for site in one.sites}),
+        )
+
+
+@page("/studies/<study_id>/build/versions/<version>/file", roles=BUILDERS)
+def study_file(study_id: str, version: str) -> Response:
+    """The file as it was published, comments and all."""
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        row = next((one for one in protocols.published(tx, study_id) if one.version == version), None)
+    if row is None:
+        raise NotFound()
+    response = Response(row.source, content_type="application/yaml; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{study_id}-{row.version}.yaml")
+    return response
+
+
+@act("/studies/<study_id>/build/check", roles=BUILDERS)
+def check_study(study_id: str) -> Response:
+    """Every fault of a file, or what publishing it would change; nothing is done."""
+    text = _uploaded()
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        return show("study_check.html", text=text, **_tried(tx, study_id, text))
+
+
+@act("/studies/<study_id>/build/publish", roles=BUILDERS)
+def publish_study(study_id: str) -> Response:
+    """Publish what was checked just now. It moves nobody: each site goes over when it was approved there."""
+    text = request.form.get("source", "").replace("\r\n", "\n")
+    with begin(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        stepup.require(tx)
+        protocol, faults = study_files.read(text, study_files.known_instruments(wording.languages(tx)))
+        if protocol is None or protocol.study_id != study_id:
+            raise Invalid(
+                errors=[{"pointer": one.place, "code": one.code, "detail": one.message} for one in faults]
+            )
+        _refuse_placeholders(tx, protocol)
+        amending.publish(tx, protocol, text)
+    return back_to("build", study_id=study_id)
+
+
+@act("/studies/<study_id>/build/approval", roles=BUILDERS)
+def approve_site(study_id: str) -> Response:
+    """Enter the ethics approval of a site; from that day on it follows the version."""
+    wanted = asked(ApprovalIn)
+    with begin(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        stepup.require(tx)
+        protocol = amending.published(tx, study_id, wanted["version"], wanted["site"])
+        _refuse_placeholders(tx, protocol, published=True)
+        amending.approve(tx, study_id, wanted["version"], wanted["site"], wanted["day"])
+    return back_to("build", study_id=study_id)
+
+
+@page("/studies/<study_id>/build/wording", roles=BUILDERS)
+def wording_status(study_id: str) -> Response:
+    """Of each instrument and language that is asked: how far its wording is."""
+    with look(actor()) as tx:
+        access.allow(actor(), "wording.handle", study_id)
+        g.zone = site_zone(tx, study_id)
+        asked_for = protocols.asked_of(protocols.to_be_asked(tx, study_id))
+        found = [
+            (one, language, wording.standing(tx, one, language))
+            for code, version, language in asked_for
+            if (one := catalogue.find(tx, code, version)) is not None
+        ]
+        return show("wording.html", rows=found, needed=wording.APPROVALS)
+
+
+@page("/studies/<study_id>/build/wording/<code>/<version>/<language>", roles=BUILDERS)
+def wording_preview(study_id: str, code: str, version: str, language: str) -> Response:
+    """Every screen of an instrument as a phone shows it, in a page of its own that may run and load nothing."""
+    with look(actor()) as tx:
+        access.allow(actor(), "wording.handle", study_id)
+        asked_for = protocols.asked_of(protocols.to_be_asked(tx, study_id))
+        found = catalogue.find(tx, code, version) if (code, version, language) in asked_for else None
+        if found is None:
+            raise NotFound()
+        made = previews.preview(found, language, *_pack(tx, found, language, request.args.get("pack")))
+    response = Response(made, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = SEALED_OFF
+    return response
+
+
+def _pack(tx: Tx, found: Instrument, language: str, name: str | None) -> tuple[Any, str]:
+    """The wording meant and what is told of it: a pack by its version, else our own labels. Raises NotFound."""
+    ours = previews.spoken(language)
+    if name:
+        pack = wording.find(tx, (found.code, found.version, language, name))
+        if pack is None:
+            raise wording.UnknownWording()
+        standing = wording.standing(tx, found, language)
+        return pack, next(wording_told.told_of(one, ours) for one in standing if one.digest == pack.digest)
+    if language not in found.wording:
+        raise wording.UnknownWording()
+    return None, wording_told.OF_DEFINITION[found.wording[language]][ours]
+
+
+def _uploaded() -> str:
+    file = request.files.get("file")
+    raw = file.read(LARGEST_FILE + 1) if file else b""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotReadable() from None
+    if not text.strip() or len(raw) > LARGEST_FILE or "\0" in text:
+        raise NotReadable()
+    return text.replace("\r\n", "\n")
+
+
+def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
+    """What is told of a file: its faults; or, of one without any, whom and what it would change."""
+    protocol, faults = study_files.read(text, study_files.known_instruments(wording.languages(tx)))
+    told: dict[str, Any] = {"protocol": protocol, "faults": faults, "refused": [], "effect": None, "many": 0}
+    if protocol is None:
+        return told
+    if protocol.study_id != study_id:
+        return told | {"refused": [f"study.id: {protocol.study_id}"], "protocol": None, "other_study": True}
+    try:
+        before = amending.amended(tx, protocol)
+        amending.refuse_unfit(tx, protocol)
+        _refuse_placeholders(tx, protocol)
+    except (Conflict, NotFound) as fault:
+        refused = [f"{one['pointer']}: {one['detail']}" for one in fault.errors] or [fault.detail]
+        return told | {"refused": refused}
+    many = len(amending.concerned(tx, protocol))
+    if many > MOST_TRIED:
+        changes = amending.changes(before, protocol)
+        shown = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
+        return told | {"many": many, "effect": {"amends": before.version, "assessments": shown, "sites": []}}
+    return told | {"effect": study_files.effect(tx, protocol, before)}
+
+
+def _refuse_placeholders(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
+    try:
+        production.refuse_placeholders(tx, protocol, published=published)
+    except ConfigurationError as fault:
+        raise Conflict(str(fault)) from None

@@ -1,0 +1,76 @@
+"""Study files however they come in: read against what is there, and an amendment's effect shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+from epro.notifications.recalls import recalled
+from epro.notifications.wording import faults_of_own
+from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.library import bundled, derived_from
+from epro.scheduling import amending, reading
+from epro.scheduling.checks import Known
+from epro.scheduling.protocol import Protocol
+from epro.scheduling.source import Fault
+from epro.tx import Tx
+
+COUNTED = ("kept", "moved", "cancelled", "new", "late", "skipped", "recalled")
+Approved = Mapping[tuple[str, str], Set[str]]
+
+
+def read(text: str, known: Mapping[tuple[str, str], Known]) -> tuple[Protocol | None, list[Fault]]:
+    """The protocol of a study file, or every fault in it."""
+    return reading.read(text, known, faults_of_own)
+
+
+def known_instruments(approved: Approved | None = None) -> Mapping[tuple[str, str], Known]:
+    """What every bundled instrument has, by code and version. `approved`: languages that packs bring besides."""
+    more = approved or {}
+    return {
+        (one.code, one.version): _known(one, more.get((one.code, one.version), frozenset()))
+        for one in bundled()
+    }
+
+
+def effect(
+    tx: Tx,
+    protocol: Protocol,
+    before: Protocol,
+    site: str | None = None,
+    step: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """What going over would change now: assessments, and for each site and participant how many of what."""
+    changes, people = amending.changes(before, protocol), []
+    for participant, found in amending.dry_run(tx, protocol, site):
+        row = {"site": participant.site_id, "subject_id": participant.subject_id}
+        people.append({**row, **found.counts(), "recalled": recalled(tx, found)})
+        step(1)
+    return {
+        "study": protocol.study_id,
+        "version": protocol.version,
+        "amends": before.version,
+        "assessments": {
+            "added": list(changes.added),
+            "removed": list(changes.removed),
+            "changed": {id: list(keys) for id, keys in changes.changed.items()},
+        },
+        "sites": [_sum(one.id, people) for one in protocol.sites if site in (None, one.id)],
+        "participants": people,
+    }
+
+
+def _sum(site: str, people: list[dict[str, Any]]) -> dict[str, Any]:
+    here = [one for one in people if one["site"] == site]
+    return {
+        "site": site,
+        "participants": len(here),
+        **{name: sum(one[name] for one in here) for name in COUNTED},
+    }
+
+
+def _known(one: Instrument, more: Set[str]) -> Known:
+    items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
+    weekly = derived_from(one.code)
+    by_week = [scale.name for scale in weekly.scales] if weekly else []
+    return Known({*one.languages, *more}, items, scales, one.derived_from is None, by_week)

@@ -1,0 +1,110 @@
+"""The study builder's day: a file is tried and published, released at a site, and the wording looked at, sealed off.
+
+Requirement G30; threats S3 (across studies), S31 (texts of a study file that attack the pages).
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+
+import pytest
+
+from epro.scheduling import protocols
+from epro.tx import look, system
+from tests.cast import STUDY, STUDY_FILE
+from tests.console.browser import HERE
+from tests.doors.test_console_pages import EVIL, ROOT, browser
+
+TEXT = STUDY_FILE.read_text(encoding="utf-8")
+LATER = TEXT.replace('version: "1.0"', 'version: "2.0"', 1)
+BUILD = f"{ROOT}/build"
+
+
+@pytest.fixture(scope="module")
+def bo(stage):
+    return browser(stage, "bo")
+
+
+def tried(who, text: str | bytes):
+    raw = text if isinstance(text, bytes) else text.encode()
+    form = {"form_token": who.token(BUILD), "file": (io.BytesIO(raw), "study.yaml")}
+    return who.client.post(
+        f"{BUILD}/check",
+        data=form,
+        headers=HERE,
+        base_url="https://epro.test",
+        content_type="multipart/form-data",
+    )
+
+
+def versions() -> list[str]:
+    with look(system("tests")) as tx:
+        return [one.version for one in protocols.versions(tx, STUDY)]
+
+
+def test_every_fault_of_a_file_is_named_with_its_line_and_its_mend(stage, bo):
+    with stage.today():
+        told = tried(bo, TEXT.replace("Asia/Shanghai", "Asia/Atlantis")).text
+        assert "Asia/Atlantis" in told and re.search(r'<th scope="row" class="numbers">\d+</th>', told)
+        for bad in (b"", b"\xff\xfe", b"x" * 300_000):
+            assert tried(bo, bad).status_code == 422, bad[:5]
+        for text in EVIL:
+            told = tried(bo, f"{text}: {text}").text
+            assert "<script>alert" not in told and "<img src=x" not in told
+    assert versions() == ["1.0"]
+
+
+def test_a_later_version_is_tried_published_and_released_at_a_site(stage, bo):
+    assert LATER != TEXT
+    with stage.today():
+        told = tried(bo, LATER).text
+        assert "no faults" in told and "amends version 1.0" in told and versions() == ["1.0"]
+        assert f"{stage.ada.subject_id}" not in told  # how many, never who
+        source = re.search(r'<textarea name="source" hidden>\n(.*?)</textarea>', told, re.S)[1]
+        form = {"source": html.unescape(source)}
+        assert bo.do(f"{BUILD}/publish", on=BUILD, **form).status_code == 303
+        assert versions() == ["2.0", "1.0"]
+        file = bo.get(f"{BUILD}/versions/2.0/file")
+        assert file.text.strip() == LATER.strip() and "attachment" in file.headers["Content-Disposition"]
+        assert bo.get(f"{BUILD}/versions/9/file").status_code == 404
+        wish = {"version": "2.0", "site": "02", "day": "2026-03-04"}
+        assert bo.do(f"{BUILD}/approval", on=BUILD, **wish).status_code == 303
+        assert bo.do(f"{BUILD}/approval", on=BUILD, **{**wish, "day": "2026-03-05"}).status_code == 409
+        assert bo.do(f"{BUILD}/approval", on=BUILD, **{**wish, "site": "77"}).status_code == 404
+        assert bo.do(f"{BUILD}/approval", on=BUILD, **{**wish, "day": "soon"}).status_code == 422
+        shown = bo.get(BUILD).text
+        with look(system("tests")) as tx:
+            there = protocols.by_site(tx, STUDY)
+    assert {site: one.version for site, one in there.items()} == {"01": "1.0", "02": "2.0"}
+    assert "approved 2026-03-04" in shown and "by Bo" in shown
+
+
+def test_what_does_not_fit_is_refused_with_reasons(stage, bo):
+    with stage.today():
+        other = tried(bo, TEXT.replace("id: diary\n", "id: other\n")).text
+        changed = tried(bo, TEXT.replace("title:", "title: ", 1).replace("[en, zh-CN]", "[en]")).text
+    assert "another study" in other and "Publish this version" not in other
+    assert "Publish this version" not in changed
+
+
+def test_grave_acts_ask_who_she_is_when_that_is_long_ago(stage, bo):
+    with stage.today(minutes=6):
+        for path, form in (
+            ("publish", {"source": LATER}),
+            ("approval", {"version": "1.0", "site": "01", "day": "2026-03-04"}),
+        ):
+            assert bo.do(f"{BUILD}/{path}", on=BUILD, **form).headers["Location"].endswith("/account/proof")
+
+
+def test_wording_is_told_and_shown_where_nothing_can_run(stage, bo):
+    with stage.today():
+        told = bo.get(f"{BUILD}/wording").text
+        address = f"{BUILD}/wording/fatigue_diary/1.0/en"
+        page = bo.get(address)
+        assert address in told and page.status_code == 200
+        assert page.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert bo.get(f"{BUILD}/wording/fatigue_diary/1.0/de").status_code == 404
+        assert bo.get(f"{address}?pack=none").status_code == 404
+        assert "sandbox" not in bo.get(BUILD).headers["Content-Security-Policy"]
