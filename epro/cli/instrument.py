@@ -7,15 +7,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import click
 
+from epro import canonical
+from epro.errors import EproError
 from epro.questionnaires.bulk import BadLine, score_file
-from epro.questionnaires.instrument import Instrument, Item, UnknownLanguage, localised
-from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument
+from epro.questionnaires.instrument import (
+    Instrument,
+    InstrumentFault,
+    Item,
+    UnknownLanguage,
+    localised,
+    parse,
+)
+from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument, with_tables
 
 VERSION = click.option("--version", metavar="V", help="Version of the definition; the newest if not given.")
 
@@ -32,7 +42,8 @@ def list_() -> None:
         wording = ", ".join(f"{language} {status}" for language, status in one.wording.items())
         scales = ", ".join(scale.name for scale in one.scales)
         click.echo(f"{one.code} {one.version}  {next(iter(one.title.values()))}")
-        click.echo(f"    {len(one.items)} items; wording: {wording}; scales: {scales}")
+        items = f"{len(one.items)} item{'s' if len(one.items) > 1 else ''}"
+        click.echo(f"    {items}; wording: {wording}; scales: {scales}")
 
 
 @instrument.command()
@@ -41,8 +52,8 @@ def list_() -> None:
 @click.option("--lang", metavar="L", help="Only this language, en or zh-CN for instance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the definition as JSON.")
 def show(code: str, version: str | None, lang: str | None, as_json: bool) -> None:
-    """Show the definition of instrument CODE."""
-    found = bundled_or_refused(code, version)
+    """Show the definition of instrument CODE: a bundled one, or a file of your own, as ./my_scale-1.0.json."""
+    found = meant(code, version)
     know_language(found, lang)
     if as_json:
         shown = localised(found, lang) if lang else found.document() | {"digest": found.digest}
@@ -59,11 +70,13 @@ def show(code: str, version: str | None, lang: str | None, as_json: bool) -> Non
 def score(code: str, source: str, sink: str, version: str | None) -> None:
     """Score the answers in file IN with instrument CODE, into file OUT ("-": standard input, output).
 
-    IN holds one response a line: {"id": ..., "answers": {"<item id>": code, null or "NA", ...}}. OUT gets one
-    line for each, in order. A response whose answers do not fit the instrument is not scored; its line says
-    why and the command ends with 1. At a line that is no response at all it stops, and OUT is not written.
+    CODE is a bundled instrument, or a definition of your own: ./my_scale-1.0.json. IN holds one response a line:
+    {"id": ..., "answers": {"<item id>": code or null, ...}}; where an item offers it, "NA" or "REFUSED" may stand for
+    a code. OUT gets one line for each, in order. A response whose answers do not fit the instrument is not scored;
+    its line says why and the command ends with 1. At a line that is no response at all it stops, and OUT is not
+    written.
     """
-    found = bundled_or_refused(code, version)
+    found = meant(code, version)
     _refuse_places(source, sink)
     try:
         with _opened(source) as reading, _replaced(sink) as writing, _progress(source) as told:
@@ -93,8 +106,55 @@ def bundled_or_refused(code: str, version: str | None) -> Instrument:
     try:
         return bundled_instrument(code, version)
     except UnknownInstrument:
-        known = ", ".join(f"{one.code} {one.version}" for one in bundled())
-        raise click.UsageError(f"No such instrument. Bundled are: {known}.") from None
+        raise click.UsageError(_there_is(code)) from None
+
+
+def meant(named: str, version: str | None) -> Instrument:
+    """The bundled instrument of this code, or the definition in this file."""
+    if not named.endswith(".json"):
+        return bundled_or_refused(named, version)
+    if not Path(named).is_file():
+        raise click.UsageError(f"There is no file {named}.")
+    found = defined(Path(named))
+    if version not in (None, found.version):
+        raise click.UsageError(f"{named} is version {found.version}.")
+    return found
+
+
+def defined(file: Path) -> Instrument:
+    """The definition in a file. Ends the command with every fault of it, each with its place and the mend."""
+    try:
+        data = read_json(file)
+        if not isinstance(data, dict):
+            raise click.ClickException(f"{file.name} holds no definition: an object is needed.")
+        whole = with_tables(data)
+        if whole is None:
+            raise click.ClickException(f"{file.name} names a table that is not among the bundled ones.")
+        return parse(whole)
+    except InstrumentFault as fault:
+        for one in fault.errors:
+            click.echo(f"{file.name}: {one['pointer'] or '/'}: {one['detail']} [{one['code']}]", err=True)
+        count = len(fault.errors)
+        click.echo(f"{file.name}: {count} fault{'s' if count != 1 else ''}", err=True)
+        sys.exit(1)
+
+
+def read_json(file: Path) -> Any:
+    try:
+        return canonical.decode(file.read_bytes())
+    except EproError as fault:
+        detail = str(fault.detail).replace("The body is", "it is")
+        raise click.ClickException(f"{file.name} cannot be read as JSON: {detail}") from None
+
+
+def _there_is(code: str) -> str:
+    """What there is instead: other versions, codes that look alike, all."""
+    if versions := [one.version for one in bundled() if one.code == code]:
+        return f"{code} is bundled in no such version, but in: {', '.join(versions)}."
+    near = get_close_matches(code.lower(), [one.code for one in bundled()], 3, 0.7)
+    guess = f" Is {' or '.join(near)} meant?" if near else ""
+    known = ", ".join(f"{one.code} {one.version}" for one in bundled())
+    return f"No such instrument.{guess} Bundled are: {known}. A definition of your own is named by its file, *.json."
 
 
 def know_language(found: Instrument, lang: str | None) -> None:

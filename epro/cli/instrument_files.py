@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from epro import canonical
-from epro.cli.instrument import VERSION, bundled_or_refused, know_language
-from epro.errors import EproError
+from epro.cli.instrument import VERSION, defined, know_language, meant, read_json
 from epro.questionnaires import reference
 from epro.questionnaires.explaining import explain, fact_name, kind_words, words_of
-from epro.questionnaires.instrument import InstrumentFault, parse
-from epro.questionnaires.library import bundled, with_tables
+from epro.questionnaires.instrument import Instrument, parse
+from epro.questionnaires.library import bundled
 from epro.questionnaires.scoring import InvalidAnswers
 
+CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -33,9 +32,10 @@ def explain_(
 ) -> None:
     """Say how each score of CODE comes about from the answers in FILE.
 
-    FILE holds one response as JSON: {"answers": {"<item id>": code, ...}}, or the answers alone.
+    CODE is a bundled instrument, or a definition of your own: ./my_scale-1.0.json. FILE holds one response as
+    JSON: {"answers": {"<item id>": code, ...}}, or the answers alone.
     """
-    found = bundled_or_refused(code, version)
+    found = meant(code, version)
     know_language(found, lang)
     if scale and scale not in [one.name for one in found.scales]:
         raise click.UsageError(f"No such scale. {found.code} has: {', '.join(s.name for s in found.scales)}.")
@@ -49,17 +49,8 @@ def explain_(
 @FILE
 def check(file: Path) -> None:
     """Name every fault of an instrument definition at once, with its place and the mend."""
-    data = with_tables(_json(file))
-    if data is None:
-        raise click.ClickException(f"{file.name} names a table that is not among the bundled ones.")
-    try:
-        found = parse(data)
-    except InstrumentFault as fault:
-        for one in fault.errors:
-            click.echo(f"{file.name}: {one['pointer'] or '/'}: {one['detail']} [{one['code']}]", err=True)
-        count = len(fault.errors)
-        click.echo(f"{file.name}: {count} fault{'s' if count != 1 else ''}", err=True)
-        sys.exit(1)
+    found = defined(file)
+    _warn_of_bundled(found)
     click.echo(f"{file.name}: {found.code} {found.version} has no faults; digest {found.digest}")
 
 
@@ -70,16 +61,28 @@ def check(file: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write; CODE-1.0.json if not given.")
 def new(code: str, items: int, codes: int, out: Path | None) -> None:
     """Write a definition to start from: one scale, the mean of all items. It has no faults as it stands."""
+    if not CODE.fullmatch(code):
+        raise click.UsageError(
+            "CODE is a small letter and then small letters, digits or _; 40 characters at most."
+        )
     target = out or Path(f"{code}-1.0.json")
     if target.exists():
         raise click.UsageError(f"{target} is there already and is not overwritten.")
+    if not target.parent.is_dir():
+        raise click.UsageError(f"{target} is to stand in a folder that does not exist.")
     draft = reference.draft(code, items, codes)
-    try:
-        parse(draft)
-    except InstrumentFault as fault:
-        raise click.UsageError(fault.errors[0]["detail"]) from None
+    _warn_of_bundled(parse(draft))
     target.write_text(json.dumps(draft, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     click.echo(f"{target} written. Change it, then: epro instrument check {target}")
+
+
+def _warn_of_bundled(found: Instrument) -> None:
+    """What is published under a code and version stays; a definition of one's own needs names of its own."""
+    for one in bundled():
+        if (one.code, one.version) == (found.code, found.version) and one.digest != found.digest:
+            click.echo(
+                f"Note: {one.code} {one.version} is bundled with other content; take another code.", err=True
+            )
 
 
 @click.command("reference")
@@ -112,18 +115,11 @@ def _explained(
 
 
 def _answers(file: Path) -> dict[str, Any]:
-    data = _json(file)
+    data = read_json(file)
     answers = data.get("answers", data) if isinstance(data, dict) else None
     if not isinstance(answers, dict):
         raise click.ClickException(f"{file.name} holds no object of answers.")
     return answers
-
-
-def _json(file: Path) -> Any:
-    try:
-        return canonical.decode(file.read_bytes())
-    except EproError as fault:
-        raise click.ClickException(f"{file.name} cannot be read as JSON: {fault.detail}") from None
 
 
 def _text(told: dict[str, Any], language: str) -> str:

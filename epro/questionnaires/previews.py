@@ -111,6 +111,7 @@ def preview(instrument: Instrument, language: str, pack: Pack | None, standing: 
         shown=shown,
         screens=screens,
         checks=checks,
+        numbered=any(item["asked_if"] for item in shown["items"]) or bool(checks),  # conditions name them
         standing=standing,
         most_buttons=MOST_BUTTONS,
         pack=pack,

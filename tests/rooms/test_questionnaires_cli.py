@@ -10,6 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from epro.cli import epro
 from epro.cli.instrument import instrument
 
 FOUR = {f"fss{number}": 4 for number in range(1, 10)}
@@ -122,3 +123,54 @@ def test_in_a_pipe_it_needs_no_database_and_stays_silent(tmp_path):
     )  # fmt: skip
     assert json.loads(result.stdout)["scores"]["fss9_mean"]["value"] == 4.0
     assert result.stderr == b""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A definition of one's own, in a file."""
+    file = tmp_path / "sleepy-1.0.json"
+    made = every("new", "sleepy", "--items", "3", "--codes", "4", "--out", file)
+    assert made.exit_code == 0 and made.stderr == ""
+    return file
+
+
+def every(*words: str):
+    return CliRunner().invoke(epro, ["instrument", *map(str, words)])
+
+
+def test_a_definition_of_ones_own_is_tried_by_its_file(own, tmp_path):
+    answers = {"id": 1, "answers": {item["id"]: 2 for item in json.loads(own.read_text())["items"]}}
+    (tmp_path / "in").write_bytes(lines(answers))
+    scored = every("score", own, tmp_path / "in", "-")
+    assert scored.exit_code == 0 and '"value":2.0' in scored.stdout
+    assert "sleepy 1.0" in every("show", own).stdout
+    assert "sleepy 1.0" in every("explain", own, tmp_path / "in").stdout
+    assert "is version 1.0" in every("show", own, "--version", "2.0").stderr
+    assert "There is no file" in every("show", tmp_path / "other.json").stderr
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("null", "holds no definition"), ("[]", "holds no definition"), ("{", "it is not JSON"),
+    ("{}", "'items' is a required"),
+])  # fmt: skip
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_file_that_is_no_definition_is_refused_in_plain_words(tmp_path, command, text, said):
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    told = every(command, file)
+    assert told.exit_code == 1 and said in told.stderr and "body" not in told.stderr
+
+
+def test_what_was_perhaps_meant_is_named():
+    assert "Is fss meant?" in run("show", "FSS").stderr
+    assert "fss is bundled in no such version, but in: 1.0." in run("show", "fss", "--version", "9").stderr
+    assert " 1 item;" in run("list").stdout and " 1 items;" not in run("list").stdout
+
+
+def test_a_new_definition_needs_a_name_of_its_own(tmp_path):
+    said = every("new", "My Scale", "--out", tmp_path / "x.json")
+    assert said.exit_code == 2 and "a small letter" in said.stderr and "^" not in said.stderr
+    assert "folder that does not exist" in every("new", "mine", "--out", tmp_path / "no" / "x.json").stderr
+    taken = every("new", "fss", "--out", tmp_path / "fss.json")
+    assert taken.exit_code == 0 and "take another code" in taken.stderr
+    assert "take another code" in every("check", tmp_path / "fss.json").stderr

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -464,10 +465,20 @@ def test_a_page_of_placeholders_says_so_in_both_languages_and_else_speaks_one(in
         assert marks == [status == "placeholder"] * 2
         other = "en" if language == "zh-CN" else "zh-CN"
         said = re.findall(f'<[^>]*lang="{other}"[^>]*>([^<]*)', page)
-        assert set(said) <= {WORDS[other]["placeholder"]}
+        facts = instrument.document()
+        data = {facts["rights"], f"({facts['edition']})"} if other == "en" else set()  # told as they are
+        assert set(map(unescape, said)) - data <= {WORDS[other]["placeholder"]}
     filled = pack_of(instrument, "zh-CN")
     assert WORDS["zh-CN"]["short"] not in preview(instrument, "zh-CN", filled, "-")
     assert set(WORDS["en"]) == set(WORDS["zh-CN"])
+
+
+@EVERY_INSTRUMENT
+def test_an_item_that_a_condition_may_name_shows_its_number(instrument):
+    page = preview(instrument, "en", None, "-")
+    numbers = [WORDS["en"]["item"].format(number=item.number) for item in instrument.items]
+    asked = any(item.asked_if for item in instrument.items) or instrument.checks
+    assert re.findall('class="where" lang="en">([^<]*)', page) == (numbers if asked else [])
 
 
 def test_conditions_are_told_in_words():
