@@ -43,7 +43,7 @@ def sign_one(wanted: dict[str, Any], response_id: UUID) -> dict[str, Any]:
         now = correcting.versions(tx, found.study_id, found.id)[-1].id
     if wanted.pop("current", now) != now:
         raise correcting.NotCurrent()
-    return _sign((now,), wanted)
+    return sign((now,), wanted)
 
 
 @site.post("/signatures")
@@ -52,7 +52,7 @@ def sign_one(wanted: dict[str, Any], response_id: UUID) -> dict[str, Any]:
 @site.response(200, SignatureOut)
 def sign_many(wanted: dict[str, Any]) -> dict[str, Any]:
     """Sign all of a visit at once, or any responses of one participant: one signature under all of them."""
-    return _sign(tuple(wanted.pop("responses")), wanted)
+    return sign(tuple(wanted.pop("responses")), wanted)
 
 
 @site.get("/signatures")
@@ -99,7 +99,8 @@ def unsigned(asked: dict[str, Any]) -> dict[str, Any]:
         return {"responses": told, "more": len(rows) > len(told)}
 
 
-def _sign(responses: tuple[UUID, ...], wanted: dict[str, Any]) -> dict[str, Any]:
+def sign(responses: tuple[UUID, ...], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Sign these revisions; she shows who she is with this request, or has just done so."""
     with look(actor()) as tx:
         for one in responses:
             correcting.find(tx, one, signatures.SIGN)  # nobody shows who she is for nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,17 @@ def show(template: str, status: int = 200, /, **values: Any) -> Response:
     return Response(made, status, content_type="text/html; charset=utf-8")
 
 
+def asked_with(
+    schema: type[Schema], more: Mapping[str, Any], leave_out: Callable[[str], bool] = lambda name: False
+) -> dict[str, Any]:
+    """The same where a form says something in a way of its own: `more` are these fields, made out of others."""
+    filled = {name: text.strip() for name, text in request.form.items()}
+    kept = {
+        name: text for name, text in filled.items() if text and name != "form_token" and not leave_out(name)
+    }
+    return _loaded(schema, {**kept, **more})
+
+
 def back_to(endpoint: str, **names: Any) -> Response:
     """After something was done: the page that shows it. Asked again it is only looked at again."""
     return redirect(url_for(f"console.{endpoint}", **names), 303)  # type: ignore[return-value]
@@ -47,8 +59,12 @@ def back_to(endpoint: str, **names: Any) -> Response:
 def asked(schema: type[Schema]) -> dict[str, Any]:
     """What a form says, under the rules that the same thing has at the API; fields left empty are left out."""
     filled = {name: text.strip() for name, text in request.form.items() if name != "form_token"}
+    return _loaded(schema, {name: text for name, text in filled.items() if text})
+
+
+def _loaded(schema: type[Schema], filled: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = schema().load({name: text for name, text in filled.items() if text})
+        found: dict[str, Any] = schema().load(filled)
     except ValidationError as fault:
         raise Invalid(errors=_faults("", fault.messages)) from None
     return found

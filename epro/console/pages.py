@@ -7,18 +7,25 @@ from flask import Flask
 from epro.console import (
     accounts,
     admin,
+    answers,
     building,
     compliance,
+    copies,
     data,
     entrance,
     participants,
     refusing,
+    set_aside,
+    signing,
     trail_pages,
     worklist,
 )
 from epro.console.door import PAGES, console
 
-FILES = (accounts, entrance, refusing, worklist, participants, compliance, data, trail_pages, admin, building)
+FILES = (
+    *(accounts, entrance, refusing, worklist, participants, answers, signing, set_aside, copies),
+    *(compliance, data, trail_pages, admin, building),
+)
 
 
 def register(app: Flask) -> None:

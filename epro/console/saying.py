@@ -75,6 +75,11 @@ class Voice:
         there = instant.astimezone(ZoneInfo(zone or self.zone)) if instant else None
         return f"{there:%Y-%m-%d %H:%M:%S}" if there else ""
 
+    def stamp(self, instant: datetime, zone: str) -> str:
+        """An instant with its year and its time zone, as it stands under a signature."""
+        there = instant.astimezone(ZoneInfo(zone))
+        return f"{there:%Y-%m-%d %H:%M:%S} ({zone}, UTC{there:%z})"
+
     def text_at(self, instant: str | None) -> str:
         """The same of an instant as the interface for programs writes it."""
         return self.at(datetime.fromisoformat(instant)) if instant else ""

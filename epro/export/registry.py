@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epro.errors import NotFound
-from epro.export import csv_files, dataset_json, excel, fhir_files, odm_files, parquet, xpt
+from epro.export import csv_files, dataset_json, excel, fhir_files, odm_files, parquet, site_copy, xpt
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
 
@@ -58,6 +58,13 @@ FORMATS = {
             odm_files.SNAPSHOT,
             "application/xml",
             "ODM-XML 1.3.2 and 2.0, with an archive",
+        ),
+        Format(
+            "copy",
+            site_copy.write,
+            None,
+            "application/zip",
+            "a site's own copy: the tables, ODM, every record with its digest",
         ),
         Format("xpt", xpt.write, None, "application/octet-stream", "SDTM QS for SAS, with Define-XML"),
     )

@@ -123,7 +123,9 @@ OF_SIGNATURE = (
     Column("CAUSE", TEXT, "By what: corrected, rescored"),
     Column("POSITION", WHOLE, "Place in the feed"),
 )
-SIGNATURES = Sheet("signatures", "Responses under a signature, one a row", OF_SIGNATURE, ())
+SIGNATURES = Sheet(
+    "signatures", "Responses under a signature, one a row", OF_SIGNATURE[:-1], OF_SIGNATURE[-1:]
+)
 OF_SUBJECT = (
     *OF_RESPONSE[:4],
     Column("ENRLDTC", TEXT, "Enrolled"),
@@ -271,7 +273,8 @@ class _Maker:
     def signatures(self, subject: Subject) -> Iterator[Block]:
         for signature in subject.signatures:
             for one in signature.told["responses"]:
-                yield Block("signatures", _signed(subject, signature, one), [()])
+                cells = _signed(subject, signature, one)
+                yield Block("signatures", cells[:-1], [cells[-1:]])
 
     def weeks(self, subject: Subject) -> Iterator[Block]:
         """Every week that was scored, by its latest run."""

@@ -1,0 +1,113 @@
+"""Uploads that could not be filed, and the decision about each: into its place, as a correction, or rejected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Response as Reply
+from flask import g, request
+from sqlalchemy.exc import DataError, IntegrityError
+
+from epro.api import telling_corrections
+from epro.api.door import actor
+from epro.api.schemas_corrections import SettlementIn
+from epro.console.answers import may_correct
+from epro.console.door import act, page
+from epro.console.page import asked_with, back_to, show
+from epro.console.participants import READERS
+from epro.console.worklist import SITE_ROLES, labels, names_of, site_zone
+from epro.errors import Invalid
+from epro.notifications import corrections
+from epro.responses import settling, sight
+from epro.responses.models import SetAside
+from epro.scheduling import occurrences
+from epro.studies import access
+from epro.studies.models import Participant
+from epro.tx import begin, look
+
+MOST = 100
+
+
+@page("/studies/<study_id>/set-aside", roles=SITE_ROLES, menu="aside.menu", order=28)
+def set_asides(study_id: str) -> Reply:
+    """What waits for a decision, the oldest first; then what was decided last."""
+    with look(actor()) as tx:
+        g.zone = site_zone(tx, study_id)
+        query = sa.select(SetAside).where(
+            SetAside.study_id == study_id, access.visible(actor(), "response.read", SetAside)
+        )
+        waiting = tx.all(
+            query.where(SetAside.settled_at.is_(None)).order_by(SetAside.received_at, SetAside.id).limit(MOST)
+        )
+        settled = tx.all(
+            query.where(SetAside.settled_at.is_not(None)).order_by(SetAside.settled_at.desc()).limit(20)
+        )
+        told = telling_corrections.set_asides(tx, settled)
+        return show(
+            "set_asides.html",
+            waiting=telling_corrections.set_asides(tx, waiting),
+            settled=told,
+            names=names_of(one["settlement"]["settled_by"] for one in told),
+        )
+
+
+@page("/studies/<study_id>/set-aside/<uuid:set_aside_id>", roles=READERS)
+def set_aside(study_id: str, set_aside_id: UUID) -> Reply:
+    """One upload, whole, and what can be made of it."""
+    with look(actor()) as tx:
+        row = settling.find(tx, set_aside_id, "response.read")
+        her = tx.get(Participant, row.study_id, row.subject_id)
+        assert her is not None
+        g.zone = her.time_zone
+        told = telling_corrections.set_aside(tx, row)
+        content = told.get("content")
+        made = told["settlement"]
+        return show(
+            "set_aside.html",
+            her=her,
+            listed="set_asides" if _is_site() else "held",
+            told=told,
+            content=None if content is None else json.dumps(content, ensure_ascii=False, indent=2),
+            answers=_answers(content),
+            places=_places(tx, her) if may_correct(tx, her) else [],
+            may=may_correct(tx, her) and made is None and not sight.hides_content(tx, her),
+            label=labels(tx, study_id),
+            names=names_of([made["settled_by"]] if made else []),
+        )
+
+
+@act("/studies/<study_id>/set-aside/<uuid:set_aside_id>/settle", roles=SITE_ROLES)
+def settle(study_id: str, set_aside_id: UUID) -> Reply:
+    """Decide, once."""
+    left_out = [one for one in request.form.getlist("leave_out") if one]
+    more = {"leave_out": left_out} if left_out else {}
+    said = asked_with(SettlementIn, more, leave_out=lambda name: name == "leave_out")
+    said.pop("leave_out", None)
+    wish = settling.Wish(**said, leave_out=tuple(left_out))
+    try:
+        with begin(actor()) as tx:
+            corrections.settle(tx, set_aside_id, wish)
+    except (DataError, IntegrityError):
+        raise Invalid(errors=[{"pointer": "", "code": "not_filed", "detail": ""}]) from None
+    return back_to("set_aside", study_id=study_id, set_aside_id=set_aside_id)
+
+
+def _is_site() -> bool:
+    return any(grant.role in SITE_ROLES for grant in actor().grants)
+
+
+def _answers(content: Any) -> list[tuple[str, str]]:
+    """What the upload answers, item by item, as far as it can be read."""
+    found = content.get("answers") if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        return []
+    return [(str(item)[:100], json.dumps(code, ensure_ascii=False)[:100]) for item, code in found.items()]
+
+
+def _places(tx: Any, her: Participant) -> list[Any]:
+    """What was or is due, the newest first: where it may belong."""
+    due = [one for one in occurrences.of(tx, her) if one.opens_at <= tx.now]
+    return due[::-1][:60]

@@ -1,0 +1,75 @@
+"""A response as who gave it read it: its questions and choices in her language, by the wording in force at the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from epro.questionnaires import catalogue, wording
+from epro.questionnaires.instrument import Instrument, UnknownLanguage, localised
+from epro.questionnaires.kinds import kind_of, settled
+from epro.responses.models import Response
+from epro.tx import Tx
+
+
+@dataclass(frozen=True)
+class Line:
+    """One question. `words` are those of the choice that was taken; `kind` says why there is none."""
+
+    item: str
+    number: str
+    text: str
+    code: Any
+    words: str | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A questionnaire as it was read. `language` is that of the words, where there are none in hers."""
+
+    title: str
+    language: str
+    is_licensed: bool
+    questions: Mapping[str, Mapping[str, Any]]
+    instrument: Instrument
+
+    def lines(self, answers: Mapping[str, Any]) -> list[Line]:
+        """Question by question what was answered; items whose answers no person reads are left out."""
+        given = settled(self.instrument, answers)
+        return [
+            _line(self.questions[item.id], given[item.id])
+            for item in self.instrument.items
+            if not item.blinded
+        ]
+
+    def choices(self, item: str) -> list[tuple[Any, str]]:
+        """(code, words) of what may be answered."""
+        words = {one["code"]: one["label"] for one in self.questions[item]["choices"]}
+        return [(code, words.get(code, "")) for code in self.instrument.item(item).codes]
+
+
+def sheet(tx: Tx, row: Response) -> Sheet:
+    """The questionnaire that this response answers, in the words of then."""
+    instrument = catalogue.find(tx, row.instrument_code, row.instrument_version)
+    assert instrument is not None
+    packs = [
+        one
+        for one in wording.approved(tx, row.language, row.instrument_code)
+        if one.version == row.instrument_version and one.at <= row.corrected_at
+    ]
+    pack = wording.find(tx, packs[-1][:4]) if packs else None
+    language = row.language
+    try:
+        shown = localised(instrument, language, pack)
+    except UnknownLanguage:
+        language = next(iter(instrument.wording))
+        shown = localised(instrument, language)
+    questions = {one["id"]: one for one in shown["items"]}
+    return Sheet(shown["title"], language, pack is not None, questions, instrument)
+
+
+def _line(question: Mapping[str, Any], code: Any) -> Line:
+    words = next((one["label"] for one in question["choices"] if one["code"] == code), None)
+    return Line(question["id"], str(question["number"]), question["text"], code, words, kind_of(code))

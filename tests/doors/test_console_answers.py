@@ -1,0 +1,209 @@
+"""The investigator's pages: answers in the words that were read, correcting, signing, deciding, the site's own copy.
+
+Requirements R33-R37, R42-R47; threats S2 (a site with another's), S14, S31 and S32 (texts that attack the pages).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from epro import clock
+from epro.exporting import jobs
+from epro.responses import sight
+from epro.responses.models import Response, SetAside
+from epro.signing.models import Signature
+from epro.tx import look, system
+from tests.cast import PASSWORD
+from tests.doors.test_console_pages import EVIL, ROOT, browser
+
+SIGNING = {"meaning": "approved", "accepts_policy": "true", "password": PASSWORD}
+ATTACKS = ("<script>alert", "<img src=x", "<svg/onload", 'href="javascript', "</textarea><script")
+
+
+@pytest.fixture
+def page(stage):
+    return f"{ROOT}/answers/{stage.ada.response}"
+
+
+def test_answers_stand_in_the_words_that_were_read(stage, page):
+    noor = browser(stage, "noor")
+    with stage.today():
+        listed = noor.get(f"{ROOT}/answers").text
+        told = noor.get(page).text
+    assert page in listed and f"{ROOT}/answers/{stage.cara.response}" not in listed
+    assert "Level 7" in told or "(7)" in told or ">7" in told
+    assert "ticked the wrong number" in told and "<del>" in told  # the first answer beside the corrected one
+    assert "broken by a change" in told  # of the signature that stood under the first
+    assert (
+        "Sign this answer" not in told and "Correct answers" not in told
+    )  # a nurse of this study decides neither
+
+
+def test_an_investigator_corrects_after_a_look_at_the_scores(stage, page):
+    ines = browser(stage, "ines")
+    form = {"answer.worst_fatigue": "3", "reason": EVIL[0], "reported_by": "participant"}
+    with stage.today(1):
+        number = len(story(stage)["versions"]) - 1
+        looked = ines.do(f"{page}/correct", on=page, follows=str(number), step="preview", **form)
+        assert looked.status_code == 200 and "→ 3" in looked.text and EVIL[0] not in looked.text
+        assert len(story(stage)["versions"]) == number + 1
+        wrong = ines.do(
+            f"{page}/correct", on=page, follows=str(number), step="make", **{**form, "reason": ""}
+        )
+        assert wrong.status_code == 422
+        made = ines.do(
+            f"{page}/correct",
+            on=page,
+            follows=str(number),
+            step="make",
+            reported_local="2026-03-03T09:00",
+            **form,
+        )
+        assert made.status_code == 303, made.text
+        stale = ines.do(f"{page}/correct", on=page, follows=str(number), step="make", **form)
+        assert stale.status_code == 409 and "Somebody has corrected this meanwhile" in stale.text
+        told = ines.get(page).text
+    newest = story(stage)["versions"][-1]
+    assert newest["answers"] == {"worst_fatigue": 3}
+    assert newest["amendment"]["reported_at"] == "2026-03-03T01:00:00+00:00"
+    assert not any(attack in told for attack in ATTACKS)
+
+
+def test_an_investigator_signs_one_answer_that_she_has_read(stage, page):
+    ines, noor = browser(stage, "ines"), browser(stage, "noor")
+    with stage.today(2):
+        current = story(stage)["current"]
+        refused = ines.do(f"{page}/sign", on=page, current=current, **{**SIGNING, "password": "not hers"})
+        assert refused.status_code == 401 and "Password or code is not right" in refused.text
+        old = ines.do(f"{page}/sign", on=page, current=stage.ada.response, **SIGNING)
+        assert old.status_code == 409
+        assert noor.do(f"{page}/sign", on=page, current=current, **SIGNING).status_code == 403
+        made = ines.do(f"{page}/sign", on=page, current=current, **SIGNING)
+        assert made.status_code == 303, made.text
+        told, listed = ines.get(page).text, ines.get(f"{ROOT}/signing").text
+    assert "I approve these data" in told and "2026-03-04 10:02:00 (Asia/Shanghai, UTC+0800)" in told
+    assert "Ines" in listed and "holds" in listed
+
+
+def test_all_of_a_visit_is_read_and_signed_at_once(stage):
+    ines, subject = browser(stage, "ines"), stage.ada.subject_id
+    phone = stage.ada.phone
+    with clock.moved_to(_evening(stage)):
+        phone.refresh()
+        diary = phone.open_at(clock.now())[0]
+        phone.answer(diary, {"worst_fatigue": 5}, clock.now(), clock.now())
+        phone.upload(clock.now())
+        ines.sign_in("ines")
+        listed = ines.get(f"{ROOT}/signing").text
+        address = f"{ROOT}/participants/{subject}/signing"
+        assert f"{address}?visit=-" in listed
+        read = ines.get(f"{address}?visit=-").text
+        ids = [one.split('"')[0] for one in read.split('name="response" value="')[1:]]
+        assert len(ids) >= 1
+        made = ines.send(
+            address,
+            **{**SIGNING, "response": ids, "form_token": ines.token(address)},
+        )
+        assert made.status_code == 303, made.text
+        assert "Nothing waits" in ines.get(f"{address}?visit=-").text
+    with look(system("tests")) as tx:
+        newest = tx.one(sa.select(Signature).order_by(Signature.signed_at.desc()))
+        assert sorted(one["id"] for one in json.loads(newest.body)["responses"]) == sorted(ids)
+
+
+def test_what_was_set_aside_is_decided_once(stage):
+    ines, dana = browser(stage, "ines"), browser(stage, "dana")
+    phone = stage.ada.phone
+    with stage.today(8):
+        phone.refresh()
+        (diary, *_) = phone.known.values()
+        sent = phone.answer(diary, {EVIL[1]: 1}, clock.now(), clock.now())
+        phone.upload(clock.now())
+        with look(system("tests")) as tx:
+            aside = tx.one(sa.select(SetAside).where(SetAside.response_id == sent["id"]))
+        address = f"{ROOT}/set-aside/{aside.id}"
+        told = ines.get(address).text
+        assert "File it" in told and not any(attack in told for attack in ATTACKS)
+        assert address in ines.get(f"{ROOT}/set-aside").text
+        assert "Investigators of the site decide" in dana.get(address).text
+        assert dana.do(f"{address}/settle", on=address, outcome="rejected", reason="no").status_code == 403
+        again = ines.do(f"{address}/settle", on=address, outcome="filed", reason="as it says")
+        assert again.status_code == 422
+        made = ines.do(f"{address}/settle", on=address, outcome="rejected", reason=EVIL[2])
+        assert made.status_code == 303
+        assert "rejected" in ines.get(address).text
+        other = ines.do(f"{address}/settle", on=f"{ROOT}/set-aside", outcome="rejected", reason="another")
+        assert other.status_code == 409
+
+
+def test_the_site_fetches_its_own_copy(stage):
+    """R47, R48: past any sponsor, and its digests are those of the store."""
+    ines, address = browser(stage, "ines"), f"{ROOT}/copy"
+    with stage.today(10):
+        assert ines.do(address, on=address).status_code == 303
+        jobs.run_due()
+        told = ines.get(address).text
+        file = next(
+            one.split('"')[0] for one in told.split('href="')[1:] if one.split('"')[0].endswith("/file")
+        )
+        answer = ines.get(file)
+        assert answer.status_code == 200 and ines.get(f"{address}/live").status_code == 200
+        assert browser(stage, "noor").get(file).status_code == 403
+    archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    assert {"long.csv", "signatures.csv", "archive.xml", "records.ndjson"} <= set(archive.namelist())
+    records = [json.loads(line) for line in archive.read("records.ndjson").splitlines()]
+    assert {one["subject_id"] for one in records} >= {stage.ada.subject_id}
+    assert stage.cara.subject_id not in {one["subject_id"] for one in records}
+    with look(system("tests")) as tx:
+        stored = dict(tx.session.execute(sa.select(Response.id, Response.digest)).all())
+    kept = [one for one in records if one["kind"] == "response"]
+    assert kept and all(one["digest"] == stored[UUID(one["id"])] for one in kept)
+
+
+def test_what_is_elsewhere_is_answered_like_what_is_not(stage):
+    ines = browser(stage, "ines")
+    with stage.today(12):
+        for there in (
+            f"answers/{stage.cara.response}",
+            f"set-aside/{stage.cara.set_aside}",
+            f"participants/{stage.cara.subject_id}/signing",
+        ):
+            assert ines.get(f"{ROOT}/{there}").status_code == 404, there
+        for act in (
+            f"answers/{stage.cara.response}/sign",
+            f"answers/{stage.cara.response}/correct",
+            f"set-aside/{stage.cara.set_aside}/settle",
+            f"participants/{stage.cara.subject_id}/signing",
+        ):
+            settling = {"reason": "r", "outcome": "rejected"}
+            form = settling if act.endswith("settle") else {**SIGNING, "reason": "r", "reported_by": "site"}
+            assert ines.do(f"{ROOT}/{act}", on=f"{ROOT}/answers", **form).status_code == 404, act
+
+
+def test_answers_that_are_hidden_from_her_stand_on_no_page(stage, page, monkeypatch):
+    ines = browser(stage, "ines")
+    monkeypatch.setattr(sight, "hides_scores", lambda *_: True)
+    monkeypatch.setattr(sight, "hides_content", lambda *_: True)
+    with stage.today(14):
+        told = ines.get(page).text
+        aside = ines.get(f"{ROOT}/set-aside/{stage.ada.set_aside}").text
+        visit = ines.get(f"{ROOT}/participants/{stage.ada.subject_id}/signing?visit=-").text
+    for text in (told, aside, visit):
+        assert "keeps answers from your role" in text
+        assert "worst_fatigue" not in text and "Sign" not in text.split("<main")[1].replace("Signatures", "")
+
+
+def story(stage):
+    return stage.ask("ines", "GET", f"/v1/site/responses/{stage.ada.response}").get_json()
+
+
+def _evening(stage):
+    with stage.today():
+        return clock.now() + timedelta(hours=10, minutes=30)
