@@ -14,8 +14,6 @@ from epro.studies import access
 from epro.studies.models import Participant
 from epro.tx import Tx
 
-FIRST_MONDAY = date(1970, 1, 5)  # weeks are counted from it, and begin on a Monday
-
 
 @dataclass(frozen=True)
 class Count:
@@ -41,7 +39,7 @@ class Sum:
     def share(self) -> float | None:
         return self.answered / self.due if self.due else None
 
-    def plus(self, one: Count) -> Sum:
+    def plus(self, one: Count | Sum) -> Sum:
         return Sum(self.due + one.due, self.answered + one.answered, self.missed + one.missed)
 
 
@@ -49,12 +47,11 @@ def counts(
     tx: Tx, study_id: str, first: date, *, site_id: str | None = None, assessment_id: str | None = None
 ) -> list[Count]:
     """The counts of the actor's sites, of days from this one on."""
-    week = _week(tx, Occurrence.local_day)
     answered, missed = Occurrence.fulfilled_at.is_not(None), Occurrence.missed_at.is_not(None)
     query = (
         sa.select(
             Participant.site_id,
-            week.label("week"),
+            Occurrence.local_day,
             Occurrence.assessment_id,
             sa.func.count(),
             sa.func.sum(sa.case((answered, 1), else_=0)),
@@ -73,16 +70,17 @@ def counts(
             access.visible(tx.actor, "participant.read"),
             sa.or_(answered, sa.and_(Occurrence.cancelled_at.is_(None), Occurrence.excused_at.is_(None))),
         )
-        .group_by(Participant.site_id, sa.text("week"), Occurrence.assessment_id)
+        .group_by(Participant.site_id, Occurrence.local_day, Occurrence.assessment_id)
     )
     if site_id:
         query = query.where(Participant.site_id == site_id)
     if assessment_id:
         query = query.where(Occurrence.assessment_id == assessment_id)
-    return [
-        Count(site, FIRST_MONDAY + timedelta(weeks=int(week)), *rest)
-        for site, week, *rest in tx.session.execute(query)
-    ]
+    weeks: dict[tuple[str, date, str], Sum] = {}
+    for site, day, assessment, *rest in tx.session.execute(query):
+        key = site, monday_before(day, 0), assessment
+        weeks[key] = weeks.get(key, Sum()).plus(Sum(*rest))
+    return [Count(*key, one.due, one.answered, one.missed) for key, one in sorted(weeks.items())]
 
 
 def added(found: Sequence[Count], by: Callable[[Count], Hashable]) -> dict[Any, Sum]:
@@ -96,11 +94,3 @@ def added(found: Sequence[Count], by: Callable[[Count], Hashable]) -> dict[Any, 
 def monday_before(day: date, weeks: int) -> date:
     """The Monday so many weeks before that of a day's own week."""
     return day - timedelta(days=day.weekday(), weeks=weeks)
-
-
-def _week(tx: Tx, day: Any) -> sa.ColumnElement[int]:
-    if tx.session.get_bind().dialect.name == "sqlite":
-        days = sa.func.julianday(day) - sa.func.julianday(FIRST_MONDAY.isoformat())
-    else:
-        days = day - sa.literal(FIRST_MONDAY, sa.Date)
-    return sa.cast(sa.func.floor(sa.cast(days, sa.Numeric) / 7), sa.Integer)

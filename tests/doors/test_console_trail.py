@@ -10,8 +10,9 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from epro import trail
+from epro import db, trail
 from epro.responses import sight, trail_sight
+from epro.studies import access
 from epro.studies.models import Participant
 from epro.trail import browsing, checks
 from epro.trail.models import Event
@@ -78,6 +79,19 @@ def test_who_reads_one_site_sees_neither_the_other_nor_what_is_of_the_whole_stud
     assert stage.cara.subject_id in "".join(pages)
     assert not re.search(rf"{stage.ada.subject_id}</a>", "".join(pages))
     assert "Nothing was found" in pages[1] and "Nothing was found" in pages[3]
+
+
+def test_the_database_says_it_once_more(stage, mona, monkeypatch):
+    """With our own answer taken away, rows of another site still do not come out on PostgreSQL."""
+    if db.engine().dialect.name != "postgresql":
+        pytest.skip("SQLite has no row policies")
+    mira = browser(stage, "mira")
+    monkeypatch.setattr(access, "visible", lambda *_, **__: sa.true())
+    with stage.today():
+        told = "".join(
+            mira.get(f"{ROOT}/{page}").text for page in ("trail", "participants", "compliance", "held?all=1")
+        )
+    assert stage.cara.subject_id in told and f"{stage.ada.subject_id}</a>" not in told
 
 
 def test_what_is_hidden_from_her_is_withheld(stage, mona, monkeypatch):
