@@ -82,6 +82,14 @@ class Tx:
     now: datetime
     actor: Actor
     _waiting: dict[Any, Write] | None = None
+    _connection: sa.Connection | None = None
+
+    @property
+    def connection(self) -> sa.Connection:
+        """What the session does its work on, for statements past the ORM."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self.session.connection()
+        return self._connection
 
     def add(self, row: Row) -> Row:
         self.session.add(row)
@@ -101,7 +109,7 @@ class Tx:
 
     def rows(self, statement: sa.Select[Any], asked: Mapping[str, Any]) -> Sequence[Any]:
         """The rows of a ready statement of columns, past the ORM."""
-        return self.session.connection().execute(statement, asked).all()
+        return self.connection.execute(statement, asked).all()
 
     def insert(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
         """Many plain rows in one statement, past the ORM: a third of the time where answers come in."""
@@ -116,7 +124,7 @@ class Tx:
         """The row as a plain object that nobody tracks, for what is done often; `put_back` writes what was changed."""
         table = table_of(model)
         asked = statements.select_by_key(table, lock, skip_locked)
-        row = self.session.connection().execute(asked, statements.bound_key(table, key)).first()
+        row = self.connection.execute(asked, statements.bound_key(table, key)).first()
         return None if row is None else Plain(table, row)
 
     def put_back(self, model: type, row: Plain) -> None:
@@ -147,7 +155,7 @@ class Tx:
             waiting = list(self._waiting.values())
         finally:
             self._waiting = None
-        connection = self.session.connection()
+        connection = self.connection
         if connection.dialect.name != "postgresql" or len(waiting) == 1:
             for write in waiting:
                 self._send(write)
@@ -164,7 +172,7 @@ class Tx:
             alike = self._waiting.get(write.like)
             self._waiting[write.like] = write if alike is None else alike.and_also(write)
             return
-        connection = self.session.connection()
+        connection = self.connection
         many = len(write.rows) > 1 and connection.dialect.name == "postgresql"
         if write.keys:
             sent = statements.update_records if many else statements.update_by_key

@@ -27,13 +27,14 @@ from epro.config import ConfigurationError
 from epro.errors import places
 from epro.exporting import jobs, serving
 from epro.notifications import alerts, attending, differing, digests, letters, sending, texts_sent
-from epro.notifications.models import Heartbeat
+from epro.notifications.models import Alert, Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
 from epro.privacy import erasing
 from epro.responses import integrity, weeks
 from epro.scheduling import occurrences
+from epro.scheduling.models import Occurrence
 from epro.signin.models import RateCount
 from epro.stream import comparing, delivering, keeping
 from epro.stream.carrying import Carriers
@@ -41,7 +42,7 @@ from epro.stream.sinks import Sink
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.studies.models import Participant
 from epro.trail import checkpoint_file, checks, sealing
-from epro.tx import begin, system
+from epro.tx import begin, look, system
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,17 @@ FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken
 POLL = 0.5  # seconds until it shows that the end has been asked for
 OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 Senders = dict[str, Sender]
+# Each step with the moment that a row has to have come to, for it to find anything.
 STEPS = (
-    (occurrences, "extend_due"),
-    (attending, "attend_due"),
-    (weeks, "score_due"),
-    (alerts, "escalate_due"),
-    (digests, "plan_due"),
+    (occurrences, "extend_due", Participant.plan_at),
+    (attending, "attend_due", Occurrence.attention_at),
+    (weeks, "score_due", Occurrence.week_at),
+    (alerts, "escalate_due", Alert.escalate_at),
+    (digests, "plan_due", Alert.standing_since),
 )
+LEADS_ON = {"extend_due", "attend_due"}  # what they do may make work for those that follow
+_NOW = sa.bindparam("now", type_=Alert.raised_at.type)
+_FOUND = sa.select(*(sa.exists().where(moment <= _NOW).label(step) for _, step, moment in STEPS))
 
 
 class Stop:
@@ -103,9 +108,14 @@ def attend(now: datetime | None = None) -> int:
     Asks nobody outside. If one of them fails, the others do their work all the same; the fault is raised at the end.
     """
     done, faults = 0, list[Exception]()
-    for room, step in STEPS:
+    wanted = _wanted(now)
+    for room, step, _ in STEPS:
+        if step not in wanted:
+            continue
         try:
             done += _until_nothing(partial(_act, getattr(room, step), now))
+            if step in LEADS_ON:
+                wanted = _wanted(now)
         except Exception as fault:
             faults.append(fault)
     for further in faults[1:]:
@@ -217,6 +227,13 @@ def beat(worker: str, now: datetime | None = None) -> None:
 def _act(step: Callable[..., int], now: datetime | None) -> int:
     with begin(CLOCKWORK, now) as tx:
         return step(tx, BATCH)
+
+
+def _wanted(now: datetime | None) -> set[str]:
+    """The steps that would find something to do."""
+    with look(CLOCKWORK, now) as tx:
+        (found,) = tx.rows(_FOUND, {"now": tx.now})
+    return {step for step, there in found._mapping.items() if there}
 
 
 def _until_nothing(step: Callable[[], int]) -> int:

@@ -31,9 +31,10 @@ def plan_due(tx: Tx, limit: int = 50) -> int:
     planned = 0
     for study_id in tx.all(sa.select(Study.id).order_by(Study.id)):
         for site_id, protocol in protocols.by_site(tx, study_id).items():
-            site = tx.get(Site, study_id, site_id)
-            if planned < limit and site is not None and protocol.staff_digest is not None:
-                planned += _of_site(tx, site, protocol.staff_digest)
+            rule = protocol.staff_digest
+            site = tx.get(Site, study_id, site_id) if rule is not None and planned < limit else None
+            if site is not None and rule is not None:
+                planned += _of_site(tx, site, rule)
     return planned
 
 

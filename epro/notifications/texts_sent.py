@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from epro import db, keys
 from epro.notifications.carriers import Earlier
 from epro.notifications.models import SentText
-from epro.tx import Tx
+from epro.tx import Tx, table_of
 
 KEPT = timedelta(days=2)
+_TEXTS = table_of(SentText)
+_HISTORY = sa.select(_TEXTS.c.at, _TEXTS.c.text).where(
+    _TEXTS.c.number == sa.bindparam("number"),
+    _TEXTS.c.message_id != sa.bindparam("but", type_=_TEXTS.c.message_id.type),
+    _TEXTS.c.at > sa.bindparam("since", type_=_TEXTS.c.at.type),
+)
+
+
+def _keep(statement: Any) -> Any:
+    """An INSERT of one dialect that puts the text and the moment into the row that is there."""
+    new = {"text": statement.excluded.text, "at": statement.excluded.at}
+    return statement.on_conflict_do_update(index_elements=["number", "message_id"], set_=new)
+
+
+_KEEP = {"sqlite": _keep(sqlite.insert(_TEXTS)), "postgresql": _keep(postgresql.insert(_TEXTS))}
 
 
 def digest(what: str) -> str:
@@ -28,21 +45,14 @@ def hold(tx: Tx, number: str) -> None:
 
 def history(tx: Tx, number: str, but: UUID) -> list[Earlier]:
     """What went, or may have gone, to this number lately, without this message."""
-    query = sa.select(SentText.at, SentText.text).where(
-        SentText.number == number, SentText.message_id != but, SentText.at > tx.now - KEPT
-    )
-    return [Earlier(row.at, row.text) for row in tx.session.execute(query)]
+    asked = {"number": number, "but": but, "since": tx.now - KEPT}
+    return [Earlier(row.at, row.text) for row in tx.rows(_HISTORY, asked)]
 
 
 def keep(tx: Tx, number: str, message_id: UUID, text: str) -> None:
     """This text is about to go to this number. Sent again it counts once, from now on."""
     values = {"number": number, "message_id": message_id, "text": text, "at": tx.now}
-    statement = db.insert_missing(tx.session, SentText).values(values)
-    tx.session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["number", "message_id"], set_={"text": text, "at": tx.now}
-        )
-    )
+    tx.connection.execute(_KEEP[tx.connection.dialect.name], values)
 
 
 def forget(tx: Tx, number: str, message_id: UUID) -> None:

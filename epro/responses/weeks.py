@@ -26,13 +26,57 @@ from epro.scheduling import protocols, weeks
 from epro.scheduling.models import Occurrence
 from epro.scheduling.weeks import Week
 from epro.studies.models import Participant
-from epro.tx import Tx, attempt
+from epro.tx import Plain, Tx, attempt, table_of
 
 log = logging.getLogger(__name__)
 
 PUT_OFF = timedelta(minutes=5)
 WEEKS = UUID("8d1f6a0e-5a52-4c55-9f0e-6f3c1f0b7c11")  # the name space of the ids of weeks
 Scores = dict[str, WeekScore]
+
+_OCCURRENCES, _PARTICIPANTS = map(table_of, (Occurrence, Participant))
+_NOW = sa.bindparam("now", type_=Occurrence.planned_at.type)
+_DUE = (
+    sa.select(_OCCURRENCES.c.id, *_PARTICIPANTS.columns)
+    .join(
+        _PARTICIPANTS,
+        sa.and_(
+            _PARTICIPANTS.c.study_id == _OCCURRENCES.c.study_id,
+            _PARTICIPANTS.c.subject_id == _OCCURRENCES.c.subject_id,
+        ),
+    )
+    .where(_OCCURRENCES.c.week_at <= _NOW)
+    .order_by(_OCCURRENCES.c.week_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .with_for_update(of=_PARTICIPANTS, skip_locked=True)
+)
+_THESE = (
+    sa.select(
+        *(
+            _OCCURRENCES.c[name]
+            for name in ("study_id", "id", "subject_id", "assessment_id", "study_day", "protocol_version")
+        )
+    )
+    .where(
+        _OCCURRENCES.c.study_id.in_(sa.bindparam("studies", expanding=True)),
+        _OCCURRENCES.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())),
+        _OCCURRENCES.c.week_at <= _NOW,
+    )
+    .order_by(_OCCURRENCES.c.week_at, _OCCURRENCES.c.id)
+)
+_OF_A_WEEK = sa.select(
+    *(_OCCURRENCES.c[name] for name in ("id", "assessment_id", "local_day", "study_day", "grace_until")),
+    *(
+        _OCCURRENCES.c[name]
+        for name in ("fulfilled_at", "missed_at", "excused_at", "cancelled_at", "week_at")
+    ),
+).where(
+    _OCCURRENCES.c.study_id == sa.bindparam("study_id"),
+    _OCCURRENCES.c.subject_id == sa.bindparam("subject_id"),
+    _OCCURRENCES.c.assessment_id == sa.bindparam("assessment_id"),
+    _OCCURRENCES.c.visit_id.is_(None),
+    _OCCURRENCES.c.study_day.between(sa.bindparam("first"), sa.bindparam("last")),
+)
 
 
 @dataclass(frozen=True)
@@ -60,62 +104,74 @@ class Found:
 
 def score_due(tx: Tx, limit: int = 50) -> int:
     """Look at up to `limit` occurrences that settled a day of a diary; returns how many were found."""
-    query = (
-        sa.select(Occurrence, Participant)
-        .join(
-            Participant,
-            sa.and_(
-                Participant.study_id == Occurrence.study_id, Participant.subject_id == Occurrence.subject_id
-            ),
-        )
-        .where(Occurrence.week_at <= tx.now)
-        .order_by(Occurrence.week_at)
-        .limit(limit)
-        .with_for_update(of=Participant, skip_locked=True)
-        .execution_options(populate_existing=True)
-    )
-    due = [(row, participant) for row, participant in tx.session.execute(query)]
-    for row, participant in due:
-        _look_or_put_off(tx, participant, row.id)
+    due = tx.rows(_DUE, {"now": tx.now, "most": limit})
+    if not due:
+        return 0
+    people = {(row.study_id, row.subject_id): Plain(_PARTICIPANTS, row[1:]) for row in due}
+    # The lock is held from here on: another worker may have looked at the week meanwhile.
+    studies, ids = sorted({row.study_id for row in due}), [row.id for row in due]
+    rows = tx.rows(_THESE, {"studies": studies, "ids": ids, "now": tx.now})
+    if not attempt(tx, None, "all at once", lambda: _look_at_all(tx, people, rows)):
+        for row in rows:
+            _look_or_put_off(tx, row)
     return len(due)
 
 
-def _look_or_put_off(tx: Tx, participant: Participant, occurrence_id: UUID) -> None:
+def _look_at_all(tx: Tx, people: Mapping[tuple[str, str], Any], due: Sequence[Any]) -> None:
+    """Each week once, whatever number of its days is due."""
+    by_week = {(row.study_id, row.subject_id, row.assessment_id, _week(tx, row)[2]): row for row in due}
+    with tx.together():
+        for row in by_week.values():
+            look(tx, people[(row.study_id, row.subject_id)], row)
+        for participant in people.values():
+            tx.put_back(Participant, participant)
+
+
+def _look_or_put_off(tx: Tx, due: Any) -> None:
     def part() -> None:
-        # The lock is held from here on: another worker may have looked at the week meanwhile.
-        row = tx.get(Occurrence, participant.study_id, occurrence_id, lock=True)
-        if row is not None and row.week_at is not None:
-            look(tx, participant, row)
+        participant = tx.plain(Participant, due.study_id, due.subject_id, lock=True)
+        row = tx.plain(Occurrence, due.study_id, due.id, lock=True)
+        assert participant is not None and row is not None
+        if row.week_at is not None:  # no other day of its week has been looked at before
+            with tx.together():
+                look(tx, participant, row)
+                tx.put_back(Participant, participant)
 
-    told = {"action": "week.put_off", "occurrence": str(occurrence_id)}
+    told = {"action": "week.put_off", "occurrence": str(due.id)}
     if not attempt(tx, log, "week put off", part, **told):
-        tx.session.refresh(participant)
-        same = (Occurrence.study_id == participant.study_id, Occurrence.id == occurrence_id)
-        tx.session.execute(sa.update(Occurrence).where(*same).values(week_at=tx.now + PUT_OFF))
+        tx.write(Occurrence, due.study_id, due.id, week_at=tx.now + PUT_OFF)
 
 
-def look(tx: Tx, participant: Participant, occurrence: Occurrence) -> bool:
+def look(tx: Tx, participant: Any, occurrence: Any) -> bool:
     """Score the week of this occurrence (participant locked) if it is complete or over; whether a run was added."""
-    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
-    assessment = protocol.assessment(occurrence.assessment_id)
-    first = weeks.definition(assessment)
-    assert first is not None, "only a diary with scores by the week is marked"
-    week = weeks.week_of(assessment, first, occurrence.study_day)
-    rows = _occurrences(tx, participant, assessment.id, week)
+    protocol_version, first, week = _week(tx, occurrence)
+    rows = _occurrences(tx, participant, occurrence.assessment_id, week)
     for row in rows:
-        row.week_at = None
+        if row.week_at is not None:
+            tx.write(Occurrence, participant.study_id, row.id, week_at=None)
     stand = weeks.expected(rows)
     if not stand or not weeks.is_over(stand, tx.now):
         return False
-    known = standing(tx, participant.study_id, [participant.subject_id], assessment.id, week.number)
+    known = standing(
+        tx, participant.study_id, [participant.subject_id], occurrence.assessment_id, week.number
+    )
     before = known[0] if known else None
     definition = _definition(tx, before, first)
-    found = _found(tx, participant, definition, week, stand, protocol.version)
+    found = _found(tx, participant, definition, week, stand, protocol_version)
     scored = scoring.score(definition, found.answers)
     if before is not None and not _differs(before.scores, scored):
         return False
     append(tx, participant, found, definition, before.row.run if before else 0)
     return True
+
+
+def _week(tx: Tx, occurrence: Any) -> tuple[str, Instrument, Week]:
+    """The week that this day belongs to: by which version of the protocol, and by which definition it is scored."""
+    protocol = protocols.find(tx, occurrence.study_id, occurrence.protocol_version)
+    assessment = protocol.assessment(occurrence.assessment_id)
+    first = weeks.definition(assessment)
+    assert first is not None, "only a diary with scores by the week is marked"
+    return protocol.version, first, weeks.week_of(assessment, first, occurrence.study_day)
 
 
 def standing(
@@ -140,7 +196,7 @@ def standing(
 
 def append(
     tx: Tx,
-    participant: Participant,
+    participant: Any,
     found: Found,
     definition: Instrument,
     run: int,
@@ -182,15 +238,15 @@ def answers_of(tx: Tx, row: WeekScore, definition: Instrument) -> dict[str, Any]
     }
 
 
-def _occurrences(tx: Tx, participant: Participant, assessment: str, week: Week) -> list[Occurrence]:
-    query = sa.select(Occurrence).where(
-        Occurrence.study_id == participant.study_id,
-        Occurrence.subject_id == participant.subject_id,
-        Occurrence.assessment_id == assessment,
-        Occurrence.visit_id.is_(None),
-        Occurrence.study_day.between(week.first, week.first + week.days - 1),
-    )
-    return tx.all(query)
+def _occurrences(tx: Tx, participant: Any, assessment: str, week: Week) -> Sequence[Any]:
+    asked = {
+        "study_id": participant.study_id,
+        "subject_id": participant.subject_id,
+        "assessment_id": assessment,
+        "first": week.first,
+        "last": week.first + week.days - 1,
+    }
+    return tx.rows(_OF_A_WEEK, asked)
 
 
 def _definition(tx: Tx, before: Standing | None, first: Instrument) -> Instrument:
@@ -201,10 +257,10 @@ def _definition(tx: Tx, before: Standing | None, first: Instrument) -> Instrumen
 
 def _found(
     tx: Tx,
-    participant: Participant,
+    participant: Any,
     definition: Instrument,
     week: Week,
-    stand: Sequence[Occurrence],
+    stand: Sequence[Any],
     version: str,
 ) -> Found:
     counting = _counting(tx, participant, [row.id for row in stand])
@@ -218,7 +274,7 @@ def _found(
     return Found(stand[0].assessment_id, week, days, version, sources, answers)
 
 
-def _counting(tx: Tx, participant: Participant, ids: Sequence[UUID]) -> dict[UUID, Response]:
+def _counting(tx: Tx, participant: Any, ids: Sequence[UUID]) -> dict[UUID, Response]:
     """Occurrence -> of its answers the one that counts."""
     query = sa.select(Response).where(
         Response.study_id == participant.study_id,
@@ -244,7 +300,7 @@ def _differs(before: Mapping[str, WeekScore], scored: Sequence[Any]) -> bool:
 
 
 def _row(
-    tx: Tx, participant: Participant, found: Found, definition: Instrument, one: Any, run: int
+    tx: Tx, participant: Any, found: Found, definition: Instrument, one: Any, run: int
 ) -> dict[str, Any]:
     name = f"{participant.study_id}/{participant.subject_id}/{found.assessment}/{found.week.number}"
     return {

@@ -102,11 +102,9 @@ def by_site(tx: Tx, study_id: str) -> dict[str, Protocol]:
     first = current(tx, study_id)
     if first is None:
         return {}
-    query = sa.select(SiteVersion.site_id, SiteVersion.version).join(PublishedProtocol, _SAME_VERSION)
-    query = query.where(SiteVersion.study_id == study_id, SiteVersion.in_force_from <= tx.now)
-    oldest_first = query.order_by(PublishedProtocol.published_at, PublishedProtocol.version)
-    newest = {row.site_id: row.version for row in tx.session.execute(oldest_first)}
-    sites = tx.all(sa.select(Site.id).where(Site.study_id == study_id).order_by(Site.id))
+    oldest_first = tx.session.execute(_EACH_IN_FORCE, {"study_id": study_id, "now": tx.now})
+    newest = {row.site_id: row.version for row in oldest_first}
+    sites = list(tx.session.scalars(_SITES_OF, {"study_id": study_id}))
     found = {site: find(tx, study_id, newest[site]) if site in newest else first for site in sites}
     return {site: protocol for site, protocol in found.items() if _has_site(protocol, site)}
 
@@ -175,7 +173,16 @@ _SAME_VERSION = sa.and_(
     PublishedProtocol.study_id == SiteVersion.study_id, PublishedProtocol.version == SiteVersion.version
 )
 
-
+_EACH_IN_FORCE = (
+    sa.select(SiteVersion.site_id, SiteVersion.version)
+    .join(PublishedProtocol, _SAME_VERSION)
+    .where(
+        SiteVersion.study_id == sa.bindparam("study_id"),
+        SiteVersion.in_force_from <= sa.bindparam("now", type_=SiteVersion.in_force_from.type),
+    )
+    .order_by(PublishedProtocol.published_at, PublishedProtocol.version)
+)
+_SITES_OF = sa.select(Site.id).where(Site.study_id == sa.bindparam("study_id")).order_by(Site.id)
 _VERSIONS = table_of(SiteVersion)
 _APPROVED = (
     sa.select(_VERSIONS.c.version, _VERSIONS.c.approved_on, _VERSIONS.c.in_force_from)

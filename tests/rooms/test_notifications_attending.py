@@ -26,7 +26,7 @@ from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant
 from epro.trail import verifying
 from epro.trail.models import Event
-from epro.tx import look, system
+from epro.tx import begin, look, system
 from tests.cast import at
 
 TESTS = system("tests")
@@ -188,6 +188,11 @@ def test_a_connection_that_breaks_is_no_fault_of_the_occurrence(cast, ada, monke
 @pytest.mark.parametrize("step", ["extend_due", "attend_due"])
 def test_a_step_that_fails_keeps_no_later_one_from_its_work(cast, ada, monkeypatch, step):
     attend(MORNING)
+    with begin(TESTS) as tx:
+        # Every step has something to do.
+        tx.session.execute(sa.update(Participant).values(plan_at=MORNING))
+        looked_at = Occurrence.attention_at.is_not(None)
+        tx.session.execute(sa.update(Occurrence).where(looked_at).values(attention_at=MORNING))
 
     def fails(*_):
         raise ProgrammingError("statement", {}, Exception("no such column"))
