@@ -68,9 +68,8 @@ STEPS = (
 )
 LEADS_ON = {"extend_due", "attend_due"}  # what they do may make work for those that follow
 _NOW = sa.bindparam("now", type_=Alert.raised_at.type)
-_FOUND: sa.Select[Any] = sa.select(
-    *(sa.exists().where(moment <= _NOW).label(step) for _, step, moment in STEPS)
-)
+_ASKED: list[Any] = [sa.exists().where(moment <= _NOW).label(step) for _, step, moment in STEPS]
+_FOUND = sa.select(*_ASKED)
 
 
 class Stop:
