@@ -27,6 +27,7 @@ def signing_key(seed: bytes) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 
+@lru_cache(maxsize=64)
 def key_id(key: bytes) -> str:
     """Eight hex digits that name a key."""
     return hashlib.sha256(b"epro key id\x00" + key).hexdigest()[:8]

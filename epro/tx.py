@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from epro import clock, db, statements
+from epro import clock, db, ready, statements
 from epro.errors import places
 from epro.statements import Write
 
@@ -107,9 +107,9 @@ class Tx:
     def all(self, statement: sa.Select[Any]) -> list[Any]:
         return list(self.session.scalars(statement))
 
-    def rows(self, statement: sa.Select[Any], asked: Mapping[str, Any]) -> Sequence[Any]:
+    def rows(self, statement: Any, asked: Mapping[str, Any]) -> Sequence[Any]:
         """The rows of a ready statement of columns, past the ORM."""
-        return self.connection.execute(statement, asked).all()
+        return ready.rows(self.connection, statement, asked)
 
     def insert(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
         """Many plain rows in one statement, past the ORM: a third of the time where answers come in."""
@@ -124,8 +124,8 @@ class Tx:
         """The row as a plain object that nobody tracks, for what is done often; `put_back` writes what was changed."""
         table = table_of(model)
         asked = statements.select_by_key(table, lock, skip_locked)
-        row = self.connection.execute(asked, statements.bound_key(table, key)).first()
-        return None if row is None else Plain(table, row)
+        found = ready.rows(self.connection, asked, statements.bound_key(table, key))
+        return Plain(table, found[0]) if found else None
 
     def put_back(self, model: type, row: Plain) -> None:
         """Write what was changed of a plain row since it was read or put back."""
@@ -165,7 +165,7 @@ class Tx:
                 for number, write in enumerate(waiting)
                 for name, value in write.bound(number).items()
             }
-            connection.execute(statements.together(tuple(write.shape for write in waiting)), bound)
+            ready.write(connection, statements.together(tuple(write.shape for write in waiting)), [bound])
 
     def _send(self, write: Write) -> None:
         if self._waiting is not None:
@@ -176,11 +176,13 @@ class Tx:
         many = len(write.rows) > 1 and connection.dialect.name == "postgresql"
         if write.keys:
             sent = statements.update_records if many else statements.update_by_key
-            connection.execute(sent(write.table, write.names), write.bound(0) if many else write.each())
+            ready.write(
+                connection, sent(write.table, write.names), [write.bound(0)] if many else write.each()
+            )
         elif many:
-            connection.execute(statements.insert_records(write.table, write.names), write.bound(0))
+            ready.write(connection, statements.insert_records(write.table, write.names), [write.bound(0)])
         else:
-            connection.execute(statements.insert(write.table), list(write.rows))
+            ready.write(connection, statements.insert(write.table), write.rows)
 
 
 @contextmanager
@@ -233,9 +235,9 @@ def glance(model: type, *key: Any) -> Any | None:
     engine = made.execution_options(isolation_level="AUTOCOMMIT") if alone else db.reading(made)
     with engine.connect() as connection:
         table = table_of(model)
-        return connection.execute(
-            statements.select_by_key(table, False), statements.bound_key(table, key)
-        ).first()
+        asked = statements.select_by_key(table, False)
+        found = ready.rows(connection, asked, statements.bound_key(table, key))
+        return found[0] if found else None
 
 
 _SET_REACH = sa.text(
@@ -248,12 +250,10 @@ def set_reach(session: Session, actor: Actor) -> None:
     """Tell PostgreSQL's row policies, for this transaction only, whose act this is."""
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        connection.execute(
-            _SET_REACH,
-            {
-                "reach": actor.reach,
-                "study": actor.study_id or "",
-                "subject": actor.subject_id or "",
-                "sites": actor.sites(),
-            },
-        )
+        told = {
+            "reach": actor.reach,
+            "study": actor.study_id or "",
+            "subject": actor.subject_id or "",
+            "sites": actor.sites(),
+        }
+        ready.write(connection, _SET_REACH, [told])

@@ -234,7 +234,7 @@ def _wanted(now: datetime | None) -> set[str]:
     """The steps that would find something to do."""
     with look(CLOCKWORK, now) as tx:
         (found,) = tx.rows(_FOUND, {"now": tx.now})
-    return {step for step, there in found._mapping.items() if there}
+    return {step for step, there in found._asdict().items() if there}
 
 
 def _until_nothing(step: Callable[[], int]) -> int:

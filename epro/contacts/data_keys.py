@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from epro import db
+from epro import db, ready
 from epro.contacts import ring
 from epro.contacts.models import DataKey
 from epro.contacts.sealing import CannotOpen, seal, unseal
@@ -38,8 +38,8 @@ class Opened:
 def find(study_id: str, owner: str) -> Opened | None:
     """Her data key, or None when she has none (any more)."""
     with db.reading(db.keys_engine()).connect() as connection:
-        row = connection.execute(_OF, {"study_id": study_id, "owner": owner}).first()
-    return _unwrap(row) if row else None
+        rows = ready.rows(connection, _OF, {"study_id": study_id, "owner": owner})
+    return _unwrap(rows[0]) if rows else None
 
 
 def hold(study_id: str, owner: str, now: datetime) -> Opened:

@@ -18,7 +18,7 @@ import phonenumbers
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from epro import db, keys
+from epro import db, keys, ready
 from epro.contacts import data_keys, ring
 from epro.contacts.data_keys import Opened
 from epro.contacts.models import Contact
@@ -61,7 +61,7 @@ def keep(study_id: str, owner: str, values: Mapping[str, str | None], now: datet
 def of(study_id: str, owner: str) -> dict[str, str]:
     """The fields kept of one person, opened; empty when there are none."""
     with db.reading(db.contacts_engine()).connect() as connection:
-        rows = connection.execute(_OF, {"study_id": study_id, "owner": owner}).all()
+        rows = ready.rows(connection, _OF, {"study_id": study_id, "owner": owner})
     key = data_keys.find(study_id, owner) if any(map(_is_under_data_key, rows)) else None
     return {row.field: _open(row, key) for row in rows}
 

@@ -27,7 +27,7 @@ from epro.errors import places
 from epro.notifications import circuit, circuits, messages, rules, texts_sent, ways
 from epro.notifications.models import Alert, CircuitState, Message
 from epro.notifications.saying import params_of
-from epro.notifications.senders import Askable, Outgoing, Sender, SendFailed, SendUnknown, provider_of
+from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown, is_askable, provider_of
 from epro.scheduling import protocols
 from epro.scheduling.messaging import MessageRules
 from epro.scheduling.models import Occurrence
@@ -400,7 +400,7 @@ def _ask_about(tx: Tx, case: Case, senders: Senders) -> Job | None:
     sender: Any = senders.get(channel)
     to = dict(_reachable(case, senders)).get(channel)
     too_late = tx.now >= message.expires_at + rules.USEFUL_FOR
-    if not isinstance(sender, Askable) or to is None or too_late:
+    if not is_askable(sender) or to is None or too_late:
         message.unknown_at, message.lease_until = tx.now, None
         trail.record(tx, case.participant, "message.unknown", "message", message.id, reason="worker_lost")
         return None
@@ -412,7 +412,7 @@ def _ask_about(tx: Tx, case: Case, senders: Senders) -> Job | None:
 def _call(job: Job, senders: Senders) -> Outcome:
     sender = senders[job.channel]
     try:
-        if job.again and isinstance(sender, Askable):
+        if job.again and is_askable(sender):
             found = sender.find(job.outgoing, job.begun_at - timedelta(minutes=10))
             if found is not None and not _is_anothers(job, found):
                 return found

@@ -13,6 +13,11 @@ from epro.notifications.models import Alert, AlertStep
 from epro.scheduling.models import Occurrence
 from epro.tx import Tx
 
+_LAST = sa.select(sa.func.max(AlertStep.seq).label("seq")).where(
+    AlertStep.study_id == sa.bindparam("study_id"),
+    AlertStep.alert_id == sa.bindparam("alert_id", type_=sa.Uuid()),
+)
+
 
 def write(
     tx: Tx,
@@ -26,28 +31,24 @@ def write(
     occurrence_id: UUID | None = None,
 ) -> AlertStep:
     """Write down one step, by the actor and at the instant of this act."""
-    last = tx.session.scalar(
-        sa.select(sa.func.max(AlertStep.seq)).where(
-            AlertStep.study_id == alert.study_id, AlertStep.alert_id == alert.id
-        )
-    )
-    step = AlertStep(
-        study_id=alert.study_id,
-        alert_id=alert.id,
-        seq=(last or 0) + 1,
-        subject_id=alert.subject_id,
-        kind=kind,
-        at=tx.now,
-        by=str(tx.actor),
-        channel=channel,
-        outcome=outcome,
-        note=note,
-        to_staff=to_staff,
-        occurrence_id=occurrence_id,
-    )
-    tx.add(step)
-    tx.session.flush()
-    return step
+    tx.session.flush()  # the alert itself may wait
+    (last,) = tx.rows(_LAST, {"study_id": alert.study_id, "alert_id": alert.id})
+    step = {
+        "study_id": alert.study_id,
+        "alert_id": alert.id,
+        "seq": (last.seq or 0) + 1,
+        "subject_id": alert.subject_id,
+        "kind": kind,
+        "at": tx.now,
+        "by": str(tx.actor),
+        "channel": channel,
+        "outcome": outcome,
+        "note": note,
+        "to_staff": to_staff,
+        "occurrence_id": occurrence_id,
+    }
+    tx.insert(AlertStep, [step])
+    return AlertStep(**step)
 
 
 def of(tx: Tx, alert: Alert) -> list[AlertStep]:

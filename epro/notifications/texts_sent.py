@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from epro import db, keys
+from epro import db, keys, ready
 from epro.notifications.carriers import Earlier
 from epro.notifications.models import SentText
 from epro.tx import Tx, table_of
@@ -52,7 +52,7 @@ def history(tx: Tx, number: str, but: UUID) -> list[Earlier]:
 def keep(tx: Tx, number: str, message_id: UUID, text: str) -> None:
     """This text is about to go to this number. Sent again it counts once, from now on."""
     values = {"number": number, "message_id": message_id, "text": text, "at": tx.now}
-    tx.connection.execute(_KEEP[tx.connection.dialect.name], values)
+    ready.write(tx.connection, _KEEP[tx.connection.dialect.name], [values])
 
 
 def forget(tx: Tx, number: str, message_id: UUID) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from epro.notifications import carriers, circuits, texts_sent, wording
 from epro.notifications.carriers import Candidate, Carrier
 from epro.notifications.circuit import Circuit, again_at, way
-from epro.notifications.senders import Registering, Sender, provider_of
+from epro.notifications.senders import Sender, is_registering, provider_of
 from epro.notifications.wording import Text
 from epro.scheduling.messaging import MessageRules
 from epro.tx import Tx
@@ -90,11 +90,10 @@ def text_of(wanted: Wanted, turn: int) -> Text:
     )
 
 
-def registered_as(wanted: Wanted, to: str, turn: int) -> str | None:
-    """The provider's id of this wording, by the study file."""
-    country = carriers.country_of(to)
+def registered_as(wanted: Wanted, country: str, turn: int) -> str | None:
+    """The provider's id of this wording in this country, by the study file."""
     message = wanted.message
-    return wanted.study.provider_template(country or "", message.template, _language(message), turn)
+    return wanted.study.provider_template(country, message.template, _language(message), turn)
 
 
 def name_of(message: Any) -> str:
@@ -119,7 +118,7 @@ def _words(tx: Tx, wanted: Wanted, channel: str, to: str, sender: Sender) -> Way
     country = carriers.country_of(to) if channel == "sms" else None
     carrier = carriers.shipped().get(country or "")
     if carrier is None:
-        return Way(channel, to, texts[0], registered_as(wanted, to, texts[0].turn) if country else None)
+        return Way(channel, to, texts[0], registered_as(wanted, country, texts[0].turn) if country else None)
     return _allowed(tx, wanted, carrier, Way(channel, to, texts[0]), texts, sender)
 
 
@@ -131,7 +130,7 @@ def _allowed(
     by_turn = {text.turn: text for text in texts}
     needs_id = bool(wanted.study.registered.get(carrier.country)) or _asks_for_ids(sender, path.to)
     candidates = [
-        Candidate(turn, text.text, texts_sent.digest(text.text), _id(wanted, sender, path.to, turn))
+        Candidate(turn, text.text, texts_sent.digest(text.text), _id(wanted, sender, carrier, path.to, turn))
         for turn, text in by_turn.items()
     ]
     texts_sent.hold(tx, number)
@@ -140,19 +139,19 @@ def _allowed(
     if isinstance(found, str):
         return found
     texts_sent.keep(tx, number, message.id, found.text)
-    own_id = registered_as(wanted, path.to, found.wording)
+    own_id = registered_as(wanted, carrier.country, found.wording)
     return Way(path.channel, path.to, by_turn[found.wording], own_id, number)
 
 
 def _asks_for_ids(sender: Sender, to: str) -> bool:
-    return isinstance(sender, Registering) and sender.asks_for_ids(to)
+    return is_registering(sender) and sender.asks_for_ids(to)
 
 
-def _id(wanted: Wanted, sender: Sender, to: str, turn: int) -> str | None:
+def _id(wanted: Wanted, sender: Sender, carrier: Carrier, to: str, turn: int) -> str | None:
     """What shows that this wording is registered: the study file's id, or that the sender has one of its own."""
     message = wanted.message
-    known = registered_as(wanted, to, turn)
+    known = registered_as(wanted, carrier.country, turn)
     own = wanted.study.own_texts(message.template, _language(message))  # words of its own have ids of its own
-    if known is None and not own and isinstance(sender, Registering):
+    if known is None and not own and is_registering(sender):
         return sender.registered(to, message.template, _language(message), turn)
     return known

@@ -152,7 +152,7 @@ def _known(case: Case) -> Receipt | None:
         "response_id": case.submission.id,
         "digest": case.digest,
     }
-    rows = case.tx.session.connection().execute(ON_FILE, asked).all()
+    rows = case.tx.rows(ON_FILE, asked)
     same = next(
         (row for row in rows if row.digest == case.digest and row.subject_id == case.participant.subject_id),
         None,

@@ -30,7 +30,7 @@ from epro.scheduling.rules import Person
 from epro.scheduling.state import State, state_of
 from epro.studies import participants
 from epro.studies.models import Participant
-from epro.tx import Tx, attempt
+from epro.tx import Tx, attempt, table_of
 
 log = logging.getLogger(__name__)
 
@@ -295,25 +295,40 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     Those count too that are past their sync grace and that the clockwork has not come by yet: after an outage it
     comes by in any order.
     """
-    query = (
-        sa.select(Occurrence)
-        .where(
-            Occurrence.study_id == occurrence.study_id,
-            Occurrence.subject_id == occurrence.subject_id,
-            Occurrence.assessment_id == occurrence.assessment_id,
-            Occurrence.opens_at <= occurrence.opens_at,
-            Occurrence.cancelled_at.is_(None),
-            Occurrence.excused_at.is_(None),
-        )
-        .order_by(Occurrence.opens_at.desc())
-        .limit(30)
-    )
+    tx.session.flush()
+    asked = {name: getattr(occurrence, name) for name in _LIKE}
     run: list[UUID] = []
-    for row in tx.all(query):
+    for row in tx.rows(_UP_TO, asked):
         if not _missed(row, tx.now):
             break
         run.append(row.id)
     return run
+
+
+_LIKE = ("study_id", "subject_id", "assessment_id", "opens_at")
+_FACTS = (
+    "id",
+    "opens_at",
+    "closes_at",
+    "grace_until",
+    "fulfilled_at",
+    "excused_at",
+    "cancelled_at",
+    "missed_at",
+)
+_TABLE = table_of(Occurrence)
+# The occurrences of one assessment up to one of them, newest first.
+_UP_TO = (
+    sa.select(*(_TABLE.c[name] for name in _FACTS))
+    .where(
+        *(_TABLE.c[name] == sa.bindparam(name) for name in _LIKE if name != "opens_at"),
+        _TABLE.c.opens_at <= sa.bindparam("opens_at", type_=_TABLE.c.opens_at.type),
+        _TABLE.c.cancelled_at.is_(None),
+        _TABLE.c.excused_at.is_(None),
+    )
+    .order_by(_TABLE.c.opens_at.desc())
+    .limit(30)
+)
 
 
 def _planned(tx: Tx, participant: Participant, basis: Basis) -> list[timeline.Planned]:
@@ -374,17 +389,9 @@ def _news_at(basis: Basis, now: datetime) -> datetime:
     last = _last_day(basis, now)
     first, turn = last + timedelta(days=1), last + EXTEND_EVERY
     for since, until in ((first, turn), (turn + timedelta(days=1), last + HORIZON)):
-        ahead = timeline.plan(
-            basis.protocol,
-            "",  # days only: whose they are does not matter
-            basis.anchors,
-            basis.zones,
-            first_day=since,
-            last_day=until,
-            person=basis.person,
-        )
-        if ahead:
-            return now + max(EXTEND_EVERY, min(one.local_day for one in ahead) - last)
+        first_day = timeline.first_asked(basis.protocol, basis.anchors, basis.person, since, until)
+        if first_day:
+            return now + max(EXTEND_EVERY, first_day - last)
     return now + HORIZON
 
 
@@ -441,7 +448,7 @@ def _fixed(row: Occurrence, now: datetime) -> bool:
     return _settled(row) or (row.opens_at <= now and row.cancelled_at is None)
 
 
-def _missed(row: Occurrence, now: datetime) -> bool:
+def _missed(row: Any, now: datetime) -> bool:
     return state_of(row, now) is State.MISSED
 
 

@@ -29,6 +29,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Protocol as Shape
 from uuid import UUID, uuid5
@@ -140,6 +141,22 @@ def plan(
         if occurrence.local_day >= since
     ]
     return sorted(planned, key=lambda occurrence: (occurrence.opens_at, occurrence.id))
+
+
+def first_asked(
+    protocol: Protocol, anchors: Mapping[str, date], person: Person, first_day: date, last_day: date
+) -> date | None:
+    """The first of these days on which `plan` has something that waits for no answer and no miss."""
+    known = anchor_days(protocol, anchors)
+    days = (
+        asked.day
+        for assessment in protocol.assessments
+        if assessment.condition is None or assessment.condition.fits(person)
+        for series in _wanted(protocol, assessment, known, first_day, last_day, NOTHING)
+        for asked in series
+        if asked.day >= first_day
+    )
+    return min(days, default=None)
 
 
 def occurrence_id(study_id: str, subject_id: str, assessment_id: str, key: str) -> UUID:
@@ -423,6 +440,7 @@ def _clock(protocol: Protocol, zones: Sequence[ZoneSpan]) -> _Clock:
     )
 
 
+@lru_cache(maxsize=8192)
 def _first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The first instant, in UTC, at which clocks in `zone` show `wall` (naive) or later."""
     instant = wall.replace(tzinfo=zone).astimezone(UTC)

@@ -36,7 +36,7 @@ class Fault:
 
 def instant(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: one spelling for one instant."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def link(key: bytes, prev: str, content: Mapping[str, Any]) -> tuple[str, str]:

@@ -116,9 +116,13 @@ def choose(
     if not urgent and carrier.hours and not _within(carrier.hours, now.astimezone(ZoneInfo(carrier.zone))):
         return HOURS
     recent = [one.text for one in history if now - DAY < one.at]
-    reasons = [(one, _forbidden(carrier, one, recent, needs_id)) for one in candidates]
-    allowed = [one for one, reason in reasons if reason is None]
-    return allowed[0] if allowed else next((reason for _, reason in reasons if reason), TEMPLATE)
+    first_reason = None
+    for one in candidates:
+        reason = _forbidden(carrier, one, recent, needs_id)
+        if reason is None:
+            return one
+        first_reason = first_reason or reason
+    return first_reason or TEMPLATE
 
 
 def _forbidden(carrier: Carrier, one: Candidate, recent: Sequence[str], needs_id: bool) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 from uuid import UUID
 
 
@@ -94,7 +95,7 @@ class Sender(Protocol):
 
 @runtime_checkable
 class Registering(Protocol):
-    """A sender that sends wordings which were registered beforehand, and no others; test with `isinstance`."""
+    """A sender that sends wordings which were registered beforehand, and no others; see `is_registering`."""
 
     def asks_for_ids(self, to: str) -> bool:
         """Whether a message to this number needs the id of a registered wording."""
@@ -107,7 +108,7 @@ class Registering(Protocol):
 
 @runtime_checkable
 class Routing(Protocol):
-    """A sender that hands on to one of several providers; test with `isinstance`."""
+    """A sender that hands on to one of several providers."""
 
     def of(self, to: str) -> Sender | None:
         """Who sends to this address."""
@@ -116,13 +117,13 @@ class Routing(Protocol):
 
 def provider_of(sender: Sender, to: str) -> str:
     """The name of the provider that a message to this address goes to: when one is out, the others are not."""
-    behind = sender.of(to) if isinstance(sender, Routing) else None
+    behind = sender.of(to) if _is_routing(sender) else None
     return (behind or sender).name
 
 
 @runtime_checkable
 class Askable(Protocol):
-    """A sender whose provider can be asked afterwards; test with `isinstance(sender, Askable)`."""
+    """A sender whose provider can be asked afterwards; see `is_askable`."""
 
     def find(self, message: Outgoing, since: datetime) -> str | None:
         """The provider's id if it has taken this message at or after `since`, None if it has not.
@@ -130,3 +131,26 @@ class Askable(Protocol):
         Raises `SendUnknown` when the provider cannot be asked just now: that is not a no.
         """
         ...
+
+
+def is_registering(sender: Any) -> TypeGuard[Registering]:
+    return _does(sender, Registering)
+
+
+def is_askable(sender: Any) -> TypeGuard[Askable]:
+    return _does(sender, Askable)
+
+
+def _is_routing(sender: Any) -> TypeGuard[Routing]:
+    return _does(sender, Routing)
+
+
+def _does(sender: Any, protocol: Any) -> bool:
+    kind: Any = type(sender)
+    return _is_of(kind, protocol)
+
+
+@cache
+def _is_of(kind: Any, protocol: Any) -> bool:
+    """Asked once for each kind of sender: the question costs more than many a message."""
+    return issubclass(kind, protocol)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from epro.notifications.senders import Askable, Outgoing, Registering, Sender, SendFailed
+from epro.notifications.senders import Outgoing, Sender, SendFailed, is_askable, is_registering
 
 
 class RoutedSender:
@@ -31,11 +31,11 @@ class RoutedSender:
 
     def asks_for_ids(self, to: str) -> bool:
         sender: Any = self.of(to)
-        return isinstance(sender, Registering) and sender.asks_for_ids(to)
+        return is_registering(sender) and sender.asks_for_ids(to)
 
     def registered(self, to: str, template: str, language: str, turn: int) -> str | None:
         sender: Any = self.of(to)
-        return sender.registered(to, template, language, turn) if isinstance(sender, Registering) else None
+        return sender.registered(to, template, language, turn) if is_registering(sender) else None
 
 
 class AskableRoutedSender(RoutedSender):
@@ -43,10 +43,10 @@ class AskableRoutedSender(RoutedSender):
 
     def find(self, message: Outgoing, since: datetime) -> str | None:
         sender = self.of(message.to)
-        return sender.find(message, since) if isinstance(sender, Askable) else None
+        return sender.find(message, since) if is_askable(sender) else None
 
 
 def routed(channel: str, routes: Mapping[str, Sender]) -> Sender:
     """One sender for these routes; it can be asked only if all of them can."""
-    askable = all(isinstance(sender, Askable) for sender in routes.values())
+    askable = all(is_askable(sender) for sender in routes.values())
     return (AskableRoutedSender if askable else RoutedSender)(channel, routes)

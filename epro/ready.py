@@ -1,0 +1,140 @@
+"""Statements of the core, made ready once: their text, the order of parameters, what each value goes through.
+
+SQLAlchemy works this out anew at each execution, which takes longer than the statement itself where the database is
+near. Here it is done once for a statement and a kind of database; from then on the driver runs the text, within the
+same connection and transaction. Where somebody listens to the statements of an engine, and for lists whose length is
+not known beforehand, they go the usual way.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+
+Process = Callable[[Any], Any]
+Slot = tuple[str, str, Process | None]  # its name in the text, the name it is given by, what it goes through
+
+
+class Kind:
+    """A kind of database: dialects of one name make the same of a statement."""
+
+    def __init__(self, dialect: sa.Dialect):
+        self.dialect = dialect
+
+    def __hash__(self) -> int:
+        return hash(self.dialect.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kind) and other.dialect.name == self.dialect.name
+
+
+class Ready:
+    """One statement for one kind of database, from what the compiler says of it."""
+
+    def __init__(self, statement: Any, compiled: Any, dialect: sa.Dialect):
+        self.text, self.positional = str(compiled), bool(compiled.positional)
+        self.slots: list[Slot] = [
+            (
+                name,
+                compiled.binds[name].key,
+                compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect),
+            )
+            for name in (compiled.positiontup if self.positional else compiled.binds)
+        ]
+        # What stands in the statement itself, and columns that nobody names and that have a value of their own.
+        self.own = {bind.key: bind.value for bind in compiled.binds.values() if not bind.required}
+        self.own |= {column.key: column.default.arg for column in compiled.insert_prefetch}
+        columns = list(statement.selected_columns) if isinstance(statement, sa.SelectBase) else []
+        self.types = [column.type for column in columns]
+        self.row: Any = namedtuple("Row", [str(column.key) for column in columns], rename=True)  # type: ignore[misc]
+        self.read_by: list[tuple[int, Process]] | None = None
+
+    def bound(self, given: Mapping[str, Any]) -> Any:
+        """The parameters as the driver takes them."""
+        values = {**self.own, **given}
+        if self.positional:
+            return [process(values[key]) if process else values[key] for _, key, process in self.slots]
+        return {name: process(values[key]) if process else values[key] for name, key, process in self.slots}
+
+    def read(self, found: Sequence[Sequence[Any]], told: Sequence[Any], dialect: sa.Dialect) -> list[Any]:
+        """Rows as the driver gave them and told of their columns, each value as the type of its column reads it."""
+        if self.read_by is None:
+            self.read_by = [
+                (n, process)
+                for n, (kind, column) in enumerate(zip(self.types, told, strict=True))
+                if (process := kind.dialect_impl(dialect).result_processor(dialect, column[1]))
+            ]
+        return [self._made(values) for values in found]
+
+    def _made(self, values: Sequence[Any]) -> Any:
+        made = list(values)
+        for n, process in self.read_by or ():
+            if made[n] is not None:
+                made[n] = process(made[n])
+        return self.row._make(made)
+
+
+def rows(connection: sa.Connection, statement: Any, asked: Mapping[str, Any]) -> Sequence[Any]:
+    """The rows of a statement that is made once and kept."""
+    ready = _of(connection, statement, None)
+    if ready is None:
+        return connection.execute(statement, asked).all()
+    try:
+        cursor = connection.connection.cursor()
+        cursor.execute(ready.text, ready.bound(asked))
+        found, told = cursor.fetchall(), cursor.description
+        cursor.close()
+    except connection.dialect.loaded_dbapi.Error as fault:
+        _refuse(connection, ready.text, fault)
+    return ready.read(found, told, connection.dialect)
+
+
+def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement that is made once and kept, for each of these parameters; nothing comes back."""
+    names = tuple(given[0]) if isinstance(statement, sa.Insert) and statement.select is None else None
+    ready = _of(connection, statement, names)
+    if ready is None:
+        connection.execute(statement, list(given))
+        return
+    bound = [ready.bound(one) for one in given]
+    try:
+        cursor = connection.connection.cursor()
+        if len(bound) == 1:
+            cursor.execute(ready.text, bound[0])
+        else:
+            cursor.executemany(ready.text, bound)
+        cursor.close()
+    except connection.dialect.loaded_dbapi.Error as fault:
+        _refuse(connection, ready.text, fault)
+
+
+def _of(connection: sa.Connection, statement: Any, names: tuple[str, ...] | None) -> Ready | None:
+    """None when it goes the usual way."""
+    heard = connection.dispatch
+    if heard.before_cursor_execute or heard.after_cursor_execute:
+        return None
+    return _made(statement, Kind(connection.dialect), names)
+
+
+@lru_cache(maxsize=1024)
+def _made(statement: Any, kind: Kind, names: tuple[str, ...] | None) -> Ready | None:
+    compiled = statement.compile(dialect=kind.dialect, column_keys=None if names is None else list(names))
+    unknown = compiled.post_compile_params or compiled.literal_execute_params or compiled.update_prefetch
+    if unknown or any(not column.default.is_scalar for column in compiled.insert_prefetch):
+        return None
+    return Ready(statement, compiled, kind.dialect)
+
+
+def _refuse(connection: sa.Connection, text: str, fault: Exception) -> NoReturn:
+    """As SQLAlchemy tells it. That a connection is gone it finds out by itself, and looks after the pool."""
+    dialect, driver = connection.dialect, connection.connection.driver_connection
+    if dialect.is_disconnect(fault, driver, None):  # type: ignore[arg-type]
+        connection.exec_driver_sql("SELECT 1")
+    base = dialect.loaded_dbapi.Error
+    raise sa.exc.DBAPIError.instance(
+        text, None, fault, base, hide_parameters=True, dialect=dialect
+    ) from fault
