@@ -218,7 +218,7 @@ def test_an_administrator_invites_and_looks_after_her_own_studies_only(strict):
         assert alma.ask("POST", act + rest, {"reason": "asked for"}, late).status_code == 204, rest
         assert nia.ask("GET", "me", when=late).status_code == (200 if rest == "unlocking" else 401)
     listed = {one["id"]: one for one in alma.ask("GET", "accounts", when=late).get_json()["accounts"]}
-    assert listed[made["id"]]["closed_at"] and len(listed) == 7
+    assert listed[made["id"]]["closed_at"] and len(listed) == 8
     own = f"accounts/{alma.told['staff']['id']}/factors/reset"
     assert alma.ask("POST", own, {"reason": "mine"}, late).status_code == 403
 
