@@ -283,13 +283,15 @@ def test_two_workers_that_race_for_a_week_store_it_once(cast, ada, monkeypatch):
 
 
 @on_sqlite
-def test_what_is_left_of_a_week_after_a_withdrawal_is_scored(cast, ada):
-    answer(cast, ada, {2: 4, 3: 6, 4: 8, 5: 2})
-    with cast.on("2026-03-06T10:00"), begin(TESTS) as tx:
+@pytest.mark.parametrize(("codes", "mean", "worst"), [((4, 6, 8, 2), 5, 8), ((4,), None, None)])
+def test_what_is_left_of_a_week_after_a_withdrawal_is_scored(cast, ada, codes, mean, worst):
+    answer(cast, ada, dict(enumerate(codes, start=2)))
+    day = f"2026-03-{len(codes) + 2:02}"
+    with cast.on(f"{day}T10:00"), begin(TESTS) as tx:
         participants.withdraw(tx, she := tx.get(Participant, STUDY, ada.subject_id, lock=True), "own wish")
         worker.occurrences.cancel_ahead(tx, she, "withdrawn")
-    cast.tick(at("2026-03-06T10:01"))
-    assert rows() == run(1, 1, 4, 5, 8)
+    cast.tick(at(f"{day}T10:01"))
+    assert rows() == run(1, 1, len(codes), mean, worst)
 
 
 @on_sqlite
