@@ -190,7 +190,10 @@ def standing(
     order = (WeekScore.subject_id, WeekScore.assessment_id, WeekScore.week, WeekScore.run)
     latest: dict[tuple[str, UUID], Scores] = defaultdict(dict)
     for row in tx.all(query.order_by(*order)):
-        latest[row.subject_id, row.id][row.scale] = row
+        scores = latest[row.subject_id, row.id]
+        if any(one.run < row.run for one in scores.values()):
+            scores.clear()  # a run is whole: it may know fewer scales than the one before
+        scores[row.scale] = row
     return [Standing(scores) for scores in latest.values()]
 
 

@@ -34,6 +34,7 @@ from epro.stream import delivering, feed, reconciling, sequencer
 from epro.stream.sinks import trial_tables
 from epro.studies import participants
 from epro.studies.models import Participant
+from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, at
 
@@ -169,7 +170,7 @@ def test_a_week_that_was_scored_again_by_a_later_definition_stays_with_it(cast, 
     cast.tick(at("2026-03-09T12:01"))
     with look(TESTS) as tx:
         first = catalogue.find(tx, "fatigue_diary_weekly", "1.0")
-    two = [replace(scale, missing=replace(scale.missing, k=2)) for scale in first.scales]
+    two = [replace(one, missing=replace(one.missing, k=2)) for one in first.scales if one.name != "n_days"]
     later = replace(first, version="1.1", digest="1" * 64, scales=tuple(two))
     monkeypatch.setitem(db.remembered(), ("instrument", later.code, later.version), later)
     with cast.on("2026-03-10T09:00"), begin(TESTS) as tx:
@@ -179,8 +180,19 @@ def test_a_week_that_was_scored_again_by_a_later_definition_stays_with_it(cast, 
         weeks.append(tx, she, found, later, stand.row.run, reason="definition 1.0 -> 1.1")
     answer(cast, ada, {5: 2}, uploaded="2026-03-12T10:00")
     cast.tick(at("2026-03-12T10:01"))
-    assert rows() == run(1, 1, 3, None, None) + run(1, 2, 3, 6, 8) + run(1, 3, 4, 5, 8)
+    kept = run(1, 1, 3, None, None) + run(1, 2, 3, 6, 8)[1:] + run(1, 3, 4, 5, 8)[1:]
+    assert rows() == kept
+    with begin(TESTS) as tx:
+        tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at = at("2026-03-12T10:02")
+    cast.tick(at("2026-03-12T10:02"))
+    assert rows() == kept  # what the later definition does not know makes no difference
     with look(TESTS) as tx:
+        told = tx.all(sa.select(Event).where(Event.action == "week.scored").order_by(Event.seq))
+        assert [(one.object_type, json.loads(one.body)["details"]["run"]) for one in told] == [
+            ("week", 1), ("week", 2), ("week", 3),
+        ]  # fmt: skip
+        (stand,) = weeks.standing(tx, STUDY, [ada.subject_id])
+        assert (set(stand.scores), stand.row.run) == ({"weekly_mean", "weekly_worst"}, 3)
         columns = (WeekScore.run, WeekScore.definition_version, WeekScore.definition_digest)
         by = {tuple(row) for row in tx.session.execute(sa.select(*columns))}
     assert by == {(1, "1.0", first.digest), (2, "1.1", later.digest), (3, "1.1", later.digest)}
