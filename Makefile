@@ -11,7 +11,7 @@ KEY := $(shell (echo "$(CURDIR)"; cat requirements/dev.lock setup.cfg pyproject.
 READY := .venv/.ready-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format conformance chaos chaos-feed bench mutants docs lock clean
+.PHONY: help setup demo test check format conformance chaos chaos-feed races bench mutants docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ chaos: $(READY) ## a month of reminders and alerts, the provider failing, worker
 
 chaos-feed: $(READY) ## ten minutes of answers; web, worker, trial database killed; ARGS="--minutes 2" is shorter
 	@$(BIN)/python -m tests.walks.chaos_feed $(ARGS)
+
+races: $(READY) ## pairs that race, two hundred rounds on both databases
+	EPRO_TEST_RACE_ROUNDS=200 $(BIN)/python -m pytest -q -o faulthandler_timeout=3600 tests/walks/test_races.py
 
 bench: $(READY) ## run every measurement in benchmarks/
 	@set -e; for file in benchmarks/[a-z]*.py; do \

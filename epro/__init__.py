@@ -121,7 +121,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
 
 
 def _manners(app: Flask, settings: Mapping[str, str | None]) -> None:
-    from epro.api import door, health
+    from epro.api import door, health, looking
 
     @app.before_request
     def begins() -> ResponseReturnValue | None:
@@ -141,4 +141,4 @@ def _manners(app: Flask, settings: Mapping[str, str | None]) -> None:
             response.headers.setdefault("Cache-Control", "no-store")
         if (settings["PUBLIC_URL"] or "").startswith("https://"):
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-        return health.note(response)
+        return health.note(looking.write_down(response))

@@ -66,6 +66,7 @@ SETTINGS: tuple[Setting, ...] = (
         "key of the blind index that finds somebody by phone or e-mail, as long; default: derived",
     ),
     Setting("EPRO_CONTACT_DAYS", "30", "how long contact data are kept after a participation has ended"),
+    Setting("EPRO_READING_DAYS", None, "how long is kept who has read whose data, in days; unset: for ever"),
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
     Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
@@ -130,6 +131,14 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the reference of the certification of 21 CFR 11.100(c); in production nobody signs without it",
     ),
+    Setting(
+        "EPRO_SSO_ISSUER", None, "identity provider (OpenID Connect) that staff may sign in at; unset: none"
+    ),
+    Setting("EPRO_SSO_CLIENT_ID", None, "under which id this server is known there"),
+    Setting("EPRO_SSO_CLIENT_SECRET", None, "and its secret, if it has one"),
+    Setting("EPRO_SSO_NAME", None, "what the button says; unset: the issuer's host"),
+    Setting("EPRO_SSO_ACR", None, "`acr` values of the provider that count as a second factor, `a,b`"),
+    Setting("EPRO_SSO_AMR", "mfa,hwk,otp,swk", "`amr` values that count as a second factor"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
         "EPRO_CHECKPOINT_FILE",
@@ -151,6 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 NUMBERS = (
     "CONTACT_DAYS",
+    "READING_DAYS",
     "ACTIVATION_CODE_HOURS",
     "TICK_SECONDS",
     "EXPORT_DAYS",
@@ -191,6 +201,11 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (settings["SECOND_FACTOR"] != "required", "EPRO_SECOND_FACTOR is not required"),
         (_is_more(settings["SESSIONS_AT_ONCE"], 10), "EPRO_SESSIONS_AT_ONCE is more than 10"),
         (_is_more(settings["SESSION_IDLE_MINUTES"], 60), "EPRO_SESSION_IDLE_MINUTES is more than 60"),
+        (
+            bool(settings["SSO_ISSUER"]) and not (settings["SSO_ISSUER"] or "").startswith("https://"),
+            "EPRO_SSO_ISSUER is not https",
+        ),
+        (bool(settings["SSO_ISSUER"]) and not settings["SSO_CLIENT_ID"], "EPRO_SSO_CLIENT_ID is missing"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
         (
             _is_weak_ring(settings["CONTACTS_KEYS"]),

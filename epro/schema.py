@@ -31,6 +31,7 @@ MODELS = (
     "notifications",
     "exporting",
     "stream",
+    "privacy",
     "contacts",
 )
 

@@ -26,13 +26,13 @@ from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
 from epro.exporting import jobs, serving
-from epro.notifications import alerts, attending, differing, digests, letters, sending, texts_sent
+from epro.notifications import alerts, attending, differing, digests, letters, sending, texts_sent, witnesses
 from epro.notifications.models import Alert, Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
-from epro.privacy import erasing
-from epro.responses import integrity, weeks
+from epro.privacy import erasing, readings
+from epro.responses import weeks
 from epro.scheduling import occurrences
 from epro.scheduling.models import Occurrence
 from epro.signin.models import RateCount
@@ -196,20 +196,25 @@ def export(stopped: Callable[[], bool] = lambda: False) -> int:
 
 def seal(file: str | None, now: datetime | None = None) -> int:
     """Seal what is new in the trail, and bring the file of checkpoints up to date; returns how many entries."""
+    with begin(CLOCKWORK, now) as tx:
+        readings.seal_due(tx, BATCH)
     done = sealing.seal(now)
+    with begin(CLOCKWORK, now) as tx:
+        witnesses.post_due(tx)
     checkpoint_file.write_out(file)
     return done
 
 
 def verify(now: datetime | None = None) -> int:
     """Check the trail once a day; whether it was done."""
-    return checks.check_due(Participant, integrity.faults, now)
+    return checks.check_due(Participant, readings.records, now)
 
 
 def forget(now: datetime | None = None) -> int:
     """Erase contact data that were kept long enough, and those of erased people that a restored backup brought back."""
     with begin(CLOCKWORK, now) as tx:
         again = erasing.erase_again(tx)
+        readings.remove_old(tx)
     return again + _until_nothing(partial(_act, erasing.erase_due, now))
 
 

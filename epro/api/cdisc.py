@@ -18,6 +18,7 @@ from flask import Response, make_response, request, stream_with_context
 from werkzeug.http import parse_date
 
 from epro import db
+from epro.api import looking
 from epro.api.door import Door, actor, cdisc_lock
 from epro.api.schemas import DatasetIn, DatasetsIn
 from epro.errors import NotFound
@@ -92,9 +93,9 @@ def datasets(asked: dict[str, Any], study_oid: str) -> Any:
 @cdisc.response(200, OBJECT)
 def one_dataset(asked: dict[str, Any], study_oid: str, dataset_oid: str) -> Any:
     """A dataset: whole, its metadata, its data, or some of its rows."""
-    return _dataset(
-        serving.served(actor(), _known(study_oid), unblinded=asked["unblinded"]), dataset_oid, asked
-    )
+    study_id = _known(study_oid)
+    there = serving.served(actor(), study_id, unblinded=asked["unblinded"])
+    return _dataset(study_id, there, dataset_oid, asked)
 
 
 @cdisc.get("/studies/<study_oid>/snapshots/<label>/datasets/<dataset_oid>")
@@ -102,9 +103,9 @@ def one_dataset(asked: dict[str, Any], study_oid: str, dataset_oid: str) -> Any:
 @cdisc.response(200, OBJECT)
 def snapshot_dataset(asked: dict[str, Any], study_oid: str, label: str, dataset_oid: str) -> Any:
     """A dataset as it was at a cut: the same for ever."""
-    return _dataset(
-        serving.served(actor(), _known(study_oid), label, unblinded=asked["unblinded"]), dataset_oid, asked
-    )
+    study_id = _known(study_oid)
+    there = serving.served(actor(), study_id, label, unblinded=asked["unblinded"])
+    return _dataset(study_id, there, dataset_oid, asked)
 
 
 @cdisc.get("/studies/<study_oid>/defines")
@@ -181,11 +182,13 @@ def _listed(study_oid: str, there: serving.Served, label: str | None = None) -> 
     ]
 
 
-def _dataset(there: serving.Served, oid: str, asked: dict[str, Any]) -> Response:
+def _dataset(study_id: str, there: serving.Served, oid: str, asked: dict[str, Any]) -> Response:
     head = there.head(oid)
     unchanged = _unchanged(there)
     if unchanged is not None:
         return unchanged
+    if not asked["metadataonly"]:
+        looking.at(study_id, None, "dataset", oid)
     whole = _whole(there, head, asked)
     zipped = request.accept_encodings.quality("gzip") > 0 and "gzip" in request.headers.get(
         "Accept-Encoding", ""

@@ -267,6 +267,7 @@ TIMELINE = {
             activated_at="string",
             revoked_at="string?",
         ),
+        "notes": rows(id="string", at="string", by="string", note="string"),
     },
 }
 """What `telling.timeline` tells: one participant's whole story."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from flask import Response, url_for
 
+from epro.api import looking
 from epro.api.door import actor
 from epro.api.schemas import ExportIn, ExportNowIn, ExportOut
 from epro.api.sponsor import sponsor
@@ -19,7 +20,9 @@ from epro.export import files, registry
 from epro.export.extract import Options
 from epro.exporting import jobs, making, reading
 from epro.exporting.models import ExportJob
+from epro.signin import stepup
 from epro.studies import access
+from epro.tx import Actor, look
 
 ZIP, BINARY = "application/zip", {"type": "string", "format": "binary"}
 LARGEST = 20_000  # entries of the feed that are exported while somebody waits
@@ -33,6 +36,7 @@ def ask(asked: dict[str, Any]) -> Any:
     """Ask for an export. A worker makes it; its `id` is what its status is told by. Whoever asked may fetch it."""
     who = actor()
     study_id = access.some_study(who, "export.make", asked.get("study"))
+    shown_again(who)
     job = jobs.ask(
         who, study_id, asked["format"], asked.get("cut"), _options(asked), unblinded=asked["unblinded"]
     )
@@ -62,6 +66,8 @@ def export_now(asked: dict[str, Any], format: str) -> Any:
     who, kind = actor(), registry.find(format)
     study_id = access.some_study(who, "export.make", asked.get("study"))
     reading.may(who, study_id, unblinded=asked["unblinded"])
+    shown_again(who)
+    looking.at(study_id, None, "export", kind.name)
     point = reading.point(study_id, asked.get("cut"))
     if reading.size(who, point) > LARGEST:
         raise Conflict("This is too much to wait for: ask for it with POST /v1/sponsor/exports.")
@@ -74,6 +80,12 @@ def export_now(asked: dict[str, Any], format: str) -> Any:
             return _archive(made, kind)
     finally:
         AT_ONCE.release()
+
+
+def shown_again(who: Actor) -> None:
+    """Raise StepUpNeeded unless a person has just shown who she is: an export is her whole site, or more."""
+    with look(who) as tx:
+        stepup.require(tx)
 
 
 def told(job: ExportJob) -> dict[str, Any]:
@@ -100,6 +112,7 @@ def told(job: ExportJob) -> dict[str, Any]:
 def sent(path: Path, job: ExportJob) -> Response:
     """The file of a finished job, piece by piece."""
     assert job.made is not None
+    looking.at(job.study_id, None, "export", f"{job.request['format']} {job.id}")
     response = _sent(_chunks(path), job.made["name"])
     response.content_length = job.made["bytes"]
     return response

@@ -13,14 +13,14 @@ import orjson
 from flask import Response, request
 
 from epro import canonical, clock, config, db
-from epro.api import wakeup
+from epro.api import looking, wakeup
 from epro.api.door import Door, actor, failed, fhir_lock, hold_back, limiter
 from epro.api.phone import LARGEST_ENTRY, take_in
 from epro.errors import BadJson, NotAllowed, NotFound, TooLarge
 from epro.export import fhir_documents, fhir_search
 from epro.export.fhir_documents import MEDIA
 from epro.export.fhir_entries import doubt_of, entry_of
-from epro.export.fhir_names import Json, patient_id
+from epro.export.fhir_names import Json, patient_id, study_of
 from epro.exporting import fhir_library, fhir_reading
 from epro.responses.receipts import ALREADY, STORED
 from epro.responses.submission import sent_at
@@ -95,6 +95,7 @@ def search(kind: str) -> Response:
     with look(actor()) as tx:
         _may_read(tx, kind)
         found = fhir_library.page(tx, asked, base()) if kind == "Questionnaire" else _page(tx, kind, asked)
+    _look(found.resources)
     pairs = [pair for pair in request.args.items(multi=True) if pair[0] not in asked.ignored]
     this = f"{base()}/{kind}"
     here = f"{this}?{urlencode(pairs)}" if pairs else this
@@ -125,6 +126,7 @@ def read(kind: str, name: str) -> Response:
         )
     if found is None:
         raise NotFound()
+    _look([found])
     return _resource(found)
 
 
@@ -221,7 +223,20 @@ def _versions(name: str) -> list[Json]:
         found = fhir_reading.versions_of(tx, name, base())
     if not found:
         raise NotFound()
+    _look(found)
     return found
+
+
+def _look(resources: list[Json]) -> None:
+    """Of whom these are: of one, of several, or of nobody."""
+    patients = {
+        one["id"] if one["resourceType"] == "Patient" else one.get("subject", {}).get("reference", "")
+        for one in resources
+    }
+    found = {study_of(name.rpartition("/")[2]) for name in patients if name} - {None}
+    for study_id in {place[0] for place in found if place}:
+        hers = {place[1] for place in found if place and place[0] == study_id}
+        looking.at(study_id, hers.pop() if len(hers) == 1 else None, "fhir", resources[0]["resourceType"])
 
 
 def _answer(told: Json, status: int = 200) -> Response:

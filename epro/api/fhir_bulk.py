@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 from flask import Response, request, stream_with_context
 
+from epro.api import looking
 from epro.api.door import actor
 from epro.api.fhir import base, door
 from epro.errors import NotFound
@@ -55,6 +56,7 @@ def file(export_id: UUID, kind: str) -> Response:
         row = fhir_bulk.find(tx, export_id)
     if kind not in row.request["kinds"]:
         raise NotFound()
+    looking.at(row.study_id, None, "fhir", f"{kind} {row.id}")
     return Response(stream_with_context(fhir_bulk.lines(who, row, kind, base())), content_type=LINES)
 
 

@@ -613,6 +613,13 @@ class RemarkIn(Strict):
     note = Text(2000, required=True)
 
 
+class RemarkOut(Schema):
+    id = fields.UUID()
+    at = fields.AwareDateTime()
+    by = fields.String()
+    note = fields.String()
+
+
 class OneAtRiskOut(Schema):
     study = fields.String()
     site = fields.String()
@@ -732,6 +739,10 @@ class FeedOut(Schema):
     records = fields.List(fields.Dict())
     next = fields.Integer()
     more = fields.Boolean()
+    checkpoint = fields.String(
+        allow_none=True,
+        metadata={"description": "the newest signed checkpoint of the trail's log; keep one of each day"},
+    )
 
 
 class ExportIn(Schema):

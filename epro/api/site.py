@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Response, make_response
 from flask.views import MethodView
 
-from epro.api import telling, telling_scores
+from epro.api import looking, telling, telling_scores
 from epro.api.description import ENDPOINTS, EXPLANATIONS, TIMELINE, WEEK_EXPLANATIONS, WHY
 from epro.api.door import Door, actor, staff_lock
 from epro.api.schemas import (
@@ -23,7 +23,10 @@ from epro.api.schemas import (
     NoteIn,
     ParticipantOut,
     ParticipantsOut,
+    ProofOut,
     ReasonIn,
+    RemarkIn,
+    RemarkOut,
     ResolutionIn,
     SpokenIn,
     StudyIn,
@@ -32,11 +35,12 @@ from epro.api.schemas import (
 )
 from epro.errors import Invalid
 from epro.notifications import alerts
+from epro.responses import proofs
 from epro.scheduling import enrolling, leaving
 from epro.scheduling.enrolling import Newcomer
 from epro.signin import devices
-from epro.studies import access, participants
-from epro.studies.models import Participant
+from epro.studies import access, notes, participants
+from epro.studies.models import Participant, ParticipantNote
 from epro.tx import Tx, begin, look
 from epro.why import asking
 
@@ -75,7 +79,7 @@ class Participants(MethodView):
 def one_participant(asked: dict[str, Any], subject_id: str) -> dict[str, Any]:
     """One participant."""
     with look(actor()) as tx:
-        return _participant(tx, _find(tx, subject_id, "participant.read", asked))
+        return _participant(tx, _seen(tx, subject_id, "participant.read", asked, "record"))
 
 
 @site.post("/participants/<subject_id>/activation-code")
@@ -114,13 +118,23 @@ def revocation(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str, d
         devices.revoke(tx, participant, device_id, wanted["reason"])
 
 
+@site.post("/participants/<subject_id>/notes")
+@site.arguments(StudyIn, location="query")
+@site.arguments(RemarkIn)
+@site.response(201, RemarkOut)
+def remark(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> ParticipantNote:
+    """Write down a remark about her. It stays at the site: no feed and no export carries it."""
+    with begin(actor()) as tx:
+        return notes.add(tx, _find(tx, subject_id, "participant.note", asked, lock=True), wanted["note"])
+
+
 @site.get("/participants/<subject_id>/timeline")
 @site.arguments(StudyIn, location="query")
 @site.response(200, TIMELINE)
 def timeline(asked: dict[str, Any], subject_id: str) -> Response:
     """Everything of one participant: what was due, what came, reminders sent and withheld, alerts, phones."""
     with look(actor()) as tx:
-        participant = _find(tx, subject_id, "participant.read", asked)
+        participant = _seen(tx, subject_id, "participant.read", asked, "answers")
         return make_response(telling.timeline(tx, participant))
 
 
@@ -133,7 +147,7 @@ def why(asked: dict[str, Any], subject_id: str) -> Response:
     Name one thing by its id; without one the answer is a page of what is open, missed, due next and standing.
     """
     with look(actor()) as tx:
-        participant = _find(tx, subject_id, "participant.read", asked)
+        participant = _seen(tx, subject_id, "participant.read", asked, "record")
         return make_response(asking.why(tx, participant, asked, asked.get("lang")))
 
 
@@ -143,7 +157,7 @@ def why(asked: dict[str, Any], subject_id: str) -> Response:
 def endpoints(asked: dict[str, Any], subject_id: str) -> Response:
     """Change from baseline and responder status as the study file defines them, and the diary by the week."""
     with look(actor()) as tx:
-        participant = _find(tx, subject_id, "response.read", asked)
+        participant = _seen(tx, subject_id, "response.read", asked, "answers")
         return make_response(telling_scores.changes(tx, participant, asked.get("lang")))
 
 
@@ -153,7 +167,7 @@ def endpoints(asked: dict[str, Any], subject_id: str) -> Response:
 def week(asked: dict[str, Any], subject_id: str, assessment: str, number: int) -> Response:
     """How each score of a week of a diary came about: formula, what counted, what was missing, rule, versions."""
     with look(actor()) as tx:
-        participant = _find(tx, subject_id, "response.read", asked)
+        participant = _seen(tx, subject_id, "response.read", asked, "answers")
         return make_response(telling_scores.week(tx, participant, assessment, number, asked.get("lang")))
 
 
@@ -165,6 +179,14 @@ def scores(asked: dict[str, Any], response_id: UUID) -> Response:
     access.allow(actor(), "response.read")
     with look(actor()) as tx:
         return make_response(telling_scores.explanations(tx, response_id, asked.get("lang")))
+
+
+@site.get("/responses/<uuid:response_id>/proof")
+@site.response(200, ProofOut)
+def proof(response_id: UUID) -> dict[str, Any]:
+    """Proof that what a receipt is for stands in the signed log of the trail; `verify_trail.py proof` checks it."""
+    with look(actor()) as tx:
+        return proofs.of_response(tx, response_id)
 
 
 @site.get("/alerts")
@@ -228,6 +250,13 @@ def _find(
     tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], *, lock: bool = False
 ) -> Participant:
     return access.participant(tx, subject_id, permission, study_id=asked.get("study"), lock=lock)
+
+
+def _seen(tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], kind: str) -> Participant:
+    """The same, and that somebody has looked at her is written down."""
+    row = _find(tx, subject_id, permission, asked)
+    looking.at_row(row, kind)
+    return row
 
 
 def _participant(tx: Tx, row: Participant) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from epro.api import looking
 from epro.api import telling_alerts as telling
 from epro.api.door import actor
 from epro.api.schemas import (
@@ -30,7 +31,9 @@ from epro.tx import begin, look
 def one_alert(alert_id: UUID) -> dict[str, Any]:
     """One alert with every step that was taken, and the colleagues whom it can be handed to."""
     with look(actor()) as tx:
-        return telling.story(tx, alerts.find(tx, alert_id))
+        row = alerts.find(tx, alert_id)
+        looking.at_row(row, "alert")
+        return telling.story(tx, row)
 
 
 @site.post("/alerts/<uuid:alert_id>/contact-attempts")

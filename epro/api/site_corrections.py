@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError
 
-from epro.api import telling
+from epro.api import looking, telling
 from epro.api import telling_corrections as telling_here
 from epro.api.door import actor
 from epro.api.schemas_corrections import (
@@ -35,7 +35,9 @@ from epro.tx import begin, look
 def one_response(response_id: UUID) -> dict[str, Any]:
     """A response with its whole history: the original, every correction with its reason, the scores of every run."""
     with look(actor()) as tx:
-        return telling_here.story(tx, correcting.find(tx, response_id, "response.read"))
+        row = correcting.find(tx, response_id, "response.read")
+        looking.at_row(row, "answers")
+        return telling_here.story(tx, row)
 
 
 @site.post("/responses/<uuid:response_id>/amendments")
@@ -71,6 +73,8 @@ def set_asides(asked: dict[str, Any]) -> dict[str, Any]:
         query = telling.asked_for(query, SetAside, asked).order_by(SetAside.received_at, SetAside.id)
         rows = tx.all(query.limit(asked["limit"] + 1).offset(asked["offset"]))
         page = rows[: asked["limit"]]
+        for row in page:
+            looking.at_row(row, "answers")
         return {"set_asides": telling_here.set_asides(tx, page), "more": len(rows) > len(page)}
 
 
@@ -79,7 +83,9 @@ def set_asides(asked: dict[str, Any]) -> dict[str, Any]:
 def one_set_aside(set_aside_id: UUID) -> dict[str, Any]:
     """One upload that was set aside, whole, and what was decided about it."""
     with look(actor()) as tx:
-        return telling_here.set_aside(tx, settling.find(tx, set_aside_id, "response.read"))
+        row = settling.find(tx, set_aside_id, "response.read")
+        looking.at_row(row, "answers")
+        return telling_here.set_aside(tx, row)
 
 
 @site.post("/set-aside/<uuid:set_aside_id>/settlement")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from epro.api import telling
+from epro.api import looking, telling
 from epro.api.door import actor, limiter
 from epro.api.schemas import CalendarOut, FoundOut, ParticipantOut, ReasonIn, SearchIn, StudyIn
 from epro.api.site import site
@@ -27,6 +27,8 @@ def search(asked: dict[str, Any]) -> dict[str, Any]:
     ((field, value),) = asked.items()
     with look(actor()) as tx:
         found = finding.by_contact(tx, field, value)
+        for row in found:
+            looking.at_row(row, "contact")
         return {"participants": [telling.participant(row, participants.anchors(tx, row)) for row in found]}
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from epro.api import telling, telling_signatures
+from epro.api import looking, telling, telling_signatures
 from epro.api.door import actor, coming, guesses
 from epro.api.schemas import ListIn
 from epro.api.schemas_signatures import (
@@ -82,7 +82,9 @@ def all_signatures(asked: dict[str, Any]) -> dict[str, Any]:
 def one_signature(signature_id: UUID) -> dict[str, Any]:
     """One signature with everything under it, and whether it holds."""
     with look(actor()) as tx:
-        return telling_signatures.signature(tx, signatures.find(tx, signature_id))
+        found = signatures.find(tx, signature_id)
+        looking.at_row(found.signature, "answers")
+        return telling_signatures.signature(tx, found)
 
 
 @site.get("/unsigned")

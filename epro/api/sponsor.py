@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from flask import Response, request, stream_with_context
 
+from epro.api import looking
 from epro.api.door import Door, actor, sponsor_lock
 from epro.api.schemas import CheckpointsIn, CheckpointsOut, FeedIn, FeedOut, ManifestOut, StudyIn
 from epro.errors import Conflict
@@ -49,11 +50,22 @@ def read_feed(asked: dict[str, Any]) -> Any:
         request.accept_mimetypes.best_match(["application/json", "application/x-ndjson"])
         == "application/x-ndjson"
     ):
+        looking.at(study_id, None, "feed", f"after {asked['after']}")
         lines = stream_with_context(_lines(who, study_id, asked["after"]))
         return Response(lines, content_type="application/x-ndjson")
     records = _wait_for(who, study_id, asked)
     page, more = records[: asked["limit"]], len(records) > asked["limit"]
-    return {"records": page, "next": page[-1]["position"] if page else asked["after"], "more": more}
+    if page:
+        looking.at(study_id, None, "feed", f"{page[0]['position']} to {page[-1]['position']}")
+    with look(who) as tx:
+        newest = sealing.last(tx)
+    following = page[-1]["position"] if page else asked["after"]
+    return {
+        "records": page,
+        "next": following,
+        "more": more,
+        "checkpoint": newest.note if newest else None,
+    }
 
 
 @sponsor.get("/manifests/<day>")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from epro.api.door import Door, actor, staff_lock
 from epro.api.schemas_staff import AccountOut, AccountsOut, GrantBackIn, GrantIn, InvitationIn, WhyIn
-from epro.signin import accounts, factors, links, staff, stepup, tries
+from epro.signin import accounts, factors, links, sso, staff, stepup, tries
 from epro.signin.models import Staff
 from epro.tx import Grant, Tx, begin, look
 
@@ -89,6 +89,23 @@ def reset_factors(asked: dict[str, Any], staff_id: UUID) -> None:
     """Take away the second factors of somebody who has lost them; she sets up another. Asks for a step-up."""
     with _looking_after(staff_id) as tx:
         factors.reset(tx, staff_id, asked["reason"])
+
+
+@door.post("/<uuid:staff_id>/identity-invitation")
+@door.response(204)
+def invite_to_link(staff_id: UUID) -> None:
+    """A link by e-mail that joins her account with her identity at the provider. Asks for a step-up."""
+    with _looking_after(staff_id) as tx:
+        links.invite_to_link(tx, staff_id)
+
+
+@door.post("/<uuid:staff_id>/identity-removal")
+@door.arguments(WhyIn)
+@door.response(204)
+def unlink(asked: dict[str, Any], staff_id: UUID) -> None:
+    """Take her identity at the provider away, with the sessions that came by it. Asks for a step-up."""
+    with _looking_after(staff_id) as tx:
+        sso.unlink(tx, staff_id, asked["reason"])
 
 
 @door.post("/<uuid:staff_id>/closing")

@@ -17,8 +17,8 @@ from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
-from epro.studies import access, participants
-from epro.studies.models import Participant
+from epro.studies import access, notes, participants
+from epro.studies.models import Participant, ParticipantNote
 from epro.trail.entries import instant
 from epro.tx import Tx
 
@@ -140,7 +140,13 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
             for found in _of(tx, Snooze, row, Snooze.asked_at)
         ],
         "devices": [_device(found) for found in devices.of(tx, row)],
+        "notes": [note(found) for found in notes.of(tx, row)],
     }
+
+
+def note(row: ParticipantNote) -> dict[str, Any]:
+    """A remark about a participant."""
+    return {"id": str(row.id), "at": instant(row.at), "by": row.by, "note": row.note}
 
 
 def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:

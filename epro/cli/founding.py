@@ -23,6 +23,7 @@ from epro.cli.trying import Figures, Login, Newcomer, Told
 from epro.notifications.models import Alert, Message
 from epro.notifications.senders import Sender
 from epro.notifications.senders.recording import RecordingSender
+from epro.privacy import readings
 from epro.responses import integrity
 from epro.responses.models import Response
 from epro.scheduling import protocols
@@ -234,7 +235,7 @@ def _figures(target: TrialDatabase, study: str, participants: int, days: int, se
     with target.engine.connect() as connection:
         scores = connection.scalar(sa.select(sa.func.count()).select_from(trial_tables.scores)) or 0
     with look(DEMO) as tx:
-        faults = [*verifying.faults(tx, Participant), *integrity.faults(tx)]
+        faults = [*verifying.faults(tx, Participant), *integrity.faults(tx), *readings.faults(tx)]
 
         def count(model: type, *conditions: sa.ColumnElement[bool]) -> int:
             return tx.session.scalar(sa.select(sa.func.count()).select_from(model).where(*conditions)) or 0

@@ -12,7 +12,7 @@ import click
 from epro import canonical, db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
-from epro.signin import factors, links, machines
+from epro.signin import factors, links, machines, sso
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
 from epro.studies.models import Site, Study
@@ -111,6 +111,25 @@ def reset_factors(staff_id: UUID, reason: str) -> None:
     with opened(), begin(COMMAND) as tx:
         factors.reset(tx, staff_id, reason)
     click.echo("Second factors taken away.")
+
+
+@staff.command("sso-invite")
+@click.argument("staff_id", type=click.UUID)
+def sso_invite(staff_id: UUID) -> None:
+    """Send a link that joins an account with its owner's identity at the provider."""
+    with opened(), begin(COMMAND) as tx:
+        links.invite_to_link(tx, staff_id)
+    click.echo("Invited.")
+
+
+@staff.command("sso-unlink")
+@click.argument("staff_id", type=click.UUID)
+@click.option("--reason", required=True)
+def sso_unlink(staff_id: UUID, reason: str) -> None:
+    """Take an account's identity at the provider away; the sessions that came by it end."""
+    with opened(), begin(COMMAND) as tx:
+        count = sso.unlink(tx, staff_id, reason)
+    click.echo(f"{count} taken away.")
 
 
 @staff.command()

@@ -14,7 +14,9 @@ from epro import db
 from epro.cli import progress
 from epro.cli.opening import opened
 from epro.errors import NotFound
+from epro.privacy import readings, reporting
 from epro.responses import integrity, proofs
+from epro.studies import access
 from epro.studies.models import Participant
 from epro.trail import checkpoint_file, checks, exporting, log_checking, sealing, verifying
 from epro.trail.checks import AUDITOR
@@ -111,6 +113,19 @@ def prove(record_id: str) -> None:
     click.echo(json.dumps(proof, ensure_ascii=False, indent=1))
 
 
+@trail.command("readers")
+@click.argument("subject")
+@click.option("--study", help="Where the subject id stands in more than one study.")
+@click.option("--lang", type=click.Choice(sorted(reporting.WHO)), default="en", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def readers(subject: str, study: str | None, lang: str, as_json: bool) -> None:
+    """Every look at SUBJECT's data, the latest first: when, who, of what kind, through which door."""
+    with opened(), look(AUDITOR) as tx:
+        participant = access.participant(tx, subject, "participant.read", study_id=study)
+        told = [readings.told(row) for row in readings.of(tx, participant)]
+    click.echo(json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.looks(told, lang))
+
+
 @trail.command()
 def verifier() -> None:
     """Print the stand-alone verifier: one file, for Python alone, that needs nothing of ours."""
@@ -120,7 +135,7 @@ def verifier() -> None:
 def _faults(tx: Tx, kept: Path | None, done: Callable[[int], None]) -> Iterator[Fault]:
     try:
         earlier = _read(kept) if kept else None
-        yield from checks.faults(tx, Participant, integrity.faults, kept=earlier, progress=done)
+        yield from checks.faults(tx, Participant, readings.records, kept=earlier, progress=done)
     except ValueError as fault:
         raise click.ClickException(str(fault)) from None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, jsonify, redirect, request, url_for
 from markupsafe import Markup
 
 from epro.api.door import actor, coming, guesses, limiter
@@ -19,22 +20,43 @@ from epro.console.door import (
     open_page,
     page,
 )
-from epro.console.page import back_to, show
+from epro.console.page import back_to, show, way
 from epro.errors import Invalid
-from epro.signin import browsers, factors, links, passkeys, sessions, staff, stepup
-from epro.signin.models import Staff
+from epro.signin import (
+    browsers,
+    factors,
+    links,
+    passkeys,
+    password_rules,
+    passwords,
+    sessions,
+    sso,
+    staff,
+    stepup,
+)
+from epro.signin.models import SignInSession, Staff
 from epro.tx import begin, look, system
 
 WITHOUT_SECOND_FACTOR.update(
     f"console.{name}"
-    for name in ("account", "proof", "prove", "begin_totp", "confirm_totp", "passkey_options", "add_passkey")
+    for name in (
+        "account",
+        "proof",
+        "prove",
+        "proof_challenge",
+        "prove_by_passkey",
+        "begin_totp",
+        "confirm_totp",
+        "passkey_options",
+        "add_passkey",
+    )
 )
 
 
 @open_page("/link")
 def link() -> Response:
     """Where a link by e-mail leads: its secret stands in the fragment, and a script of ours puts it into the form."""
-    return show("link.html", done=False, faults=[])
+    return show("link.html", done=False, faults=[], sso=_sso())
 
 
 @open_page("/link", "POST")
@@ -44,8 +66,9 @@ def choose_password() -> Response:
     try:
         links.choose_password(request.form.get("link", ""), request.form.get("password", ""))
     except Invalid as refused:
-        return show("link.html", 422, done=False, faults=[str(one["why"]) for one in refused.errors])
-    return show("link.html", done=True, faults=[])
+        faults = [str(one["why"]) for one in refused.errors]
+        return show("link.html", 422, done=False, faults=faults, sso=_sso())
+    return show("link.html", done=True, faults=[], sso=None)
 
 
 @open_page("/recovery")
@@ -159,10 +182,52 @@ def end_session(session_id: UUID) -> Response:
     return back_to("account")
 
 
+@page("/account/password", roles=EVERYBODY)
+def password() -> Response:
+    """Where she chooses another password."""
+    with look(actor()) as tx:
+        stepup.require(tx)
+    return show("password.html", faults=[])
+
+
+@act("/account/password", roles=EVERYBODY)
+def change_password() -> Response:
+    """Keep another password; every other session of hers ends, and a letter says so."""
+    chosen = request.form.get("password", "")
+    hashed = passwords.hashed(password_rules.normal(chosen[: password_rules.LONGEST + 1]))
+    try:
+        with begin(actor()) as tx:
+            stepup.require(tx)
+            person = factors.acting(tx)
+            staff.check_new_password(tx, person, chosen)
+            staff.change_password(tx, person, hashed, SignInSession.id != actor().session_id)
+    except Invalid as refused:
+        return show("password.html", 422, faults=[str(one["why"]) for one in refused.errors])
+    return back_to("account")
+
+
 @page("/account/proof", roles=EVERYBODY)
 def proof() -> Response:
-    """Where she shows once more who she is."""
-    return show("proof.html", refused=False)
+    """Where she shows once more who she is; then she goes on where she was."""
+    return _proof()
+
+
+@act("/account/proof/challenge", roles=EVERYBODY)
+def proof_challenge() -> Response:
+    with begin(actor()) as tx:
+        return jsonify(passkeys.begin_showing(tx))
+
+
+@act("/account/proof/passkey", roles=EVERYBODY)
+@guesses
+def prove_by_passkey() -> Response:
+    """She shows a passkey of hers."""
+    sent = _sent()
+    with begin(actor()) as tx:
+        shown = passkeys.prove(tx, str(sent.get("ticket")), sent.get("credential", {}))
+    if not shown:
+        raise passkeys.PasskeyRefused()
+    return jsonify({"go": way(str(sent.get("next", "")))})
 
 
 @act("/account/proof", roles=EVERYBODY)
@@ -172,12 +237,14 @@ def prove() -> Response:
     fits = staff.is_password(UUID(actor().id), request.form.get("password", ""))
     with begin(actor()) as tx:
         shown = staff.prove(tx, fits, request.form.get("otp") or None, coming())
-    return back_to("account") if shown else show("proof.html", 401, refused=True)
+    if not shown:
+        return _proof(401, refused=True)
+    return redirect(way(request.form.get("next")), 303)  # type: ignore[return-value]
 
 
 @console.errorhandler(stepup.StepUpNeeded)
 def to_the_proof(error: stepup.StepUpNeeded) -> Response:
-    return _sent_to("proof")
+    return _sent_to("proof", next=_stood_on())
 
 
 @console.errorhandler(factors.SecondFactorMissing)
@@ -185,14 +252,33 @@ def to_the_account(error: factors.SecondFactorMissing) -> Response:
     return _sent_to("account")
 
 
-def _sent_to(name: str) -> Response:
+def _sent_to(name: str, **names: Any) -> Response:
     """To another page first, however the question came."""
     if request.headers.get("HX-Request") or request.is_json:
-        response = jsonify({"go": url_for(f"console.{name}")})
+        response = jsonify({"go": url_for(f"console.{name}", **names)})
         response.status_code = 403
-        response.headers["HX-Redirect"] = url_for(f"console.{name}")
+        response.headers["HX-Redirect"] = url_for(f"console.{name}", **names)
         return response
-    return back_to(name)
+    return back_to(name, **names)
+
+
+def _stood_on() -> str:
+    """The page that she wanted to see, or whose form she has sent: there she goes on."""
+    if request.method == "GET":
+        return way(request.full_path.rstrip("?"))
+    parts = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
+    return way(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+def _proof(status: int = 200, *, refused: bool = False) -> Response:
+    with look(actor()) as tx:
+        has_passkey = bool(factors.passkeys_of(tx, UUID(actor().id)))
+    wanted = way(request.values.get("next", "/console/account"))
+    return show("proof.html", status, refused=refused, next=wanted, has_passkey=has_passkey)
+
+
+def _sso() -> str | None:
+    return sso.name() if sso.is_on() else None
 
 
 def _sent() -> dict[str, Any]:

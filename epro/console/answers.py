@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Response as Reply
 from flask import g, request
 
-from epro.api import telling_corrections
+from epro.api import looking, telling_corrections
 from epro.api.door import actor
 from epro.api.schemas_corrections import CorrectionIn
 from epro.console.door import act, page
@@ -101,6 +101,7 @@ def _answer(
 ) -> Reply:
     with look(actor()) as tx:
         found = correcting.find(tx, response_id, "response.read")
+        looking.at_row(found, "answers")
         her = tx.get(Participant, found.study_id, found.subject_id)
         assert her is not None
         g.zone = her.time_zone

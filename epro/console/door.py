@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 
 from flask import Response, g, request
 
-from epro import clock, db, trail
+from epro import clock, db
 from epro.api.door import Door
-from epro.contacts import store
 from epro.errors import EproError, NotAllowed, NotFound, NotSignedIn
 from epro.signin import browsers, factors, known
 from epro.signin.models import Staff
@@ -75,7 +74,12 @@ OPEN = (
     "ask_link",
     "passkey_challenge",
     "passkey_enter",
+    "elsewhere",
+    "link_elsewhere",
+    "back_from_elsewhere",
+    "signed_out_elsewhere",
 )
+FROM_ELSEWHERE = {"console.signed_out_elsewhere"}  # no form: what comes is signed
 
 
 WITHOUT_SECOND_FACTOR: set[str] = {"console.sign_out"}
@@ -140,7 +144,7 @@ def open_page(rule: str, method: str = "GET") -> Callable[[View], View]:
 @console.before_request
 def only_our_forms() -> None:
     """A form comes from a page of ours; of a session, from a page of that session."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
+    if request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint in FROM_ELSEWHERE:
         return
     if not _is_from_here():
         raise ForgedForm()
@@ -191,6 +195,15 @@ def take_cookie(response: Response) -> None:
     _set(response, cookie_name(), "", 0)
 
 
+def keep_way(response: Response, secret: str) -> None:
+    """While she is at the provider: what only this browser can come back with."""
+    _set(response, f"{cookie_name()}-sso", secret, 600)
+
+
+def take_way(response: Response) -> None:
+    _set(response, f"{cookie_name()}-sso", "", 0)
+
+
 def keep_language(response: Response, language: str) -> None:
     _set(response, "epro-language", language, 365 * 86_400)
 
@@ -218,8 +231,7 @@ def _signed_in() -> Actor:
             raise factors.SecondFactorMissing()
         person, late = tx.get(Staff, session.staff_id), browsers.is_to_be_noted(tx, session)
         assert person is not None
-    name = store.of(trail.INSTALLATION, f"staff/{person.id}").get("name", "")
-    g.viewer = Viewer(name, person.language, actor.grants, secret)
+    g.viewer = Viewer(browsers.name_in(session, secret), person.language, actor.grants, secret)
     if late and not PAGES[request.endpoint or ""].live:
         with begin(DOOR, clock.now()) as tx:
             browsers.note_seen(tx, session.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Response, abort, redirect, request, send_from_directory
 
@@ -20,9 +19,9 @@ from epro.console.door import (
     take_cookie,
     viewer,
 )
-from epro.console.page import STATIC, back_to, open_to_her, show, study_title
+from epro.console.page import STATIC, back_to, open_to_her, show, study_title, way
 from epro.errors import NotFound
-from epro.signin import browsers, staff
+from epro.signin import browsers, sso, staff
 from epro.tx import begin, look
 
 A_YEAR = 365 * 86_400
@@ -45,7 +44,7 @@ def enter() -> Response:
     )
     if opened is None:
         return _entrance(401, refused=True)
-    response: Any = redirect(_way(request.form.get("next")), 303)
+    response: Any = redirect(way(request.form.get("next")), 303)
     give_cookie(response, opened[1])
     know_device(response, opened[2])
     return response
@@ -55,8 +54,10 @@ def enter() -> Response:
 def sign_out() -> Response:
     """End this session."""
     with begin(actor()) as tx:
+        session = sso.came_by(tx)
         staff.log_out(tx)
-    response = back_to("sign_in")
+    out = sso.way_out(session)
+    response: Any = redirect(out, 303) if out else back_to("sign_in")
     take_cookie(response)
     return response
 
@@ -64,7 +65,7 @@ def sign_out() -> Response:
 @open_page("/language", "POST")
 def language() -> Response:
     """Read on in another language; this browser remembers it."""
-    response: Any = redirect(_way(request.form.get("next")), 303)
+    response: Any = redirect(way(request.form.get("next")), 303)
     keep_language(response, saying.speaks(request.form.get("language")) or "en")
     return response
 
@@ -106,15 +107,7 @@ def _entrance(status: int = 200, *, refused: bool = False) -> Response:
         "sign_in.html",
         status,
         refused=refused,
-        next=_way(request.values.get("next")),
+        sso=sso.name() if sso.is_on() else None,
+        next=way(request.values.get("next")),
         email=request.form.get("email", "") if refused else "",
     )
-
-
-def _way(wanted: str | None) -> str:
-    """Where to go on to: a page of the console, and no other place."""
-    parts = urlsplit(wanted or "")
-    plain = wanted and wanted.isprintable() and "\\" not in wanted and not parts.scheme and not parts.netloc
-    if not plain or not parts.path.startswith("/console/") or parts.path.startswith("//"):
-        return "/console/"
-    return wanted or "/console/"

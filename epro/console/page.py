@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, g, redirect, request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -56,10 +57,15 @@ def back_to(endpoint: str, **names: Any) -> Response:
     return redirect(url_for(f"console.{endpoint}", **names), 303)  # type: ignore[return-value]
 
 
-def asked(schema: type[Schema]) -> dict[str, Any]:
-    """What a form says, under the rules that the same thing has at the API; fields left empty are left out."""
-    filled = {name: text.strip() for name, text in request.form.items() if name != "form_token"}
-    return _loaded(schema, {name: text for name, text in filled.items() if text})
+def asked(schema: type[Schema], filled: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a form says, under the rules that the same thing has at the API; fields left empty are left out.
+
+    `filled` is what it says, where a form has another shape than what programs send.
+    """
+    if filled is None:
+        texts = {name: text.strip() for name, text in request.form.items() if name != "form_token"}
+        filled = {name: text for name, text in texts.items() if text}
+    return _loaded(schema, filled)
 
 
 def _loaded(schema: type[Schema], filled: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,6 +83,15 @@ def speak() -> Voice:
         saying.speaks(who.language) if who else None
     )
     return Voice(chosen or saying.nearest(request.accept_languages.best_match), g.get("zone", "UTC"))
+
+
+def way(wanted: str | None) -> str:
+    """Where to go on to: a page of the console, and no other place."""
+    parts = urlsplit(wanted or "")
+    plain = wanted and wanted.isprintable() and "\\" not in wanted and not parts.scheme and not parts.netloc
+    if not plain or not parts.path.startswith("/console/") or parts.path.startswith("//"):
+        return "/console/"
+    return wanted or "/console/"
 
 
 def study_title(tx: Tx, study_id: str) -> str:

@@ -12,7 +12,10 @@ from epro.console import (
     compliance,
     copies,
     data,
+    elsewhere,
+    enrolment,
     entrance,
+    moving,
     participants,
     refusing,
     set_aside,
@@ -25,6 +28,7 @@ from epro.console.door import PAGES, console
 FILES = (
     *(accounts, entrance, refusing, worklist, participants, answers, signing, set_aside, copies),
     *(compliance, data, trail_pages, admin, building),
+    *(elsewhere, enrolment, moving),
 )
 
 

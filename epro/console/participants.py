@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from flask import Response, g, request
 
-from epro.api import telling
+from epro.api import looking, telling
 from epro.api.door import actor
-from epro.api.schemas import ReasonIn
+from epro.api.schemas import ReasonIn, RemarkIn
 from epro.console import drawing
 from epro.console.door import act, page
 from epro.console.page import asked, back_to, show, speak
@@ -23,7 +23,7 @@ from epro.scheduling import leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
 from epro.signin import devices
-from epro.studies import access
+from epro.studies import access, notes
 from epro.studies import participants as room
 from epro.studies.models import Participant, Site
 from epro.tx import Tx, begin, look
@@ -72,6 +72,7 @@ def participant(study_id: str, subject_id: str) -> Response:
     with look(actor()) as tx:
         row = access.participant(tx, subject_id, "participant.read", study_id=study_id)
         g.zone = row.time_zone
+        looking.at_row(row, "answers")
         told = telling.timeline(tx, row)
         return show(
             "participant.html",
@@ -89,7 +90,11 @@ def participant(study_id: str, subject_id: str) -> Response:
             lines=drawing.sparklines(told["responses"]),
             phones=devices.of(tx, row),
             names=names_of(
-                [*(one["set_by"] for one in told["anchors"]), *(one["owner"] for one in told["alerts"])]
+                [
+                    *(one["set_by"] for one in told["anchors"]),
+                    *(one["owner"] for one in told["alerts"]),
+                    *(one["by"] for one in told["notes"]),
+                ]
             ),
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
         )
@@ -103,8 +108,12 @@ def letter(study_id: str, subject_id: str) -> Response:
         if row.withdrawn_at is not None:
             raise room.AlreadyWithdrawn()
         text, code = devices.make_code(tx, row)
-        site = tx.get(Site, study_id, row.site_id)
-        expires_at = code.expires_at
+        return show_letter(row, tx.get(Site, study_id, row.site_id), text, code.expires_at)
+
+
+def show_letter(row: Participant, site: Site | None, text: str, expires_at: datetime) -> Response:
+    """The letter with this code."""
+    g.study_id = row.study_id
     return show(
         "letter.html",
         row=row,
@@ -123,6 +132,30 @@ def revoke_device(study_id: str, subject_id: str, device_id: UUID) -> Response:
     with begin(actor()) as tx:
         row = access.participant(tx, subject_id, "device.revoke", study_id=study_id, lock=True)
         devices.revoke(tx, row, device_id, reason)
+    return back_to("participant", study_id=study_id, subject_id=subject_id)
+
+
+@act("/studies/<study_id>/participants/<subject_id>/devices/<uuid:device_id>/replace", roles=SITE_ROLES)
+def replace_device(study_id: str, subject_id: str, device_id: UUID) -> Response:
+    """End one phone and make the letter for the next one, in one act."""
+    reason = asked(ReasonIn)["reason"]
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, "device.revoke", study_id=study_id, lock=True)
+        if row.withdrawn_at is not None:
+            raise room.AlreadyWithdrawn()
+        devices.revoke(tx, row, device_id, reason)
+        text, code = devices.make_code(tx, row)
+        return show_letter(row, tx.get(Site, study_id, row.site_id), text, code.expires_at)
+
+
+@act("/studies/<study_id>/participants/<subject_id>/notes", roles=SITE_ROLES)
+def note_participant(study_id: str, subject_id: str) -> Response:
+    """Write down a remark about her."""
+    said = asked(RemarkIn)["note"]
+    with begin(actor()) as tx:
+        notes.add(
+            tx, access.participant(tx, subject_id, "participant.note", study_id=study_id, lock=True), said
+        )
     return back_to("participant", study_id=study_id, subject_id=subject_id)
 
 

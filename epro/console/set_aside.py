@@ -11,7 +11,7 @@ from flask import Response as Reply
 from flask import g, request
 from sqlalchemy.exc import DataError, IntegrityError
 
-from epro.api import telling_corrections
+from epro.api import looking, telling_corrections
 from epro.api.door import actor
 from epro.api.schemas_corrections import SettlementIn
 from epro.console.answers import may_correct
@@ -59,6 +59,7 @@ def set_aside(study_id: str, set_aside_id: UUID) -> Reply:
     """One upload, whole, and what can be made of it."""
     with look(actor()) as tx:
         row = settling.find(tx, set_aside_id, "response.read")
+        looking.at_row(row, "answers")
         her = tx.get(Participant, row.study_id, row.subject_id)
         assert her is not None
         g.zone = her.time_zone

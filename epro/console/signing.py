@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Response as Reply
 from flask import g, request
 
-from epro.api import site_signatures, telling_signatures
+from epro.api import looking, site_signatures, telling_signatures
 from epro.api.door import actor, guesses
 from epro.api.schemas_signatures import ManySigningIn, OneSigningIn
 from epro.console.answers import may_sign, signing_facts
@@ -61,6 +61,7 @@ def visit_signing(study_id: str, subject_id: str) -> Reply:
     visit = request.args.get("visit", NO_VISIT)[:64]
     with look(actor()) as tx:
         her = access.participant(tx, subject_id, signatures.SIGN, study_id=study_id)
+        looking.at_row(her, "answers")
         g.zone = her.time_zone
         query = _of_visit(signatures.waiting(tx), None if visit == NO_VISIT else visit)
         query = query.where(Response.study_id == study_id, Response.subject_id == subject_id)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask import Response, g
 
 from epro import trail
-from epro.api import telling, telling_alerts
+from epro.api import looking, telling, telling_alerts
 from epro.api.door import actor
 from epro.api.schemas import ContactAttemptIn, HandOverIn, NoteIn, ReasonIn, RemarkIn, ResolutionIn
 from epro.console.door import act, page
@@ -51,6 +51,7 @@ def alert(study_id: str, alert_id: UUID) -> Response:
     """One alert with all that was done with it, and what can be done now."""
     with look(actor()) as tx:
         row = _find(tx, alert_id)
+        looking.at_row(row, "alert")
         told = telling_alerts.story(tx, row)
         return show(
             "alert.html",

@@ -17,9 +17,11 @@ import sqlalchemy as sa
 
 from epro import clock, db, trail
 from epro.contacts import store
+from epro.notifications import witnesses
 from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown
 from epro.signin import letters
 from epro.signin.models import Staff, StaffLetter
+from epro.trail import sealing
 from epro.tx import Tx, begin, look, system
 
 WORKER = system("worker")
@@ -81,15 +83,24 @@ def _claimed(tx: Tx, letter_id: UUID) -> Outgoing | None:
         return None
     row.tries += 1
     row.next_try_at = tx.now + min(AGAIN_AFTER * 2 ** min(row.tries - 1, 8), LONGEST)
-    return _outgoing(row, person.language, address, row.expires_at - tx.now)
+    return _outgoing(row, person.language, address, row.expires_at - tx.now, _checkpoint(tx, row))
 
 
-def _outgoing(row: StaffLetter, language: str, address: str, valid_for: timedelta) -> Outgoing:
+def _checkpoint(tx: Tx, row: StaffLetter) -> dict[str, str]:
+    """What a letter to a witness carries: the newest checkpoint as it is signed, and the key it is checked with."""
+    newest = sealing.last(tx) if row.kind == witnesses.KIND else None
+    return {"checkpoint": newest.note, "key": sealing.public_key(tx)} if newest else {}
+
+
+def _outgoing(
+    row: StaffLetter, language: str, address: str, valid_for: timedelta, more: dict[str, str]
+) -> Outgoing:
     settings = db.settings()
     secret = letters.secret_of(row)
     values = {
         "app_name": settings["APP_NAME"] or "epro",
         "link": f"{settings['PUBLIC_URL']}{LINK_PAGE}#{secret}" if secret else "",
+        **more,
     }
     told = wording(language, row.kind)
     return Outgoing(

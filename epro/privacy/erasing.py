@@ -16,7 +16,7 @@ from epro.errors import Conflict
 from epro.notifications import messages
 from epro.notifications.models import Message, SentText
 from epro.scheduling import calendar_links, occurrences
-from epro.signin import devices
+from epro.signin import devices, stepup
 from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Tx
@@ -34,8 +34,9 @@ class AlreadyErased(Conflict):
 def erase(tx: Tx, participant: Participant, reason: str) -> None:
     """Erase her contact data for good (she is locked by the caller). It ends her participation where nothing has yet.
 
-    The key goes last within the act. Should the act come to nothing after that, doing it again is harmless.
+    Raises StepUpNeeded. The key goes last within the act; should that come to nothing, doing it again is harmless.
     """
+    stepup.require(tx)
     if participant.erased_at is not None:
         raise AlreadyErased()
     if participant.withdrawn_at is None:

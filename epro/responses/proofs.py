@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from epro.errors import NotFound
 from epro.responses import receipts
 from epro.responses.models import Response, SetAside
+from epro.studies import access
 from epro.trail import proving
 from epro.trail.entries import instant
 from epro.trail.models import Event
@@ -32,6 +33,24 @@ def of_participant(tx: Tx, response_id: UUID) -> dict[str, Any]:
     actions = ("response.stored", "response.held", "response.conflict")
     event = proving.find(tx, *who, Event.object_id.in_(wanted), Event.action.in_(actions))
     return of_event(tx, event)
+
+
+def of_response(tx: Tx, response_id: UUID) -> dict[str, Any]:
+    """The proof for the receipt of a response or set-aside at one of the actor's sites, by the id on the receipt.
+
+    Raises NotFound, NotSealed.
+    """
+    access.allow(tx.actor, "response.read")
+    seen = access.visible(tx.actor, "response.read", Response)
+    aside_seen = access.visible(tx.actor, "response.read", SetAside)
+    row = tx.one(sa.select(Response).where(Response.id == response_id, seen)) or tx.one(
+        sa.select(SetAside).where(SetAside.response_id == str(response_id), aside_seen)
+    )
+    if row is None:
+        raise NotFound()
+    where = (Event.study_id == row.study_id, Event.subject_id == row.subject_id)
+    actions = ("response.stored", "response.held", "response.conflict", "response.amended")
+    return of_event(tx, proving.find(tx, *where, Event.object_id == str(row.id), Event.action.in_(actions)))
 
 
 def by_text(tx: Tx, text: str) -> dict[str, Any]:

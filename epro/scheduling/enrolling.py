@@ -57,40 +57,60 @@ def check(protocol: Protocol, newcomer: Newcomer) -> None:
     if newcomer.language not in protocol.languages:
         listed = ", ".join(protocol.languages)
         raise Invalid(
-            errors=[_fault("/language", "unknown_language", f"The study's languages are {listed}.")]
+            errors=[
+                {
+                    "pointer": "/language",
+                    "code": "unknown_language",
+                    "detail": f"The study's languages are {listed}.",
+                }
+            ]
         )
     _refuse(_unknown_anchors(protocol, newcomer.anchors))
     replanning.refuse_unknown(protocol, Wish(arm=newcomer.arm))
     _refuse(_missing_anchors(protocol, newcomer.anchors))
-    pattern = protocol.subject_id_pattern
-    # patterns come from reviewed study files only
-    if pattern and newcomer.subject_id and not re.fullmatch(pattern, newcomer.subject_id):
+    if newcomer.subject_id and not fits(protocol, newcomer.subject_id):
         raise Invalid(
-            errors=[_fault("/subject_id", "bad_subject_id", "The study's subject ids look otherwise.")]
+            errors=[
+                {
+                    "pointer": "/subject_id",
+                    "code": "bad_subject_id",
+                    "detail": "The study's subject ids look otherwise.",
+                }
+            ]
         )
+
+
+def fits(protocol: Protocol, subject_id: str) -> bool:
+    """Whether a subject id looks as the study's do; patterns come from reviewed study files only."""
+    pattern = protocol.subject_id_pattern
+    return pattern is None or re.fullmatch(pattern, subject_id) is not None
 
 
 def _unknown_anchors(protocol: Protocol, names: Iterable[str]) -> Iterator[dict[str, str]]:
     known = {anchor.id for anchor in protocol.anchors if anchor.base is None}
     if any(name not in known for name in names):
-        yield _fault("/anchors", "unknown_anchor", f"The study's anchors are {', '.join(sorted(known))}.")
+        yield {
+            "pointer": "/anchors",
+            "code": "unknown_anchor",
+            "detail": f"The study's anchors are {', '.join(sorted(known))}.",
+        }
 
 
 def _missing_anchors(protocol: Protocol, names: Iterable[str]) -> Iterator[dict[str, str]]:
     given = set(names)
     for name in protocol.required_anchors:
         if name not in given:
-            yield _fault(f"/anchors/{name}", "missing_anchor", "The study needs this day at enrolment.")
+            yield {
+                "pointer": f"/anchors/{name}",
+                "code": "missing_anchor",
+                "detail": "The study needs this day at enrolment.",
+            }
 
 
 def _refuse(errors: Iterable[dict[str, str]]) -> None:
     found = list(errors)
     if found:
         raise Invalid(errors=found)
-
-
-def _fault(pointer: str, code: str, detail: str) -> dict[str, str]:
-    return {"pointer": pointer, "code": code, "detail": detail}
 
 
 def _put_on_record(tx: Tx, site: Site, protocol: Protocol, newcomer: Newcomer) -> Participant:

@@ -15,11 +15,13 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from epro import db, keys
+from epro import db, keys, trail
+from epro.contacts import sealing, store
 from epro.signin import sessions, staff, tokens
 from epro.signin.models import SignInSession
 from epro.tx import Actor, Tx
 
+_NAME = "sessions/shown_name"
 NOTED_EVERY = timedelta(minutes=1)  # how exactly it is known when a browser last came
 
 
@@ -38,6 +40,7 @@ def open_session(tx: Tx, staff_id: UUID, told: Mapping[str, Any] | None = None) 
             seen_at=tx.now,
             expires_at=tx.now + _setting("SESSION_HOURS", "hours"),
             cookie_hash=tokens.digest(secret),
+            shown_name=_sealed_name(staff_id, secret),
             **(told or {}),
         )
     )
@@ -60,6 +63,14 @@ def actor_of(tx: Tx, row: SignInSession) -> Actor | None:
     return staff.actor_of(tx, row)
 
 
+def name_in(row: SignInSession, secret: str) -> str:
+    """What she is called: the session keeps it under the secret of her cookie, which nobody else has."""
+    try:
+        return sealing.unseal(_name_key(secret), "0", _NAME, row.shown_name or "")
+    except (sealing.CannotOpen, ValueError):
+        return _kept_name(row.staff_id)
+
+
 def is_to_be_noted(tx: Tx, row: SignInSession) -> bool:
     """Whether it is worth a write that somebody came; looked at once a minute at most."""
     return tx.now - (row.seen_at or row.started_at) >= NOTED_EVERY
@@ -79,6 +90,18 @@ def form_token(secret: str) -> str:
 
 def is_form_token(secret: str, given: str) -> bool:
     return hmac.compare_digest(form_token(secret).encode(), given.encode())
+
+
+def _sealed_name(staff_id: UUID, secret: str) -> str:
+    return sealing.seal(_name_key(secret), "0", _NAME, _kept_name(staff_id))
+
+
+def _kept_name(staff_id: UUID | None) -> str:
+    return store.of(trail.INSTALLATION, f"staff/{staff_id}").get("name", "")
+
+
+def _name_key(secret: str) -> bytes:
+    return keys.derive(secret, "shown name")
 
 
 def _setting(name: str, unit: str) -> timedelta:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from epro import trail
 from epro.errors import EproError, NotFound
 from epro.signin import letters, password_rules, passwords, staff, tickets, tries
-from epro.signin.models import Staff, StaffLetter
+from epro.signin.models import Staff, StaffLetter, Ticket
 from epro.tx import Grant, Tx, begin, look
 
 LINK, RECOVERY_DOOR = "link", "nobody"
@@ -88,6 +88,33 @@ def choose_password(secret: str, password: str) -> UUID:
     return staff_id
 
 
+def invited_to_link(tx: Tx, secret: str) -> UUID:
+    """Whose account this link may be linked by with an identity elsewhere: an administrator's invitation, and no
+    link that somebody has asked for herself. Raises LinkNotAccepted.
+    """
+    found = tickets.find(tx, LINK, secret)
+    if found is None or found.staff_id is None or (found.content or {}).get("kind") != "invitation":
+        raise LinkNotAccepted()
+    return found.staff_id
+
+
+def spend_invitation(tx: Tx, staff_id: UUID) -> bool:
+    """Whether an invitation of hers was still good (her account is locked); it is no more."""
+    rows = tx.all(sa.select(Ticket).where(Ticket.staff_id == staff_id, Ticket.purpose == LINK))
+    good = any(row.expires_at > tx.now and (row.content or {}).get("kind") == "invitation" for row in rows)
+    tickets.end(tx, staff_id, LINK)
+    return good
+
+
+def invite_to_link(tx: Tx, staff_id: UUID) -> None:
+    """A letter whose link joins an account with an identity elsewhere; for a second person to send."""
+    row = tx.get(Staff, staff_id, lock=True)
+    if row is None or row.closed_at is not None:
+        raise NotFound()
+    _send(tx, staff_id, "invitation", INVITED_FOR)
+    trail.record(tx, trail.study_chain(tx), "staff.link_sent", "staff", row.id, kind="invitation")
+
+
 def _whose(tx: Tx, secret: str) -> UUID:
     found = tickets.find(tx, LINK, secret)
     if found is None or found.staff_id is None:
@@ -98,7 +125,8 @@ def _whose(tx: Tx, secret: str) -> UUID:
 def _send(tx: Tx, staff_id: UUID, kind: str, life: timedelta) -> None:
     """One link at a time: the newest."""
     tickets.end(tx, staff_id, LINK)
-    letters.post(tx, staff_id, kind, tickets.make(tx, LINK, life, staff_id), life)
+    secret = tickets.make(tx, LINK, life, staff_id, {"kind": kind})
+    letters.post(tx, staff_id, kind, secret, life)
 
 
 def _asked_just_now(tx: Tx, staff_id: UUID) -> bool:

@@ -107,6 +107,10 @@ class SignInSession(Base):
     second_factor: Mapped[str | None]
     opened_from: Mapped[str | None]
     agent: Mapped[str | None]
+    identity_id: Mapped[UUID | None]  # by which outside identity she came, if by one
+    shown_name: Mapped[
+        str | None
+    ]  # sealed with her cookie's secret, so that pages need not open the contact store
 
 
 class ActivationCode(Base):

@@ -17,7 +17,18 @@ import sqlalchemy as sa
 from epro import db, trail
 from epro.contacts import store
 from epro.errors import Conflict, EproError, Invalid, NotFound
-from epro.signin import factors, known, letters, password_rules, passwords, sessions, tickets, tries, watch
+from epro.signin import (
+    factors,
+    known,
+    letters,
+    password_rules,
+    passwords,
+    sessions,
+    stepup,
+    tickets,
+    tries,
+    watch,
+)
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
@@ -325,7 +336,11 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
 
 
 def add_key(tx: Tx, study_id: str, name: str, days: int, role: str = "machine") -> tuple[MachineKey, str]:
-    """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates."""
+    """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates.
+
+    Raises StepUpNeeded.
+    """
+    stepup.require(tx)
     secret = secrets.token_urlsafe(32)
     row = tx.add(
         MachineKey(
@@ -345,7 +360,8 @@ def add_key(tx: Tx, study_id: str, name: str, days: int, role: str = "machine") 
 
 
 def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
-    """End a machine key; it holds from its next request on."""
+    """End a machine key; it holds from its next request on. Raises StepUpNeeded."""
+    stepup.require(tx)
     row = tx.get(MachineKey, key_id, lock=True)
     if row is None:
         raise NotFound()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from epro.privacy import readings
 from epro.responses import integrity
 from epro.scheduling.protocol import Protocol
 from epro.simulation import habits, installing, invariants
@@ -129,7 +130,7 @@ def _looked_at(rehearsal: Rehearsal) -> Outcome:
         facts = gather(tx, rehearsal)
         results = invariants.results(facts)
         trail = Result("trail", "G28", {"en": "The trail verifies", "zh-CN": "审计追踪校验通过"})
-        faults = [*verifying.faults(tx, Participant), *integrity.faults(tx)]
+        faults = [*verifying.faults(tx, Participant), *integrity.faults(tx), *readings.faults(tx)]
         trail.checked, trail.broken = sum(facts.events.values()), len(faults)
         trail.cases = [str(fault) for fault in faults[: invariants.MOST_TOLD]]
     shown = rehearsal.people[min(1, len(rehearsal.people) - 1)]

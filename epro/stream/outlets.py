@@ -10,6 +10,7 @@ from typing import Any
 from epro import db, keys, trail
 from epro.contacts import sealing
 from epro.errors import Conflict, Invalid, NotFound
+from epro.signin import stepup
 from epro.stream import cursors
 from epro.stream.models import SinkRow
 from epro.stream.sinks import Outlet
@@ -26,7 +27,11 @@ SECRETIVE = ("password", "secret", "key.pem", "jaas")
 
 
 def add(tx: Tx, study_id: str, name: str, kind: str, options: dict[str, str]) -> str | None:
-    """Add a sink; a webhook's secret comes back if it was made here, and is not shown again. Raises Invalid."""
+    """Add a sink; a webhook's secret comes back if it was made here, and is not shown again.
+
+    Raises Invalid, StepUpNeeded.
+    """
+    stepup.require(tx)
     if tx.get(Study, study_id) is None:
         raise NotFound(f"There is no study {study_id}.")
     _check(name, kind, options)
@@ -48,6 +53,7 @@ def add(tx: Tx, study_id: str, name: str, kind: str, options: dict[str, str]) ->
 
 def remove(tx: Tx, row: SinkRow, why: str) -> None:
     """Deliver nothing any more; what is parked for it goes too, for another of its name begins anew."""
+    stepup.require(tx)
     row.removed_at, row.secret = tx.now, None
     parked = cursors.forget_parked(tx, cursors.Key(row.study_id, row.name))
     _record(tx, row, "sink.removed", why, parked=parked)

@@ -25,6 +25,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "participant.withdraw": frozenset({"nurse", "investigator"}),
     "participant.erase": frozenset({"investigator"}),
     "participant.contact": frozenset({"nurse", "investigator"}),
+    "participant.note": frozenset({"nurse", "investigator"}),
     "device.revoke": frozenset({"nurse", "investigator", "administrator"}),
     "alert.read": frozenset({"nurse", "investigator"}),
     "alert.act": frozenset({"nurse", "investigator"}),

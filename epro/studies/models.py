@@ -117,3 +117,18 @@ class ZoneStay(Base):
     time_zone: Mapped[str]
     since: Mapped[datetime]
     seq: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class ParticipantNote(Base):
+    """What somebody of her site wrote down about a participant; never changed, and in no export."""
+
+    __tablename__ = "participant_notes"
+    __table_args__ = (of_participant(), {"info": {"audited": True, "append_only": True, "scope": "subject"}})
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    study_id: Mapped[str]
+    subject_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    note: Mapped[str]
+    seq: Mapped[int] = mapped_column(sa.BigInteger)  # her chain's length then

@@ -25,6 +25,10 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/recovery"): ANYBODY,
     ("POST", "/console/passkey/challenge"): ANYBODY,
     ("POST", "/console/passkey/sign-in"): ANYBODY,
+    ("GET", "/console/sso"): ANYBODY,
+    ("POST", "/console/sso/link"): ANYBODY,
+    ("GET", "/console/sso/callback"): ANYBODY,
+    ("POST", "/console/sso/sign-out"): ANYBODY,
     ("GET", "/console/account"): EVERYBODY,
     ("POST", "/console/account/totp"): EVERYBODY,
     ("POST", "/console/account/totp/confirmation"): EVERYBODY,
@@ -33,6 +37,11 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/account/passkeys"): EVERYBODY,
     ("POST", "/console/account/passkeys/<uuid:passkey_id>/removal"): EVERYBODY,
     ("POST", "/console/account/sessions/<uuid:session_id>/end"): EVERYBODY,
+    **{
+        ("POST", f"/console/account/{act}"): EVERYBODY
+        for act in ("proof/challenge", "proof/passkey", "password")
+    },
+    ("GET", "/console/account/password"): EVERYBODY,
     ("GET", "/console/account/proof"): EVERYBODY,
     ("POST", "/console/account/proof"): EVERYBODY,
     ("GET", "/console/studies/<study_id>/"): EVERYBODY,
@@ -106,5 +115,12 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/console/studies/<study_id>/copy/live"): "investigator",
     ("POST", "/console/studies/<study_id>/copy"): "investigator",
     ("GET", "/console/studies/<study_id>/copy/<uuid:job_id>/file"): "investigator",
+    **{
+        ("POST", f"/console/studies/<study_id>/participants/<subject_id>/{act}"): SITE
+        for act in ("notes", "plan", "devices/<uuid:device_id>/replace")
+    },
+    ("GET", "/console/studies/<study_id>/participants/<subject_id>/plan"): SITE,
+    ("GET", "/console/studies/<study_id>/enrolment"): SITE,
+    ("POST", "/console/studies/<study_id>/enrolment"): SITE,
     ("GET", "/console/<path:elsewhere>"): EVERYBODY,
 }

@@ -15,7 +15,7 @@ from epro import clock, create_app
 from epro.signin import links, tickets
 from epro.tx import begin, system
 from tests.cast import PASSWORD, at
-from tests.console.browser import Browser
+from tests.console.browser import BASE, HERE, Browser
 
 TESTS, NOW = system("tests"), at("2026-03-02T10:00")
 on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -48,11 +48,38 @@ def test_with_a_password_alone_every_page_leads_to_setting_a_factor_up(strict):
     assert other.client.get_cookie("__Host-epro-device", domain="epro.test").http_only
     with clock.moved_to(NOW + timedelta(minutes=6)):
         late = other.do("/console/account/codes", on=PAGE)
-        assert late.headers["Location"] == "/console/account/proof"
+        assert late.headers["Location"].startswith("/console/account/proof?next=")
         wrong = other.do("/console/account/proof", on=PAGE, password="x", otp=codes[1])
         assert wrong.status_code == 401
         assert other.do("/console/account/proof", on=PAGE, password=PASSWORD, otp=codes[2]).status_code == 303
         assert "Write these down" in other.do("/console/account/codes", on=PAGE).text
+
+
+def test_a_password_is_changed_by_who_has_just_shown_who_she_is(cast):
+    path, new = "/console/account/password", "four words of her own making"
+    with clock.moved_to(NOW):
+        browser, other = Browser(cast.app), Browser(cast.app)
+        browser.sign_in("noor"), other.sign_in("noor")
+    with clock.moved_to(NOW + timedelta(minutes=6)):
+        for late in (browser.get(path), browser.do(path, on=PAGE, password=new)):
+            assert late.headers["Location"].startswith("/console/account/proof?next=")
+        for elsewhere in ("https://evil.example/", "//evil.example/", "/v1/staff/me"):
+            shown = browser.do("/console/account/proof", on=PAGE, password=PASSWORD, next=elsewhere)
+            assert shown.headers["Location"] == "/console/"
+        back = browser.do("/console/account/proof", on=PAGE, password=PASSWORD, next=path)
+        assert back.headers["Location"] == path and browser.get(path).status_code == 200
+        weak = browser.do(path, on=path, password="passwordpassword")
+        assert weak.status_code == 422 and "common one" in weak.text
+        assert browser.do(path, on=path, password=new).status_code == 303
+        assert browser.get(PAGE).status_code == 200 and other.get(PAGE).status_code == 303
+        assert Browser(cast.app).sign_in("noor").status_code == 401
+        wrong = browser.client.post(
+            "/console/account/proof/passkey",
+            json={"ticket": "none", "credential": {}},
+            headers={**HERE, "X-Form-Token": browser.token(PAGE)},
+            base_url=BASE,
+        )
+        assert wrong.status_code == 401
 
 
 def test_her_sessions_are_listed_and_ended(cast):
@@ -137,6 +164,10 @@ def test_a_passkey_is_made_and_signs_in_in_a_real_browser(served):
         page.wait_for_url(lambda address: "/sign-in" not in address)
         page.goto(f"{served}/console/account")
         assert "laptop" in page.inner_text("main") and faults == []
+        assert "/account/proof" not in page.url
+        page.goto(f"{served}/console/account/proof?next=/console/account/password")
+        page.click("[data-passkey-prove]")
+        page.wait_for_url("**/account/password")
         page.goto(f"{served}/console/link#the-secret-of-a-link")
         assert page.input_value("#link") == "the-secret-of-a-link" and "#" not in page.url
         browser.close()

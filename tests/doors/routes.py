@@ -109,6 +109,14 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/participants/<subject_id>/calendar/revocation"): Route(
         "staff", "nurse investigator", body=REASON, names=SUBJECT
     ),
+    ("GET", "/v1/site/responses/<uuid:response_id>/proof"): Route(
+        "staff",
+        "nurse investigator data_manager monitor",
+        names={"response_id": lambda stage: stage.ada.stored["id"]},
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/notes"): Route(
+        "staff", "nurse investigator", body={"note": "prefers the evening"}, names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/erasure"): Route(
         "staff", "investigator", body=REASON, names=SUBJECT
     ),
@@ -156,11 +164,12 @@ ROUTES: dict[tuple[str, str], Route] = {
         )
         for rest, body in {
             "invitation": {},
+            "identity-invitation": {},
             "roles": {"study": STUDY, "role": "nurse"},
             "roles/revocation": {"study": STUDY, "role": "nurse", "reason": "moved"},
             **{
                 act: {"reason": "asked for"}
-                for act in ("sessions/end", "unlocking", "factors/reset", "closing")
+                for act in ("sessions/end", "unlocking", "factors/reset", "closing", "identity-removal")
             },
         }.items()
     },

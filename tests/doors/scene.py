@@ -33,11 +33,14 @@ from epro.signin import staff
 from epro.signin.models import Device
 from epro.simulation.people import Phone, StaffMember
 from epro.stream import sequencer
+from epro.studies import notes
+from epro.studies.models import Participant
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
 from tests.support.approvals import keep_an_approval
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
+from tests.support.readings import keep_a_reading, keep_a_removal
 from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
@@ -211,6 +214,11 @@ def set_the_scene(cast: Cast) -> Stage:
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():
             setattr(stage, name, _side(*where, phones[name]))
             keep_a_week(where[0], phones[name].subject_id)
+            with begin(system("tests")) as tx:
+                row = tx.get(Participant, where[0], phones[name].subject_id, lock=True)
+                notes.add(tx, row, "prefers to be rung in the evening")
+            keep_a_reading(where[0], phones[name].subject_id)
+        keep_a_removal(STUDY)
         _correct_and_settle(stage)
     sequencer.sequence()
     with cast.on("2026-03-04T09:00"), begin(system("tests")) as tx:

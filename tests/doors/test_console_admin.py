@@ -89,7 +89,7 @@ def test_grave_acts_ask_who_she_is_when_that_is_long_ago(stage, alma):
             (f"{noor}/roles", {"role": "investigator", "site": "01"}),
             ("keys", {"name": "lake", "role": "machine", "days": "10"}),
         ):
-            assert do(alma, path, **form).headers["Location"].endswith("/account/proof"), path
+            assert do(alma, path, **form).headers["Location"].startswith("/console/account/proof?next="), path
 
 
 def test_a_key_is_shown_once_opens_the_feed_and_is_ended(stage, alma):

@@ -95,7 +95,11 @@ def test_grave_acts_ask_who_she_is_when_that_is_long_ago(stage, bo):
             ("publish", {"source": LATER}),
             ("approval", {"version": "1.0", "site": "01", "day": "2026-03-04"}),
         ):
-            assert bo.do(f"{BUILD}/{path}", on=BUILD, **form).headers["Location"].endswith("/account/proof")
+            assert (
+                bo.do(f"{BUILD}/{path}", on=BUILD, **form)
+                .headers["Location"]
+                .startswith("/console/account/proof?next=")
+            )
 
 
 def test_wording_is_told_and_shown_where_nothing_can_run(stage, bo):

@@ -132,7 +132,7 @@ def test_an_export_is_asked_for_watched_and_fetched(stage, dana):
 def test_asking_for_an_export_asks_who_she_is_when_that_is_long_ago(stage, dana):
     with stage.today(minutes=6):
         answer = dana.do(f"{ROOT}/exports", on=f"{ROOT}/exports", format="csv")
-    assert answer.headers["Location"].endswith("/account/proof")
+    assert answer.headers["Location"].startswith("/console/account/proof?next=")
 
 
 def test_what_is_held_is_listed_with_the_decision(stage, dana):

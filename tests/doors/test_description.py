@@ -375,9 +375,12 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     ]
     yield "post", "/v1/edc/anchors", stage.send("POST", "/v1/edc/anchors", edc, {"anchors": days})
     yield by("noor", "POST", "/v1/site/participants/search", {"phone": "+8613900000001"})
+    yield by("noor", "GET", "/v1/site/responses/{response_id}/proof", response_id=odd[0]["id"])
+    yield by("noor", "POST", subject + "/notes", {"note": "prefers the evening"}, **hers)
     yield by("noor", "POST", subject + "/calendar", **hers)
     yield by("noor", "POST", subject + "/calendar/revocation", {"reason": "lost"}, **hers)
     yield by("noor", "POST", subject + "/withdrawal", {"reason": "own wish"}, **hers)
+    stage.ask("ines", "POST", "/v1/staff/me/step-up", {"password": PASSWORD})
     yield by("ines", "POST", subject + "/erasure", {"reason": "own wish"}, **hers)
     yield by("noor", "GET", subject + "/timeline", **hers)
     yield by("dana", "GET", "/v1/sponsor/feed")
@@ -513,10 +516,11 @@ def _signing_in(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield made
     hers = {"staff_id": made[2].get_json()["id"]}
     yield by("keeper", "POST", "/accounts/{staff_id}/invitation", {}, **hers)
+    yield by("keeper", "POST", "/accounts/{staff_id}/identity-invitation", {}, **hers)
     yield by("keeper", "POST", "/accounts/{staff_id}/roles", {**role, "site": "01"}, **hers)
     back = {**role, "reason": "moved"}
     yield by("keeper", "POST", "/accounts/{staff_id}/roles/revocation", back, **hers)
-    for act in ("sessions/end", "unlocking", "factors/reset", "closing"):
+    for act in ("sessions/end", "unlocking", "factors/reset", "identity-removal", "closing"):
         yield by("keeper", "POST", f"/accounts/{{staff_id}}/{act}", {"reason": "asked for"}, **hers)
 
 

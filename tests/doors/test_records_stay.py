@@ -38,6 +38,10 @@ FOR_EVER = (
     "trail_nodes",
     "checkpoints",
     "trail_checks",
+    "participant_notes",
+    "readings",
+    "reading_seals",
+    "reading_removals",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

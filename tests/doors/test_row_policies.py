@@ -316,7 +316,7 @@ def test_the_role_may_change_only_what_is_meant_to_change(owner):
     }
     assert may["TRUNCATE"] == may["TRIGGER"] == set()
     removable = {"drafts", "rate_counts", "heartbeats", "sent_texts", "parked_entries", "spent_assertions"}
-    removable |= {"trail_waiting", "tickets", "known_devices"}
+    removable |= {"trail_waiting", "tickets", "known_devices", "readings"}
     assert may["DELETE"] == removable
     for_ever = {table.name for table in db.Base.metadata.sorted_tables if table.info.get("append_only")}
     assert len(for_ever) >= 7 and not may["UPDATE"] & (for_ever | {"schema_main"})

@@ -25,6 +25,7 @@ from tests.support.approvals import keep_an_approval
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.owner import as_owner
+from tests.support.readings import keep_a_reading, keep_a_removal
 from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
@@ -38,7 +39,7 @@ METADATA = {
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
 REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts", "spent_assertions", "parked_entries"}
-REMOVABLE |= {"trail_waiting", "known_devices", "tickets"}
+REMOVABLE |= {"trail_waiting", "known_devices", "tickets", "readings"}
 ONLY_ADDED_TO = {
     "heard_texts",
     "spent_assertions",
@@ -63,6 +64,8 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         ada.answer(diary, {"worst_fatigue": 4}, now, now)
         (receipt,) = ada.upload(now)
         _correct_and_settle(cast, ada, diary, receipt["id"], now)
+        path = f"/v1/site/participants/{ada.subject_id}/notes"
+        cast.staff("noor").must("POST", path, {"note": "prefers the evening"})
         keep_a_wording(cast.ids["bo"])
         keep_an_approval()
         keep_a_manifest()
@@ -70,6 +73,8 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
         with begin(system("tests")) as tx:
             cuts.make(tx, STUDY, "first")
     keep_a_week(STUDY, ada.subject_id)
+    keep_a_reading(STUDY, ada.subject_id)
+    keep_a_removal(STUDY)
     cast.tick(at("2026-03-04T06:00"))  # the diary of the third is missed: an alert, with its first step
     cast.relay()
     yield environ
@@ -142,7 +147,7 @@ def test_what_the_migrations_list_is_what_the_models_say():
         name for name, scope in scopes.items() if scope == "subject"
     }
     assert [name for name, scope in scopes.items() if scope == "site"] == ["participants"]
-    assert [name for name, scope in scopes.items() if scope == "subject_or_study"] == ["events"]
+    assert [name for name, scope in scopes.items() if scope == "subject_or_study"] == ["events", "readings"]
 
 
 def test_no_record_can_be_removed_by_the_application():

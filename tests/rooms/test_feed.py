@@ -136,4 +136,4 @@ def test_machines_read_it_without_gaps_and_from_the_beginning(cast, answered):
     rest = call(f"/v1/sponsor/feed?after={first['next']}")
     assert ([r["position"] for r in rest["records"]], rest["more"]) == ([6], False)
     assert rest["records"][0]["scores"][0]["value"] == 2
-    assert call("/v1/sponsor/feed?after=6") == {"records": [], "next": 6, "more": False}
+    assert call("/v1/sponsor/feed?after=6") == {"records": [], "next": 6, "more": False, "checkpoint": None}

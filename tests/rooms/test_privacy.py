@@ -219,7 +219,9 @@ def test_a_report_tells_who_did_what(cast, ada):
     by = {(row["who"], row["act"]): row for row in told["acts"]}
     assert by["staff", "participant.enrolled"]["account"] == cast.ids["noor"]
     assert sum(row["times"] for row in told["acts"]) == len(events_of("01-001"))
-    assert "工作人员" in chinese and len(chinese.splitlines()) == 2 + len(told["acts"])
+    assert "工作人员" in chinese and len(chinese.splitlines()) == 4 + len(told["acts"]) + len(
+        told["readings"]
+    )
     assert not any(value in chinese + str(told) for value in REACH.values())
 
 

@@ -62,17 +62,29 @@
       }).catch(function () { say(add.dataset.failed); });
     });
   }
+  function show(address, into, token, more) {
+    return send(address, {}, token).then(function (asked) {
+      var options = asked.options;
+      options.challenge = raw(options.challenge);
+      return navigator.credentials.get({ publicKey: options }).then(function (shown) {
+        var body = { ticket: asked.ticket, credential: told(shown,
+          ["authenticatorData", "clientDataJSON", "signature", "userHandle"]) };
+        Object.keys(more).forEach(function (name) { body[name] = more[name]; });
+        return send(into, body, token);
+      });
+    }).then(function (done) { window.location.assign(done.go); });
+  }
+  var prove = document.querySelector("[data-passkey-prove]");
+  if (prove) {
+    prove.addEventListener("click", function () {
+      show("/console/account/proof/challenge", "/console/account/proof/passkey", prove.dataset.token,
+        { next: prove.dataset.next }).catch(function () { say(prove.dataset.failed); });
+    });
+  }
   var enter = document.querySelector("[data-passkey-enter]");
   if (enter) {
     enter.addEventListener("click", function () {
-      send("/console/passkey/challenge", {}).then(function (asked) {
-        var options = asked.options;
-        options.challenge = raw(options.challenge);
-        return navigator.credentials.get({ publicKey: options }).then(function (shown) {
-          return send("/console/passkey/sign-in", { ticket: asked.ticket, credential: told(shown,
-            ["authenticatorData", "clientDataJSON", "signature", "userHandle"]) });
-        });
-      }).then(function (done) { window.location.assign(done.go); })
+      show("/console/passkey/challenge", "/console/passkey/sign-in", undefined, {})
         .catch(function () { say(enter.dataset.failed); });
     });
   }

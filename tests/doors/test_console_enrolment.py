@@ -1,0 +1,123 @@
+"""In the browser a nurse enrols somebody and prints her letter, moves a plan after she has seen what changes, writes
+notes and replaces a phone. All through the rooms behind the interface for programs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from epro.contacts import store
+from tests.cast import STUDY
+from tests.doors.test_console_pages import EVIL, ROOT, browser
+
+FORM = {
+    "site": "01",
+    "language": "zh-CN",
+    "time_zone": "Asia/Shanghai",
+    "anchor.enrolment": "2026-03-04",
+    "phone": "+8613900000077",
+    "email": "li@example.org",
+    "channels": ["sms", "email"],
+}
+
+
+def number_on(page: str) -> str:
+    found = re.search(r'name="subject_id" value="([^"]*)"', page)
+    assert found
+    return found[1]
+
+
+def test_somebody_is_enrolled_and_her_letter_is_made_in_one_act(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
+    with stage.today():
+        subject = number_on(noor.get(address).text)
+        letter = noor.do(address, on=address, subject_id=subject, **FORM)
+        again = noor.do(address, on=address, subject_id=subject, **FORM)
+        page = noor.get(f"{ROOT}/participants/{subject}")
+        told = stage.ask("noor", "GET", f"/v1/site/participants/{subject}").get_json()
+    assert letter.status_code == 200 and 'class="code"' in letter.text and subject in letter.text
+    assert letter.text.index('lang="zh-CN"') < letter.text.index('<section lang="en"')
+    assert again.status_code == 409 and page.status_code == 200
+    assert (told["language"], told["anchors"], told["site"]) == ("zh-CN", {"enrolment": "2026-03-04"}, "01")
+    kept = store.of(STUDY, f"participant/{subject}")
+    assert kept == {"phone": "+8613900000077", "email": "li@example.org"}
+    assert "+8613900000077" not in page.text + letter.text
+
+
+def test_an_enrolment_that_the_study_does_not_know_is_refused_and_leaves_nothing(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
+    with stage.today():
+        wrong = [
+            {"anchor.enrolment": ""},
+            {"anchor.nowhere": "2026-03-04"},
+            {"language": "fr"},
+            {"time_zone": EVIL[0]},
+            {"phone": "12"},
+            {"arm": "third"},
+            {"subject_id": EVIL[1]},
+            {"channels": ["pigeon"]},
+        ]
+        for change in wrong:
+            answer = noor.do(address, on=address, **{**FORM, "subject_id": "01-099", **change})
+            assert answer.status_code == 422, change
+            assert EVIL[0] not in answer.text and EVIL[1] not in answer.text
+        elsewhere = noor.do(address, on=address, **{**FORM, "site": "02"})
+        assert elsewhere.status_code == 404
+        assert stage.ask("noor", "GET", "/v1/site/participants/01-099").status_code == 404
+        assert 'value="02-' not in noor.get(f"{address}?site=02").text
+    assert store.of(STUDY, "participant/01-099") == {}
+
+
+def test_a_plan_moves_only_as_it_was_shown(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}/plan"
+    wish = {"anchor": "infusion", "date": "2026-03-20"}
+
+    def anchors() -> list[str]:
+        told = stage.ask("noor", "GET", f"/v1/site/participants/{stage.ada.subject_id}/timeline").get_json()
+        return [one["date"] for one in told["anchors"] if one["anchor"] == "infusion"]
+
+    with stage.today():
+        before = anchors()
+        shown = noor.get(address, query_string=wish)
+        mark = re.search(r'name="mark" value="([0-9a-f]{64})"', shown.text)
+        assert shown.status_code == 200 and mark and "2026-03-20" in shown.text
+        assert anchors() == before  # looking changes nothing
+        assert noor.do(address, on=address, **wish, reason="").status_code == 422
+        assert noor.do(address, on=address, **wish, reason="late", mark="0" * 64).status_code == 409
+        assert anchors() == before
+        done = noor.do(address, on=address, **wish, reason="came a day late", mark=mark[1])
+        assert done.status_code == 303 and anchors() == [*before, "2026-03-20"]
+        assert "came a day late" in noor.get(address.removesuffix("/plan")).text
+        for wrong in ({"anchor": "none", "date": "2026-03-20"}, {"arm": "third"}, {"date": "soon"}):
+            assert noor.get(address, query_string=wrong).status_code == 422, wrong
+        for other in ({"language": "zh-CN"}, {"time_zone": "Europe/Berlin"}, {"arm": "active"}):
+            assert 'name="mark"' in noor.get(address, query_string=other).text, other
+
+
+def test_notes_stay_at_her_site(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
+    with stage.today():
+        assert noor.do(f"{address}/notes", on=address, note=f"rings back at six {EVIL[0]}").status_code == 303
+        told = noor.get(address).text
+        assert "rings back at six" in told and EVIL[0] not in told
+        assert "rings back at six" not in browser(stage, "dana").get(address).text
+        path = f"/v1/site/participants/{stage.ada.subject_id}/timeline"
+        assert stage.ask("dana", "GET", path).get_json()["notes"] == []
+        assert stage.ask("noor", "GET", path).get_json()["notes"][-1]["note"].startswith("rings back")
+        otto = browser(stage, "otto")
+        assert otto.do(f"{address}/notes", on=f"{ROOT}/worklist", note="x").status_code == 404
+
+
+def test_a_phone_is_replaced_in_one_act(stage):
+    noor, otto = browser(stage, "noor"), browser(stage, "otto")
+    address = f"{ROOT}/participants/{stage.cara.subject_id}"
+    act, path = (
+        f"{address}/devices/{stage.cara.device}/replace",
+        f"/v1/site{address.removeprefix(ROOT)}/timeline",
+    )
+    with stage.today():
+        assert noor.do(act, on=f"{ROOT}/worklist", reason="x").status_code == 404
+        letter = otto.do(act, on=address, reason="fell into a lake")
+        phones = stage.ask("otto", "GET", path).get_json()["devices"]
+    assert letter.status_code == 200 and 'class="code"' in letter.text
+    assert all(one["revoked_at"] for one in phones)

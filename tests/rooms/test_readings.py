@@ -1,0 +1,145 @@
+"""Looking leaves a record: of whom, by whom, through which door; and taking a look away shows.
+
+Requirement G29 (who has read what); threats S54 (the owner of the database changes it), S58 (curious staff).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from epro import clock, db
+from epro.cli import epro
+from epro.privacy import readings, reporting
+from epro.privacy.models import Reading, ReadingSeal
+from epro.studies.models import Participant
+from epro.tx import begin, look, system
+from tests.cast import STUDY, at
+from tests.console.browser import Browser
+from tests.support.owner import as_owner
+
+TESTS = system("tests")
+ROOT = f"/console/studies/{STUDY}/participants"
+on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def looked(cast):
+    """Ada was looked at by three, through three doors; what they could not see is not among it."""
+    with cast.on("2026-03-02T10:00"):
+        subject = cast.enrol()["subject_id"]
+        noor = cast.staff("noor")
+        noor.must("GET", f"/v1/site/participants/{subject}/timeline")
+        noor.must("POST", "/v1/site/participants/search", {"phone": "+8613900000001"})
+        noor.must("GET", "/v1/site/participants")
+        assert cast.staff("otto").call("GET", f"/v1/site/participants/{subject}").status == 404
+        browser = Browser(cast.app)
+        browser.sign_in("ines")
+        assert browser.get(f"{ROOT}/{subject}").status_code == 200
+        browser.get(f"/console/studies/{STUDY}/worklist/live")
+        cast.staff("dana").must("GET", f"/fhir/r4/Patient/{STUDY}.{subject}")
+        cast.staff("dana").call("GET", "/v1/sponsor/exports/csv")
+    return subject
+
+
+def rows() -> list[tuple[str, str | None, str, str]]:
+    with look(TESTS) as tx:
+        return [(one.reader, one.subject_id, one.kind, one.door) for one in tx.all(sa.select(Reading))]
+
+
+def seal(when) -> int:
+    with begin(TESTS, when) as tx:
+        return readings.seal_due(tx, 100)
+
+
+def faults() -> list[str]:
+    with look(TESTS) as tx:
+        return [str(one) for one in readings.faults(tx)]
+
+
+def test_every_look_is_on_record_and_nothing_else(cast, looked):
+    who = {name: f"staff:{cast.ids[name]}" for name in cast.ids}
+    assert sorted(rows(), key=str) == sorted(
+        [
+            (who["noor"], looked, "answers", "site"),
+            (who["noor"], looked, "contact", "site"),
+            (who["ines"], looked, "answers", "console"),
+            (who["dana"], looked, "fhir", "fhir"),
+            (who["dana"], None, "export", "sponsor"),
+        ],
+        key=str,
+    )
+    with look(TESTS) as tx:
+        ada = tx.get(Participant, STUDY, looked)
+        told, lines = (
+            reporting.report(tx, ada, "en"),
+            reporting.lines(reporting.report(tx, ada, "zh-CN"), "zh-CN"),
+        )
+    assert len(told["readings"]) == 5 and "整个研究" in lines
+    assert {one["whose"] for one in told["readings"]} == {"hers", "the whole study"}
+
+
+def test_what_is_done_to_the_record_of_reading_shows(cast, looked, environ):
+    assert seal(at("2026-03-02T10:01")) == 0  # what may still come is not sealed
+    assert (seal(at("2026-03-02T10:10")), seal(at("2026-03-02T10:30"))) == (1, 0)
+    assert faults() == []
+    with as_owner(environ) as connection:
+        tear_down(connection)
+        row = dict(connection.execute(sa.select(Reading.__table__)).mappings().first())
+        for attack in (
+            sa.delete(Reading).where(Reading.id == row["id"]),
+            sa.update(Reading).where(Reading.id == row["id"]).values(reader="staff:nobody"),
+            sa.update(Reading).where(Reading.id == row["id"]).values(at=row["at"] + timedelta(seconds=1)),
+            sa.insert(Reading).values({**row, "id": row["id"].__class__(int=1)}),
+            sa.delete(ReadingSeal),
+            sa.update(ReadingSeal).values(count=ReadingSeal.count + 1),
+        ):
+            with connection.begin_nested() as step:
+                connection.execute(attack)
+                assert faults_on(connection), attack
+                step.rollback()
+
+
+def faults_on(connection) -> list[str]:
+    from sqlalchemy.orm import Session
+
+    from epro.tx import Tx
+
+    with Session(connection, join_transaction_mode="create_savepoint") as session:
+        return [str(one) for one in readings.faults(Tx(session, clock.now(), TESTS))]
+
+
+def tear_down(connection) -> None:
+    """As the owner of the tables can: without the triggers."""
+    if connection.dialect.name == "sqlite":
+        for (name,) in connection.execute(
+            sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'reading%'")
+        ).all():
+            connection.execute(sa.text(f"DROP TRIGGER {name}"))
+        return
+    for table in ("readings", "reading_seals"):
+        connection.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
+        connection.execute(sa.text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
+
+
+def test_readings_go_when_they_were_kept_long_enough_and_not_before(cast, looked):
+    seal(at("2026-03-02T10:10"))
+    settings = db.settings()
+    for days, later, left in (("", 4000, 5), ("400", 399, 5), ("400", 401, 0)):
+        settings["READING_DAYS"] = days or None
+        with begin(TESTS, at("2026-03-02T10:00") + timedelta(days=later)) as tx:
+            readings.remove_old(tx)
+        assert len(rows()) == left
+        assert faults() == []
+
+
+@on_sqlite
+def test_the_command_tells_who_has_read(cast, looked, environ, monkeypatch):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(epro, ["trail", "readers", looked, "--lang", "zh-CN"])
+    assert told.exit_code == 0 and len(told.output.splitlines()) == 6 and "作答与经过" in told.output
+    assert CliRunner().invoke(epro, ["trail", "readers", "nobody"]).exit_code != 0
