@@ -145,6 +145,7 @@ class Line:
     expires_at: datetime
     end: str | None
     due_at: datetime
+    channel: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Story:
 def faults(story: Story) -> list[str]:
     """Everything that must not be, one sentence each."""
     found = [f"{went.message}: {fault}" for went in story.went for fault in _of_one(story, went)]
-    return found + [*_doubled(story), *_lost(story), *_left(story)]
+    return found + [*_doubled(story), *_lost(story), *_left(story), *_made_up(story)]
 
 
 def _of_one(story: Story, went: Went) -> Iterator[str]:
@@ -217,6 +218,14 @@ def _lost(story: Story) -> Iterator[str]:
         lines = [line for line in story.ledger.values() if (line.alert, line.purpose) == (alert, "alert")]
         if not lines or any(line.end == "accepted" or line.expires_at > story.ended for line in lines):
             yield f"{alert}: an alert that nobody was told of"
+
+
+def _made_up(story: Story) -> Iterator[str]:
+    """What the ledger has as accepted and nobody took; what waits in the app's inbox no provider sees."""
+    went = {one.message for one in story.went}
+    for line in story.ledger.values():
+        if line.end == "accepted" and line.channel != "app" and line.id not in went:
+            yield f"{line.id}: accepted, says the ledger, and no provider has it"
 
 
 def is_missed(story: Story, window: Window) -> bool:
@@ -475,6 +484,9 @@ class Month:
             "looked up at the provider": sum(post.method == "GET" for post in posts),
             "taken": dict(purposes),
             "messages": dict(Counter((row.purpose, _line(row).end) for row in rows)),
+            "accepted, by channel": dict(
+                Counter((line.purpose, line.channel) for line in map(_line, rows) if line.end == "accepted")
+            ),
             "withheld": dict(Counter(row.withheld_reason for row in rows if row.withheld_at)),
             "missed": sum(is_missed(story, window) for window in story.windows.values()),
             "answered": sum(len(member.answered) for member in self.members),
@@ -516,6 +528,7 @@ def _line(row: Any) -> Line:
         row.expires_at,
         end,
         row.due_at,
+        row.channel,
     )
 
 

@@ -122,12 +122,14 @@ PLANTED: dict[str, Callable[[], Story]] = {
         went=(TAKEN,),
         ledger={"m1": REMINDER, "m2": replace(ALERT, expires_at=WELL.ended + HOUR)},
     ),
+    "accepted, says the ledger, and no provider has it": lambda: with_line(replace(REMINDER, id="m5")),
     "begun or due, and without an end": lambda: with_line(replace(REMINDER, end=None)),
 }
 
 
 def test_what_went_well_has_no_fault():
     assert faults(WELL) == []
+    assert faults(with_line(replace(REMINDER, id="m5", channel="app"))) == []  # it waits in the app's inbox
 
 
 @pytest.mark.parametrize("fault", PLANTED)
