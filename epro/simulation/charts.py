@@ -117,6 +117,6 @@ def _round_up(value: float) -> float:
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     inside = "".join(parts)
     return (
-        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img"'
+        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px;min-width:min({width}px,44rem)" role="img"'
         f' aria-label="{escape(title)}">{inside}</svg>'
     )
