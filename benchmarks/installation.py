@@ -105,6 +105,19 @@ def members(count: int) -> list[Member]:
     return made
 
 
+def server_seconds(engine: sa.Engine) -> float:
+    """Processor time that the processes of a PostgreSQL server have used so far; 0 for a file."""
+    if engine.dialect.name != "postgresql":
+        return 0.0
+    with engine.connect() as connection:
+        pids = connection.scalars(sa.text("SELECT pid FROM pg_stat_activity")).all()
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def machine_key() -> str:
     with begin(BENCH) as tx:
         return staff.add_key(tx, STUDY, "benchmark", 30)[1]

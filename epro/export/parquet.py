@@ -6,6 +6,7 @@ one file. So there is never more in memory than one part of each table.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,25 @@ def write(extract: Extract, folder: Folder, options: Options) -> None:
 
 
 class _Table:
-    """One table on its way: the columns of the part at hand, and the parts that are done."""
+    """One table on its way: the part at hand, and the parts that are done.
+
+    Of the part at hand each head stands once, and each end of a row that is not like one before; where they belong is
+    told by numbers, so that columns are made of what differs alone.
+    """
 
     def __init__(self, sheet: Sheet, beside: Path):
         self.sheet, self.beside = sheet, beside
         self.heads: list[tuple[Any, ...]] = []
         self.counts: list[int] = []  # how many rows begin with each head
-        self.columns: list[list[Any]] = [[] for _ in sheet.rest]
+        self.ends: dict[tuple[Any, ...], int] = {}
+        self.places: list[int] = []  # the end of each row
         self.gathered, self.rows, self.parts = 0, 0, list[Path]()
 
     def add(self, block: Block) -> None:
         self.heads.append(block.head)
         self.counts.append(len(block.rows))
-        for column, values in zip(self.columns, zip(*block.rows, strict=True), strict=True):
-            column.extend(values)
+        ends = self.ends
+        self.places += [ends.setdefault(row, len(ends)) for row in block.rows]
         self.gathered += len(block.rows)
         if self.gathered >= PART:
             self._set_down()
@@ -67,24 +73,28 @@ class _Table:
 
     def _set_down(self) -> None:
         part = self.beside / f".{self.sheet.name}.{len(self.parts):06}.part"
-        self._frame().write_parquet(part)
+        self._frame().write_parquet(part, compression="lz4", statistics=False)
         self.parts.append(part)
         self.rows += self.gathered
         self.heads, self.counts, self.gathered = [], [], 0
-        self.columns = [[] for _ in self.columns]
+        self.ends, self.places = {}, []
 
     def _frame(self) -> pl.DataFrame:
-        """Heads are made into columns once each, and then repeated as often as rows begin with them."""
-        repeated = np.repeat(np.arange(len(self.heads)), self.counts)
-        heads = list(zip(*self.heads, strict=True)) or [()] * len(self.sheet.head)
-        before = [
-            _series(column, values).gather(repeated)
-            for column, values in zip(self.sheet.head, heads, strict=True)
-        ]
-        after = [
-            _series(column, values) for column, values in zip(self.sheet.rest, self.columns, strict=True)
-        ]
-        return pl.DataFrame([*before, *after])
+        """Heads and ends are made into columns once each, and then repeated as often as rows have them."""
+        of_heads = np.repeat(np.arange(len(self.heads)), self.counts)
+        of_ends = np.array(self.places, dtype=np.int64)
+        return pl.DataFrame(
+            [
+                *_repeated(self.sheet.head, self.heads, of_heads),
+                *_repeated(self.sheet.rest, list(self.ends), of_ends),
+            ]
+        )
+
+
+def _repeated(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]], places: Any) -> Iterator[pl.Series]:
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    for column, known in zip(columns, values, strict=True):
+        yield _series(column, known).gather(places)
 
 
 def _series(column: Column, values: Any) -> pl.Series:

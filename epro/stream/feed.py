@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,8 @@ def after(tx: Tx, study_id: str, position: int, limit: int) -> list[Entry]:
         .order_by(FeedEntry.position)
         .limit(limit)
     )
-    return [Entry(**row) for row in tx.session.execute(query).mappings()]
+    rows: Sequence[Any] = tx.session.execute(query).all()
+    return [Entry(*row) for row in rows]
 
 
 def told(

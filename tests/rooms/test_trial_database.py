@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from epro.cli.study import known_instruments
 from epro.cli.trialdb import trialdb
+from epro.export import rows as export_rows
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from epro.stream.feed import Entry
@@ -32,7 +33,7 @@ from epro.stream.records import records_of, waits
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks import trial_tables as trial
 from epro.stream.sinks.trial_db import TrialDatabase
-from epro.stream.sinks.trial_rows import Definitions
+from epro.stream.sinks.trial_rows import Definitions, rows_of
 from tests.support import mariadb
 
 STUDY = "msc-sle"
@@ -249,6 +250,43 @@ def test_each_thing_has_its_rows_and_views_show_what_counts(target):
     assert rows(target, "entries", "BODY").count((None,)) == 10  # each kind has a table of its own
 
 
+def test_of_rivals_the_earliest_completed_is_current_and_weeks_have_their_scores(target):
+    """The answer that counts is the earliest completed, with its latest correction, in whatever order they came."""
+    same = {"occurrence_id": str(uuid5(NAMES, "one occurrence"))}
+    early, late = "2026-03-02T10:00:00.000000Z", "2026-03-02T11:00:00.000000Z"
+    amendment = {"number": 1, "reason": "r", "reported_by": "site", "made_by": "staff:1", "made_at": late}
+    ids = {number: str(uuid5(NAMES, f"response {number}")) for number in (1, 2, 3, 4)}
+    week = {"id": str(uuid5(NAMES, "week")), "instrument": {"code": "facit_fatigue", "version": VERSION, "digest": "d"},
+            "assessment": "diary", "number": 1, "first_study_day": 1, "first_day": "2026-03-01",
+            "protocol_version": "1", "last_day": "2026-03-07", "sources": {}}  # fmt: skip
+    told = [
+        entry(1, "response.stored", response=response(1, LATER, 1, corrected_at=late, **same), scores=[score(1.0)]),
+        entry(2, "response.stored", response=response(2, LATER, 1, corrected_at=early, **same), scores=[score(2.0)]),
+        entry(3, "response.amended", scores=[score(3.0)],
+              response=response(3, LATER, 1, corrected_at=late, amends_id=ids[1], amendment=amendment, **same)),
+        entry(4, "response.amended", scores=[score(4.0)],
+              response=response(4, LATER, 1, corrected_at=early, amends_id=ids[2], amendment=amendment, **same)),
+        entry(5, "week.scored", week={**week, "run": 1}, scores=[score(5.0)]),
+        entry(6, "week.scored", week={**week, "run": 2}, scores=[score(6.0, run=2)]),
+    ]  # fmt: skip
+    target.apply(STUDY, told)
+    assert rows(target, "v_current_responses", "RESPONSEID", "RECORDID") == [(ids[4], ids[2])]
+    current = rows(target, "v_current_scores", "QSSTRESN", "WEEK", "RUN", "LOCALDAY", "ASSESSMENT")
+    assert current == [(4.0, None, 1, "2026-03-02", "facit-fatigue"), (6.0, 1, 2, "2026-03-07", "diary")]
+    assert rows(target, "v_current_weeks", "RUN", "WEEK") == [(2, 1)]
+    assert (
+        len(rows(target, "v_changes", "CHG", "WEEK")) == 2
+        and len(rows(target, "v_facit_fatigue", "VISIT")) == 1
+    )
+
+
+def test_a_row_of_scores_says_what_exports_say():
+    (made,) = rows_of([story()[1]], definitions())["scores"]
+    instrument = definitions().instrument("facit_fatigue", VERSION)
+    told = dict(zip(trial.scores.c.keys(), made, strict=True))
+    assert told | export_rows.score(instrument, score(30.0)) == told
+
+
 def test_many_rows_go_the_quick_way_and_what_is_there_already_keeps_its_row(target):
     many = [
         entry(
@@ -282,15 +320,16 @@ NEW_IN_2 = (
 
 def back_to_version_1(target: TrialDatabase) -> None:
     with target.engine.begin() as connection:
-        for view in ("v_facit_fatigue", "v_changes", "v_subjects", "v_current_anchors", "v_current_scores",
-                     "v_current_answers", "v_current_responses"):  # fmt: skip
+        for view in ("v_facit_fatigue", "v_changes", "v_subjects", "v_current_weeks", "v_current_anchors",
+                     "v_current_scores", "v_current_answers", "v_current_responses"):  # fmt: skip
             connection.exec_driver_sql(f"DROP VIEW {view}")
         for name in NEW_IN_2:
             connection.exec_driver_sql(f"DROP TABLE {name}")
         quote = connection.dialect.identifier_preparer.quote
         for index in (
             "ix_responses_AMENDSID",
-            *(f"ix_{t}_POSITION" for t in ("responses", "answers", "scores")),
+            "ix_responses_OCCURRENCEID",
+            *(f"ix_{t}_POSITION" for t in ("responses", "answers", "scores", "weeks", "amendments")),
         ):
             on = f" ON {index.split('_')[1]}" if connection.dialect.name == "mysql" else ""
             connection.exec_driver_sql(f"DROP INDEX {quote(index)}{on}")
@@ -316,13 +355,34 @@ def test_version_1_becomes_ours_without_loss(url, target):
     later.close()
 
 
+def test_version_2_becomes_ours_and_nothing_is_asked_again(url, target):
+    target.apply(STUDY, story())
+    before = everything(target)
+    old = ("ix_responses_AMENDSID", *(f"ix_{t}_POSITION" for t in ("responses", "answers", "scores")))
+    indexes = [one for table in trial.APPLIED.values() for one in table.indexes if one.name not in old]
+    with target.engine.begin() as connection:
+        for view in ("v_facit_fatigue", "v_changes", "v_current_scores", "v_current_weeks"):
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for one in indexes:
+            one.drop(connection)
+        connection.execute(trial.schema_state.update().values(VERSION=2))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 10 and everything(later) == before
+    look = sa.inspect(later.engine)
+    assert {one.name for one in indexes} <= {
+        one["name"] for t in trial.APPLIED for one in look.get_indexes(t)
+    }
+    assert rows(later, "v_changes", "CHG") == [(6.0,), (None,)]
+    later.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 def test_a_later_version_is_not_touched(url, target):
     target.position(STUDY)
     with target.engine.begin() as connection:
         connection.execute(trial.schema_state.update().values(VERSION=trial.VERSION + 1))
     later = TrialDatabase(url, definitions())
-    with pytest.raises(SinkUnavailable, match="version 3, ours is 2"):
+    with pytest.raises(SinkUnavailable, match=f"version {trial.VERSION + 1}, ours is {trial.VERSION}"):
         later.apply(STUDY, story())
     assert rows(target, "entries", "POSITION") == []
     later.close()

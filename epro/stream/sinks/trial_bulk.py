@@ -32,6 +32,7 @@ def _copied(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> 
     driver: Any = connection.connection.driver_connection
     try:
         with connection.begin_nested(), driver.cursor().copy(_copy(table)) as copy:
+            copy.set_types(_types(table))
             for row in rows:
                 copy.write_row(row)
     except (psycopg.IntegrityError, psycopg.DataError):
@@ -47,9 +48,19 @@ def _insert_records(connection: sa.Connection, table: sa.Table, rows: Sequence[R
 
 
 @lru_cache(maxsize=64)
+def _types(table: sa.Table) -> list[str]:
+    """What binary COPY must know: PostgreSQL's own names of the columns' types."""
+    kinds = [(sa.BigInteger, "int8"), (sa.Integer, "int4"), (sa.Float, "float8"), (sa.Text, "text")]
+    return [
+        next((name for kind, name in kinds if isinstance(column.type, kind)), "varchar")
+        for column in table.columns
+    ]
+
+
+@lru_cache(maxsize=64)
 def _copy(table: sa.Table) -> sql.Composed:
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-    return sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table.name), columns)
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ import orjson
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
@@ -101,6 +102,14 @@ class TrialDatabase:
         with self._open() as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield (row.POSITION, row.SITEID or "", row.ASSESSMENT or "", row.KIND, row.DIGEST)
+
+    def summarize(self) -> None:
+        """Before rows are read by position: PostgreSQL learns where the newest stand, or would look at all."""
+        with self._open() as connection:
+            if connection.dialect.name == "postgresql":
+                indexes = (f'"ix_{name}_POSITION"' for name in ("responses", "answers", "scores"))
+                for index in indexes:
+                    connection.execute(sa.select(sa.func.brin_summarize_new_values(sa.cast(index, REGCLASS))))
 
     def rewind(self, study_id: str, position: int) -> None:
         """Let everything after this position be applied again: rows that are there stay, missing ones come back."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from epro.export.rows import about, answer, category, listed, score, usubjid
+from epro.export.rows import about, answer, category, listed, test_code, usubjid
 from epro.questionnaires.conditions import NOT_ASKED
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.kinds import settled
@@ -29,7 +29,6 @@ Rows = dict[str, list[Row]]
 OF_A_RESPONSE = itemgetter(*(str(column.name) for column in tables.responses.columns))
 OF_AN_ANSWER = itemgetter("ITEMID", "QSTESTCD", "QSTEST", "QSORRES", "QSSTRESN", "QSSTAT", "QSREASND")
 OF_A_WEEK = itemgetter(*(str(column.name) for column in tables.weeks.columns))
-OF_A_SCORE = itemgetter(*(str(column.name) for column in tables.scores.columns))
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Fixed:
 
     category: str
     items: tuple[str, ...]
+    codes: dict[str, str]
+    """Of each scale its QSTESTCD."""
     branches: bool
     known: dict[tuple[str, Any], Row] = field(default_factory=dict)
 
@@ -54,7 +55,9 @@ class Fixed:
 def fixed(instrument: Instrument) -> Fixed:
     """What never changes about the rows of this instrument; looked up once."""
     items = tuple(item.id for item in instrument.items)
-    return Fixed(category(instrument), items, any(item.asked_if is not None for item in instrument.items))
+    codes = {scale.name: test_code(scale) for scale in instrument.scales}
+    branches = any(item.asked_if is not None for item in instrument.items)
+    return Fixed(category(instrument), items, codes, branches)
 
 
 def rows_of(batch: Iterable[Entry], known: Definitions) -> Rows:
@@ -140,7 +143,11 @@ def _answers(entry: Entry, instrument: Instrument, given: Json, response_id: str
     for item in same.items:
         answered = given.get(item)
         told = known.get((item, answered)) or _worked_out(instrument, same, item, answered)
-        rows.append((study_id, response_id, told[0], subject, qscat, *told[1:], position))
+        item_id, code, test, given_as, number, status, why = told
+        # fmt: off
+        rows.append((study_id, response_id, item_id, subject, qscat, code, test, given_as, number, status, why,
+                     position))
+        # fmt: on
     return rows
 
 
@@ -154,14 +161,30 @@ def _worked_out(instrument: Instrument, same: Fixed, item: str, answered: Any) -
 def _scores(
     entry: Entry, instrument: Instrument, told: list[Json], response_id: str, subject: str
 ) -> list[Row]:
-    key = {
-        "STUDYID": entry.study_id,
-        "RESPONSEID": response_id,
-        "USUBJID": subject,
-        "QSCAT": category(instrument),
-        "POSITION": entry.position,
-    }
-    return [OF_A_SCORE(score(instrument, one) | key) for one in told]
+    """The rows of scores, in the order of the columns; `export.rows.score` says the same by name."""
+    same, study_id, position = fixed(instrument), entry.study_id, entry.position
+    return [
+        (
+            study_id,
+            response_id,
+            one["scale"],
+            one.get("run", 1),
+            subject,
+            same.category,
+            same.codes[one["scale"]],
+            one["value"],
+            one["reason"],
+            one["answered"],
+            one["expected"],
+            one["rule"],
+            one["method"],
+            one["method_version"],
+            listed(one["items_used"]),
+            listed(one["items_missing"]),
+            position,
+        )
+        for one in told
+    ]
 
 
 def _week(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:

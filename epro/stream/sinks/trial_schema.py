@@ -1,12 +1,13 @@
 """The schema of the trial database: made, brought from an older version to ours, and told what instruments there are.
 
 From version 1 to 2: columns and tables are added, `entries` and `amendments` are emptied, and the position goes back
-to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile.
+to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
+comparing asks by has an index everywhere, and views know weeks and rivals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 
@@ -37,8 +38,10 @@ def bring_up(engine: sa.Engine) -> None:
 
 
 def _make(connection: sa.Connection, version: int) -> None:
+    if 0 < version < tables.VERSION:
+        _add_what_is_new(connection)
     if 0 < version < 2:
-        _to_version_2(connection)
+        _ask_the_feed_again(connection)
     tables.metadata.create_all(connection)
     if version < tables.VERSION or "v_changes" not in sa.inspect(connection).get_view_names():
         trial_views.make_common(connection)
@@ -69,7 +72,8 @@ def _version(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(tables.schema_state.c.VERSION))) or 0
 
 
-def _to_version_2(connection: sa.Connection) -> None:
+def _add_what_is_new(connection: sa.Connection) -> None:
+    """The columns and indexes that tables of an older version lack."""
     look = sa.inspect(connection)
     there = set(look.get_table_names())
     for table in tables.metadata.sorted_tables:
@@ -80,9 +84,35 @@ def _to_version_2(connection: sa.Connection) -> None:
             indexed = {index["name"] for index in look.get_indexes(table.name)}
             for made in (one for one in table.indexes if one.name not in indexed):
                 made.create(connection)
+            if connection.dialect.name == "postgresql":
+                _keep_summarized(connection, indexed & {str(one.name) for one in table.indexes})
+
+
+def _keep_summarized(connection: sa.Connection, names: Iterable[str | None]) -> None:
+    """What version 2 made for reading by position read whole stretches of new rows until a vacuum came."""
+    for name in sorted(str(name) for name in names):
+        if name in ("ix_responses_POSITION", "ix_answers_POSITION", "ix_scores_POSITION"):
+            connection.execute(Summarized(name))
+
+
+def _ask_the_feed_again(connection: sa.Connection) -> None:
     connection.execute(sa.delete(tables.entries))
     connection.execute(sa.delete(tables.amendments))
     connection.execute(sa.update(tables.feed_state).values(POSITION=0))
+
+
+class Summarized(DDLElement):
+    """ALTER INDEX ... so that PostgreSQL learns by itself where new rows stand."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+@compiles(Summarized)
+def _summarized(element: Summarized, compiler: object, **how: object) -> str:
+    return f"ALTER INDEX {compiler.preparer.quote(element.name)} SET (autosummarize = on)"  # type: ignore[attr-defined]
 
 
 class NewColumn(DDLElement):

@@ -20,6 +20,14 @@ OF_THE_RESPONSE = (
     *("SITEID", "SUBJID", "INSTRUMENT", "INSTRVER", "ASSESSMENT", "VISIT", "VISITNUM", "VISITDY"),
     *("PROTVER", "LOCALDAY", "QSDTC", "RECORDID"),
 )
+AS_OF_A_WEEK = {name: name for name in OF_THE_RESPONSE} | {
+    "VISIT": None,
+    "VISITNUM": None,
+    "LOCALDAY": "LASTDAY",
+    "QSDTC": "LASTDAY",
+    "RECORDID": "RESPONSEID",
+}
+"""What a score of a week has in the place of its response's columns."""
 SCORES = tuple(column.name for column in tables.scores.columns)
 
 
@@ -97,13 +105,25 @@ def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
 
 
 def current_responses() -> sa.Select[Any]:
-    """Of each response and its amendments the last."""
-    mine, later = tables.responses, tables.responses.alias("later")
+    """Of each response and its amendments the last; of several answers to one occurrence the one that counts: the
+    earliest completed, then the smallest id.
+    """
+    mine, later, rival = tables.responses, tables.responses.alias("later"), tables.responses.alias("rival")
     record = sa.func.coalesce(mine.c.AMENDSID, mine.c.RESPONSEID)
     corrected = sa.exists().where(
         later.c.STUDYID == mine.c.STUDYID, later.c.AMENDSID == record, later.c.POSITION > mine.c.POSITION
     )
-    return sa.select(*mine.columns, record.label("RECORDID")).where(~corrected)
+    sooner = sa.or_(
+        rival.c.CORRDTC < mine.c.CORRDTC,
+        sa.and_(rival.c.CORRDTC == mine.c.CORRDTC, rival.c.RESPONSEID < record),
+    )
+    passed_over = sa.exists().where(
+        rival.c.STUDYID == mine.c.STUDYID,
+        rival.c.OCCURRENCEID == mine.c.OCCURRENCEID,
+        rival.c.AMENDSID.is_(None),
+        sooner,
+    )
+    return sa.select(*mine.columns, record.label("RECORDID")).where(~corrected, ~passed_over)
 
 
 def current_answers() -> sa.Select[Any]:
@@ -112,13 +132,28 @@ def current_answers() -> sa.Select[Any]:
 
 
 def current_scores() -> sa.Select[Any]:
-    """The scores of the responses that count now; of several runs the last."""
-    mine, later = tables.scores, tables.scores.alias("later")
+    """The scores of the responses that count now, and of the weeks of diaries (`WEEK`); of several runs the last."""
+    mine, later, week = tables.scores, tables.scores.alias("later"), tables.weeks
     again = sa.exists().where(
         *(later.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "SCALE")),
         later.c.RUN > mine.c.RUN,
     )
-    return _joined(mine, _current()).where(~again)
+    response = _current()
+    of_week = [week.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "RUN")]
+    told = [sa.func.coalesce(response.c[name], week.c[theirs]).label(name) if theirs else response.c[name]
+            for name, theirs in AS_OF_A_WEEK.items()]  # fmt: skip
+    source = mine.outerjoin(response, _same(mine, response)).outerjoin(week, sa.and_(*of_week))
+    either = sa.or_(response.c.RESPONSEID.is_not(None), week.c.RESPONSEID.is_not(None))
+    return sa.select(*mine.columns, *told, week.c.WEEK).select_from(source).where(either, ~again)
+
+
+def current_weeks() -> sa.Select[Any]:
+    """The weeks of diaries that have scores, each by its last run."""
+    mine, later = tables.weeks, tables.weeks.alias("later")
+    again = sa.exists().where(
+        *(later.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID")), later.c.RUN > mine.c.RUN
+    )
+    return sa.select(*mine.columns).where(~again)
 
 
 def current_anchors() -> sa.Select[Any]:
@@ -148,7 +183,10 @@ def changes() -> sa.Select[Any]:
     base, day = (_base(score, rule, column) for column in ("QSSTRESN", "LOCALDAY"))
     change = sa.case((score.c.LOCALDAY > day, score.c.QSSTRESN - base))
     told = (base.label("BASE"), day.label("BASEDAY"), change.label("CHG"))
-    return sa.select(*score.columns, *told).select_from(score.outerjoin(rule, same))
+    first = [
+        column for column in score.columns if column.name != "WEEK"
+    ]  # PostgreSQL adds columns at the end only
+    return sa.select(*first, *told, score.c.WEEK).select_from(score.outerjoin(rule, same))
 
 
 def _base(score: Any, rule: Any, column: str) -> Any:
@@ -190,21 +228,25 @@ def _current() -> Any:
 
 
 def _scores(alias: str | None = None) -> Any:
-    found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE]))
+    found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE, "WEEK"]))
     return found.alias(alias) if alias else found
 
 
 def _joined(table: sa.Table, response: Any) -> sa.Select[Any]:
-    same = sa.and_(table.c.STUDYID == response.c.STUDYID, table.c.RESPONSEID == response.c.RESPONSEID)
     return sa.select(*table.columns, *(response.c[name] for name in OF_THE_RESPONSE)).select_from(
-        table.join(response, same)
+        table.join(response, _same(table, response))
     )
+
+
+def _same(table: sa.Table, response: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.STUDYID == response.c.STUDYID, table.c.RESPONSEID == response.c.RESPONSEID)
 
 
 COMMON = {
     "v_current_responses": current_responses,
     "v_current_answers": current_answers,
     "v_current_scores": current_scores,
+    "v_current_weeks": current_weeks,
     "v_current_anchors": current_anchors,
     "v_subjects": subjects,
     "v_changes": changes,
