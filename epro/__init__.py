@@ -73,6 +73,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         site_corrections,
         site_plans,
         site_privacy,
+        site_queries,
         site_signatures,
         sponsor,
         staff,
@@ -86,6 +87,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
     assert site_plans.anchors  # and so here
     assert site_privacy.erasure  # and here
     assert site_signatures.unsigned  # and here
+    assert site_queries.queries  # and here
     assert fhir_bulk.export  # and here, to the FHIR door
     assert exports.ask  # and here
     assert rates.DatabaseStorage.STORAGE_SCHEME  # importing it is what makes the storage known

@@ -28,6 +28,7 @@ MODELS = (
     "scheduling",
     "responses",
     "signing",
+    "queries",
     "notifications",
     "exporting",
     "stream",

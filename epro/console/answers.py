@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Response as Reply
 from flask import g, request
 
-from epro.api import looking, telling_corrections
+from epro.api import looking, site_queries, telling_corrections
 from epro.api.door import actor
 from epro.api.schemas_corrections import CorrectionIn
 from epro.console.door import act, page
@@ -24,6 +24,7 @@ from epro.console.participants import READERS
 from epro.console.worklist import SITE_ROLES, labels, names_of, site_zone
 from epro.errors import Invalid
 from epro.notifications import corrections
+from epro.queries import asking
 from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED
 from epro.responses import correcting, receiving, sight, words
 from epro.responses.models import Response
@@ -127,6 +128,8 @@ def _answer(
             to_choose={line.item: _choices(read, line.item) for line in (lines[-1] if lines else [])},
             reporters=correcting.REPORTERS,
             differences=differences,
+            queries=[site_queries.told(one) for one in asking.about(tx, found.study_id, versions[0].id)],
+            may_ask=bool(access.grants_for(actor(), asking.ASK)),
             filled=request.form,
             **signing_facts(tx),
         )

@@ -17,6 +17,7 @@ from epro.console import (
     entrance,
     moving,
     participants,
+    queries,
     refusing,
     set_aside,
     signing,
@@ -26,7 +27,7 @@ from epro.console import (
 from epro.console.door import PAGES, console
 
 FILES = (
-    *(accounts, entrance, refusing, worklist, participants, answers, signing, set_aside, copies),
+    *(accounts, entrance, refusing, worklist, participants, answers, signing, queries, set_aside, copies),
     *(compliance, data, trail_pages, admin, building),
     *(elsewhere, enrolment, moving),
 )

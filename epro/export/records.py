@@ -111,6 +111,8 @@ class Subject:
     set_aside: list[SetAside] = field(default_factory=list)
     weeks: list[Week] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
+    queries: list[Told] = field(default_factory=list)
+    """Entries about queries, whole, in order."""
     history: list[Told] = field(default_factory=list)
     """Entries about the participant herself, whole, in order: enrolled, an anchor set, withdrawn."""
     alerts: list[Told] = field(default_factory=list)
@@ -240,6 +242,10 @@ def _signature_break(subject: Subject, of: dict[str, Version], entry: Told) -> N
             one.breaks[told["original_id"]] = told
 
 
+def _query(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.queries.append(entry)
+
+
 def _days(anchors: Mapping[str, str]) -> dict[str, str]:
     return {name: day for name, day in anchors.items() if day}
 
@@ -257,5 +263,8 @@ _STEPS = {
     "anchor.set": _anchor,
     "week.scored": _week,
     "signature.made": _signature,
+    "query.asked": _query,
+    "query.answered": _query,
+    "query.closed": _query,
     "signature.broken": _signature_break,
 }

@@ -126,6 +126,20 @@ OF_SIGNATURE = (
 SIGNATURES = Sheet(
     "signatures", "Responses under a signature, one a row", OF_SIGNATURE[:-1], OF_SIGNATURE[-1:]
 )
+OF_QUERY = (
+    *OF_RESPONSE[:4],
+    Column("QUERYID", TEXT, "Query"),
+    Column("STEPNO", WHOLE, "Number of the step"),
+    Column("ORIGINALID", TEXT, "Response, by the id of what was filed first"),
+    Column("ITEMID", TEXT, "Item, where it is about one answer"),
+    Column("STEP", TEXT, "asked, answered, closed"),
+    Column("TEXT", TEXT, "What was said"),
+    Column("SAIDBY", TEXT, "Who said it"),
+    Column("ROLE", TEXT, "As what"),
+    Column("SAIDDTC", TEXT, "When"),
+    Column("POSITION", WHOLE, "Place in the feed"),
+)
+QUERIES = Sheet("queries", "Queries about answers, one step a row", OF_QUERY[:-1], OF_QUERY[-1:])
 OF_SUBJECT = (
     *OF_RESPONSE[:4],
     Column("ENRLDTC", TEXT, "Enrolled"),
@@ -143,7 +157,7 @@ OF_SUBJECT = (
 def sheets(extract: Extract) -> list[Sheet]:
     """The tables of a study: `long`, one `wide_...` for each instrument, `subjects`."""
     wide = [_wide_sheet(extract, code) for code in dict.fromkeys(one.code for one in extract.instruments())]
-    return [LONG, *wide, WEEKS, SIGNATURES, _subjects_sheet(extract)]
+    return [LONG, *wide, WEEKS, SIGNATURES, QUERIES, _subjects_sheet(extract)]
 
 
 def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True) -> Iterator[Block]:
@@ -151,7 +165,7 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
     maker = _Maker(extract)
     known = {sheet.name for sheet in sheets(extract)}
     long, weeks, people = wanted("long"), wanted("weeks"), wanted("subjects")
-    signed = wanted("signatures")
+    signed, asked = wanted("signatures"), wanted("queries")
     for subject in extract.subjects():
         counting = subject.counting()
         for response in subject.responses:
@@ -168,6 +182,8 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
             yield from maker.weeks(subject)
         if signed:
             yield from maker.signatures(subject)
+        if asked:
+            yield from maker.queries(subject)
         if people:
             yield maker.person(subject)
 
@@ -276,6 +292,11 @@ class _Maker:
                 cells = _signed(subject, signature, one)
                 yield Block("signatures", cells[:-1], [cells[-1:]])
 
+    def queries(self, subject: Subject) -> Iterator[Block]:
+        for entry in subject.queries:
+            cells = _said(subject, entry)
+            yield Block("queries", cells[:-1], [cells[-1:]])
+
     def weeks(self, subject: Subject) -> Iterator[Block]:
         """Every week that was scored, by its latest run."""
         for week in subject.scored_weeks():
@@ -351,6 +372,27 @@ def _signed(subject: Subject, signature: Signature, one: dict[str, Any]) -> tupl
         "POSITION": signature.position,
     }
     return tuple([found[column.name] for column in OF_SIGNATURE])
+
+
+def _said(subject: Subject, entry: dict[str, Any]) -> tuple[Any, ...]:
+    told = entry["query"]
+    found = {
+        "STUDYID": subject.study_id,
+        "SITEID": subject.site,
+        "USUBJID": subject.usubjid,
+        "SUBJID": subject.subject_id,
+        "QUERYID": told["id"],
+        "STEPNO": told["number"],
+        "ORIGINALID": told["original_id"],
+        "ITEMID": told["item"],
+        "STEP": told["kind"],
+        "TEXT": told.get("text"),
+        "SAIDBY": told["said_by"],
+        "ROLE": told["role"],
+        "SAIDDTC": told["said_at"],
+        "POSITION": entry["position"],
+    }
+    return tuple([found[column.name] for column in OF_QUERY])
 
 
 def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:

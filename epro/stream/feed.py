@@ -71,6 +71,7 @@ def told(
         _withhold(content.get("response", {}), None if hidden else blinded_items)
     if hidden or blinded:
         _withhold_digests(content.get("signature"))
+        content.get("query", {}).pop("text", None)
     if hidden or unseen:
         _withhold_reasons(content.get("set_aside"))
         content.get("settlement", {}).pop("reason", None)

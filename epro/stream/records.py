@@ -14,6 +14,7 @@ NAMED = {
     "occurrence": ("id",),
     "alert": ("id",),
     "signature": ("id",),
+    "query": ("id",),
     "signature_break": ("signature_id",),
 }
 OF_THE_PARTICIPANT = ("participant", "withdrawal", "anchor")

@@ -32,6 +32,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "response.read": frozenset({"nurse", "investigator", "data_manager", "monitor", "machine"}),
     "response.correct": frozenset({"nurse", "investigator"}),  # of nurses the study file decides
     "response.sign": frozenset({"investigator"}),  # never a role of the sponsor
+    "query.read": frozenset({"nurse", "investigator", "data_manager", "monitor"}),
+    "query.ask": frozenset({"data_manager", "monitor"}),
+    "query.answer": frozenset({"nurse", "investigator"}),
     "study.read": frozenset({*ROLES, "machine"}),
     "instrument.read": frozenset({*ROLES, "machine"}),
     "export.bulk": frozenset({"data_manager", "machine"}),

@@ -50,6 +50,7 @@ SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
+QUERY = {"query_id": lambda stage: stage.ada.query}
 SIGNING = {"meaning": "reviewed", "accepts_policy": True, "password": PASSWORD}
 EXPORTING = "investigator data_manager machine"
 EXPORT = {"job_id": lambda stage: stage.exports["machine"]}
@@ -275,6 +276,25 @@ ROUTES: dict[tuple[str, str], Route] = {
         names={"signature_id": lambda stage: stage.ada.signature},
     ),
     ("GET", "/v1/site/unsigned"): Route("staff", "investigator"),
+    ("POST", "/v1/site/responses/<uuid:response_id>/queries"): Route(
+        "staff",
+        "data_manager monitor",
+        body={"text": "why?"},
+        names={"response_id": lambda stage: stage.ada.response},
+    ),
+    ("GET", "/v1/site/queries"): Route("staff", "nurse investigator data_manager monitor"),
+    ("GET", "/v1/site/queries/<uuid:query_id>"): Route(
+        "staff", "nurse investigator data_manager monitor", names=QUERY
+    ),
+    ("POST", "/v1/site/queries/<uuid:query_id>/answer"): Route(
+        "staff", "nurse investigator", body={"text": "so it was"}, names=QUERY
+    ),
+    ("POST", "/v1/site/queries/<uuid:query_id>/question"): Route(
+        "staff", "data_manager monitor", body={"text": "when?"}, names=QUERY, also=(409,)
+    ),
+    ("POST", "/v1/site/queries/<uuid:query_id>/closure"): Route(
+        "staff", "data_manager", body={}, names=QUERY, also=(409,)
+    ),
     ("GET", "/v1/site/set-aside"): Route("staff", "nurse investigator data_manager monitor"),
     ("GET", "/v1/site/set-aside/<uuid:set_aside_id>"): Route(
         "staff", "nurse investigator data_manager monitor", names=SET_ASIDE

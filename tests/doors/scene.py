@@ -40,6 +40,7 @@ from tests.cast import PASSWORD, STUDY, STUDY_FILE, Cast, at
 from tests.support.approvals import keep_an_approval
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
+from tests.support.queries import keep_a_query
 from tests.support.readings import keep_a_reading, keep_a_removal
 from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
@@ -69,6 +70,7 @@ class Side:
     device: UUID
     set_aside: UUID
     signature: UUID = NOBODY
+    query: UUID = NOBODY
     stored: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -245,6 +247,7 @@ def _correct_and_settle(stage: Stage) -> None:
     """Of each an answer was signed and then corrected, and what was set aside is settled."""
     for side in (stage.ada, stage.cara, stage.eve):
         side.signature = keep_a_signature(stage.ids["ines"], side.study, side.site, UUID(side.response))
+        side.query = keep_a_query(stage.ids["dana"], side.study, UUID(side.response))
         said = {name: value for name, value in CORRECTION.items() if name != "id"}
         own = UUID(CORRECTION["id"]) if side is stage.ada else None
         with begin(Actor("staff", "scene", grants=(Grant(side.study, side.site, "investigator"),))) as tx:

@@ -207,3 +207,27 @@ def story(stage):
 def _evening(stage):
     with stage.today():
         return clock.now() + timedelta(hours=10, minutes=30)
+
+
+def test_a_query_is_asked_answered_and_closed_in_the_browser(stage, page):
+    dana, noor, otto = browser(stage, "dana"), browser(stage, "noor"), browser(stage, "otto")
+    with stage.today(5):
+        assert "Ask the site" in dana.get(page).text and "Ask the site" not in noor.get(page).text
+        asked = dana.do(f"{page}/ask", on=page, text=EVIL[0], item="worst_fatigue")
+        assert asked.status_code == 303, asked.text
+        address = asked.headers["Location"]
+        listed, told = noor.get(f"{ROOT}/queries").text, noor.get(address).text
+        assert address in listed and "Reply" in told and address in noor.get(page).text
+        assert otto.get(address).status_code == 404
+        assert otto.do(f"{address}/answer", on=f"{ROOT}/queries", text="mine").status_code == 404
+        early = dana.do(f"{address}/ask", on=address, text="well?")
+        assert early.status_code == 409 and "has not answered yet" in early.text
+        assert noor.do(f"{address}/answer", on=address, text=EVIL[1]).status_code == 303
+        assert dana.do(f"{address}/ask", on=address, text="when?").status_code == 303
+        assert noor.do(f"{address}/answer", on=address, text="then").status_code == 303
+        assert noor.do(f"{address}/close", on=f"{ROOT}/queries").status_code == 403
+        assert dana.do(f"{address}/close", on=address).status_code == 303
+        done = dana.get(address).text
+        assert "closed" in done and address in dana.get(f"{ROOT}/queries?state=closed").text
+    for text in (listed, told, done):
+        assert not any(attack in text for attack in ATTACKS)

@@ -169,6 +169,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "alert_id": str(stage.ada.alert),
         "set_aside_id": str(stage.ada.set_aside),
         "signature_id": str(stage.ada.signature),
+        "query_id": str(stage.ada.query),
         "device_id": str(stage.ada.device),
         "occurrence_id": entry(phone)["occurrence_id"],
         "response_id": stage.ada.response,
@@ -337,6 +338,14 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "GET", "/v1/site/signatures", query="?broken=true")
     its = {"signature_id": stage.ada.signature}
     yield by("noor", "GET", "/v1/site/signatures/{signature_id}", **its)
+    put = by("dana", "POST", "/v1/site/responses/{response_id}/queries", {"text": "why so?"}, **hers_too)
+    yield put
+    its = {"query_id": put[2].get_json()["id"]}
+    for who, what in (("noor", "answer"), ("dana", "question"), ("noor", "answer"), ("dana", "closure")):
+        body = {} if what == "closure" else {"text": "as it was"}
+        yield by(who, "POST", "/v1/site/queries/{query_id}/" + what, body, **its)
+    yield by("noor", "GET", "/v1/site/queries", query="?state=closed")
+    yield by("noor", "GET", "/v1/site/queries/{query_id}", **its)
     aside = {"set_aside_id": stage.ada.set_aside}
     yield by("ines", "POST", "/v1/site/set-aside/{set_aside_id}/settlement", SETTLEMENT, **aside)
     yield by("noor", "GET", "/v1/site/set-aside/{set_aside_id}", **aside)

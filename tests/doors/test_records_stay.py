@@ -28,6 +28,8 @@ FOR_EVER = (
     "signatures",
     "signed_responses",
     "signature_breaks",
+    "queries",
+    "query_steps",
     "site_versions",
     "week_scores",
     "cuts",

@@ -25,6 +25,7 @@ from tests.support.approvals import keep_an_approval
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.owner import as_owner
+from tests.support.queries import keep_a_query
 from tests.support.readings import keep_a_reading, keep_a_removal
 from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
@@ -83,6 +84,7 @@ def filled(cast, environ) -> Iterator[dict[str, str]]:
 def _correct_and_settle(cast, ada, diary, response_id: str, now) -> None:
     ada.answer(diary, {"no such item": 1}, now, now)
     ada.upload(now)
+    keep_a_query(cast.ids["dana"], STUDY, UUID(response_id))
     keep_a_signature(cast.ids["ines"], STUDY, "01", UUID(response_id))
     ines = cast.staff("ines")
     ines.must("POST", f"/v1/site/responses/{response_id}/amendments", CORRECTION)

@@ -25,6 +25,7 @@ KEYS = {
     "alert.cleared",
     "alert.digest",
     "alert.difference",
+    "alert.signature",
 }
 VALUES = {"app_name": "Diary", "site": "03", "count": 2, "clinic_phone": "021 5550 1234"}
 LANGUAGES = ("en", "zh-CN")

@@ -847,7 +847,7 @@ def message(**facts: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**blank, "begun_at": at("2026-03-02T19:01"), **facts})
 
 
-TO_STAFF = {"digest", "difference"}
+TO_STAFF = {"digest", "difference", "signature"}
 
 
 @pytest.mark.parametrize("purpose", sorted(TO_STAFF))

@@ -386,6 +386,28 @@ def _signature_break(rows: Rows, entry: Entry, content: Json, known: Definitions
     )
 
 
+def _query(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told = content["query"]
+    rows["queries"].append(
+        (
+            entry.study_id,
+            told["id"],
+            told["number"],
+            usubjid(content),
+            content["site"],
+            told["original_id"],
+            told.get("item"),
+            str(told["kind"]).upper(),
+            told.get("text"),
+            told["said_by"],
+            told["role"],
+            told["said_at"],
+            str(entry.event_id),
+            entry.position,
+        )
+    )
+
+
 MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "response.stored": _response,
     "response.amended": _response,
@@ -396,6 +418,9 @@ MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "response.settled": _settlement,
     "signature.made": _signature,
     "signature.broken": _signature_break,
+    "query.asked": _query,
+    "query.answered": _query,
+    "query.closed": _query,
     "participant.enrolled": _enrolment,
     "participant.withdrawn": _withdrawal,
     "anchor.set": _anchor,

@@ -287,6 +287,24 @@ signature_breaks = sa.Table(
     sa.Column("POSITION", sa.BigInteger, nullable=False),
 )
 
+queries = sa.Table(
+    "queries",
+    metadata,  # what was asked about an answer, what the site said, that it is closed: a row for each step
+    *_keys("QUERYID"),
+    sa.Column("STEPNO", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("ORIGINALID", NAME, nullable=False),
+    sa.Column("ITEMID", NAME),
+    sa.Column("STEP", NAME, nullable=False),
+    sa.Column("TEXT", LONG),
+    sa.Column("SAIDBY", NAME, nullable=False),
+    sa.Column("ROLE", NAME, nullable=False),
+    sa.Column("SAIDDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    sa.Column("POSITION", sa.BigInteger, nullable=False),
+)
+
 entries = sa.Table(
     "entries",
     metadata,  # every entry of the feed, those without a table of their own included
@@ -351,6 +369,7 @@ APPLIED = {
         settlements,
         signatures,
         signature_breaks,
+        queries,
         entries,
     )
 }
