@@ -19,9 +19,13 @@ def pages(instruments: Sequence[Instrument]) -> dict[str, str]:
 
 
 def page(one: Instrument) -> Iterator[str]:
-    """The page of one instrument, line by line."""
-    document = one.document()
+    """The page of one instrument, line by line. No text of a definition is taken for markup."""
     yield MADE
+    yield from (line.replace("<", "&lt;") for line in _page(one))
+
+
+def _page(one: Instrument) -> Iterator[str]:
+    document = one.document()
     yield f"# {one.title[LANGUAGE]}"
     yield ""
     yield f"{one.title.get('zh-CN', '')} · `{one.code}` version {one.version}"
@@ -89,7 +93,7 @@ def _index(instruments: Sequence[Instrument]) -> Iterator[str]:
     yield ""
     rows = [
         (
-            f"[{one.title[LANGUAGE]}]({one.code}-{one.version}.md)",
+            f"[{one.title[LANGUAGE].replace('<', '&lt;')}]({one.code}-{one.version}.md)",
             f"`{one.code}`",
             one.version,
             str(len(one.items)),
