@@ -2,12 +2,14 @@
 
 In no log record of any logger, no error, no address, and nowhere in the main database; contact data lie in the
 contact store alone, and there only encrypted. What a patient answered lies in its own record and nowhere else.
+Nor in anything that leaves: exports in every format, the feed and what its sinks carry, FHIR, the console's pages.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,21 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from epro import clock, db, worker
+from epro.export import registry
+from epro.export.extract import Options
+from epro.export.files import Folder
+from epro.exporting import fhir_reading, reading
 from epro.notifications.senders import Sender
 from epro.responses import receiving
 from epro.signin import staff
 from epro.simulation.people import Phone
+from epro.stream import delivering, outlets
+from epro.stream.carrying import Carriers
+from epro.studies.access import ROLES
 from epro.tx import Grant, begin, system
 from tests.cast import STUDY, at
-from tests.doors.scene import Stage, entry
+from tests.doors.scene import Stage, entry, hire
+from tests.doors.test_matrix import Person, asked_for
 
 ANSWER = "canary-answer-7f3a: I could not get up"
 
@@ -73,9 +83,18 @@ def canaries(stage, caplog) -> Canaries:
     return found
 
 
-def test_no_canary_is_where_it_must_not_be(stage, canaries, caplog):
+@pytest.fixture(scope="module")
+def stage_environ(stage_environ, tmp_path_factory):
+    """With a trial database, a file on both databases."""
+    folder = tmp_path_factory.mktemp("trial")
+    return {**stage_environ, "EPRO_TRIAL_DATABASE_URL": f"sqlite:///{folder}/trial.sqlite"}
+
+
+def test_no_canary_is_where_it_must_not_be(stage, canaries, caplog, tmp_path):
     """One story, looked at from all sides: telling it takes longer than looking."""
     assert len(canaries.refusals) >= 20 and len(canaries.secrets) >= 14
+    _not_in_what_leaves(stage, canaries, tmp_path)
+    _not_on_a_page(stage, canaries)
     _not_in_the_log(canaries, caplog)
     for answer in canaries.refusals:
         assert canaries.found_in(answer.text + str(answer.headers)) == [], answer.text
@@ -312,6 +331,60 @@ def _ask(
     if answer.status_code >= 400:
         found.refusals.append(answer)
     return answer
+
+
+def _not_in_what_leaves(stage: Stage, canaries: Canaries, folder: Path) -> None:
+    """Every export, the feed, what its sinks wrote, FHIR as a machine gets it.
+
+    Answers are what these are for: what her phone named as its time zone stands there as it named it.
+    """
+    with stage.today():
+        with begin(system("tests")) as tx:
+            outlets.add(tx, STUDY, "lake", "files", {"folder": str(folder / "lake")})
+        assert delivering.relay(stage.cast.sinks) > 10
+        carriers = Carriers("tests")
+        assert carriers.carry_all() > 10
+        carriers.close()
+        extract = reading.extract(system("tests"), reading.point(STUDY), unblinded=True)
+        for name, format in registry.FORMATS.items():
+            into = folder / name
+            into.mkdir()
+            format.write(extract, Folder(into), Options())
+    trial = Path(str(make_url(stage.cast.app.config["EPRO"]["TRIAL_DATABASE_URL"]).database))
+    files = [*(path for path in folder.rglob("*") if path.is_file()), *trial.parent.iterdir()]
+    assert len(files) > 30 and any(path.suffix == ".xlsx" for path in files)
+    for path in files:
+        assert canaries.found_in(_told_by(path), "answer") == [], path.name
+    told = [
+        stage.ask("machine", "GET", path).text for path in ("/v1/sponsor/feed", "/v1/sponsor/feed?after=9")
+    ]
+    told += [stage.ask("machine", "GET", f"/fhir/r4/{kind}?_count=500").text for kind in fhir_reading.SOURCES]
+    assert "response.held" in told[0] and all(canaries.found_in(text, "answer") == [] for text in told)
+
+
+def _told_by(path: Path) -> str:
+    data = path.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            data = b"".join(packed.read(name) for name in packed.namelist())
+    return data.decode("utf-8", "replace")
+
+
+def _not_on_a_page(stage: Stage, canaries: Canaries) -> None:
+    """Everything that the console shows to who may see everything at this site: no secret, no contact data.
+
+    Of contact data it shows those of the staff to the administrator, who keeps them, and nobody else's.
+    """
+    with stage.today():
+        hire("everything", *(Grant(STUDY, site, role) for role in ROLES for site in ("01", "*")))
+    person, shown = Person("everything", stage), 0
+    for one in asked_for(stage):
+        if one.page and one.method == "GET":
+            answer = person.ask(one)
+            shown += answer.status_code == 200
+            own = ["nurse's e-mail", "nurse's phone"] if "staff" in one.rule or "accounts" in one.rule else []
+            assert canaries.found_in(answer.text, *own) == [], one.rule
+    assert shown >= 8
 
 
 def _not_in_the_log(canaries: Canaries, caplog: Any) -> None:
