@@ -236,7 +236,9 @@ def _spend_proof(tx: Tx, proved_now: bool) -> str:
     assert session is not None and session.proved_at is not None
     if not proved_now and session.proved_at <= session.started_at:
         raise stepup.StepUpNeeded()
-    session.proved_at = None  # the next signature asks again
+    session.proved_at = (
+        session.started_at
+    )  # the next signature asks again; what signing in was good for stays
     return session.second_factor or "password"
 
 
