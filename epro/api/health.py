@@ -27,8 +27,10 @@ from epro.responses import receipts
 from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
 from epro.signin import watch
+from epro.stream import health as flow
 from epro.stream import manifests
 from epro.stream.models import ParkedEntry, Reconciliation, SinkRow
+from epro.studies.models import Study
 from epro.trail import sealing
 from epro.trail.models import FeedEntry
 from epro.tx import Tx, look
@@ -43,6 +45,22 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("epro_request_seconds", "Time to answer by route", ["route"], registry=REGISTRY)
 STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY)
+OF_A_SINK = ["study", "sink"]
+SINK_UP = Gauge(
+    "epro_sink_up",
+    "1 while a sink takes what is delivered, 0 while away or paused",
+    OF_A_SINK,
+    registry=REGISTRY,
+)
+SINK_LAG = Gauge(
+    "epro_sink_lag_entries",
+    "Entries that a sink has not got; not told while the trial database does not answer",
+    OF_A_SINK,
+    registry=REGISTRY,
+)
+SINK_WAITS = Gauge(
+    "epro_sink_waiting_seconds", "How long the oldest of them has waited", OF_A_SINK, registry=REGISTRY
+)
 REGISTRY.register(watch.COUNTED)
 
 
@@ -88,6 +106,7 @@ def metrics() -> Response:
     with look(DOOR) as tx:
         for what, query in _waiting(tx).items():
             STANDING.labels(what).set(tx.session.scalar(query) or 0)
+        _tell_sinks(tx)
     return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -98,6 +117,19 @@ def note(response: Response) -> Response:
     if "began" in g:
         SECONDS.labels(route).observe(clock.monotonic() - g.began)
     return response
+
+
+def _tell_sinks(tx: Tx) -> None:
+    """How far each sink of each study is behind. One that was removed is not told any more."""
+    for gauge in (SINK_UP, SINK_LAG, SINK_WAITS):
+        gauge.clear()
+    for study_id in tx.all(sa.select(Study.id)):
+        for one in flow.sinks(tx, study_id):
+            SINK_UP.labels(study_id, one.name).set(one.state in (flow.BEHIND, flow.UP_TO_DATE))
+            if one.lag is not None:
+                SINK_LAG.labels(study_id, one.name).set(one.lag)
+                waited = (tx.now - one.waiting_since).total_seconds() if one.waiting_since else 0
+                SINK_WAITS.labels(study_id, one.name).set(max(0, waited))
 
 
 def _waiting(tx: Tx) -> dict[str, sa.Select[Any]]:

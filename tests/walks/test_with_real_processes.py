@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import shutil
 import signal
 import statistics
@@ -23,6 +24,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import psycopg
@@ -41,6 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 log = logging.getLogger(__name__)
 NOOR, INES = STAFF["noor"][2], STAFF["ines"][2]
+METRICS = "a token that opens the figures"
 UPLOADS = 20
 WITHIN, WITHIN_SQLITE = 2.0, 3.0  # seconds from sending an answer to its row in the trial database
 FIRST_DAY = date(2026, 3, 2)
@@ -160,6 +163,7 @@ def built(request, tmp_path_factory) -> Iterator[House]:
             "EPRO_TICK_SECONDS": "0.5",
             "EPRO_PUBLIC_URL": f"http://127.0.0.1:{port}",
             "EPRO_CLOCK_OFFSET_FILE": str(moved.file),
+            "EPRO_METRICS_TOKEN": METRICS,
         }
         with Processes(environ, logs) as running:
             house = House(running, moved, twilio, environ, port, ids["machine"])
@@ -362,6 +366,25 @@ def test_a_trial_database_that_goes_away_is_missed_by_nobody_and_catches_up(hous
 
     away.lose()  # an empty one stands in its place
     until(lambda: in_trial(house) >= wanted, what="filling an empty one")
+    assert no_difference(house)
+
+
+def test_a_trial_database_that_is_away_for_hours_is_told_of_and_has_everything_soon_after(house, away):
+    house.it_is("20:00")
+    ada = house.phone("+8613900000003")
+    wanted = {upload(ada)}
+    until(lambda: in_trial(house) >= wanted, what="the first answer")
+    assert until(lambda: up_to_date(figures(house)), what="no lag")
+
+    with away.taken():
+        for hour in ("20:10", "20:50", "21:30", "22:40"):
+            house.it_is(hour)
+            wanted |= {upload(ada) for _ in range(3)}
+        assert figures(house) == {"up": 0.0}  # how far behind, only the target knows
+    told = figures(house)
+    assert up_to_date(told) or told["waiting_seconds"] > 3600
+    until(lambda: in_trial(house) >= wanted, what="catching up after hours")
+    assert until(lambda: up_to_date(figures(house)), what="no lag again")
     assert no_difference(house)
 
 
@@ -571,6 +594,20 @@ def scores_of(house: House, response_id: str) -> list[tuple[str, float]]:
             return [tuple(row) for row in connection.execute(query)]
     except sa.exc.DBAPIError:
         return []
+
+
+def figures(house: House) -> dict[str, float]:
+    """What `/metrics` says of the trial database."""
+    asked = Request(f"{house.url}/metrics", headers={"Authorization": f"Bearer {METRICS}"})
+    with urlopen(asked) as answer:
+        found = re.findall(
+            r'^epro_sink_(\w+)\{sink="trial-database",.*\} (\S+)$', answer.read().decode(), re.M
+        )
+    return {what: float(value) for what, value in found}
+
+
+def up_to_date(told: dict[str, float]) -> bool:
+    return told == {"up": 1.0, "lag_entries": 0.0, "waiting_seconds": 0.0}
 
 
 def kinds_in_feed(house: House) -> list[str]:
