@@ -121,8 +121,12 @@ class Tx:
         self._send(Write(table, tuple(rows[0]), rows))
 
     def plain(self, model: type, *key: Any, lock: bool = False, skip_locked: bool = False) -> Any | None:
-        """The row as a plain object that nobody tracks, for what is done often; `put_back` writes what was changed."""
+        """The row as a plain object that nobody tracks, for what is done often; `put_back` writes what was changed.
+
+        What this act has changed of it through the session counts: it is written first.
+        """
         table = table_of(model)
+        self.session.flush()  # nothing where nothing waits
         asked = statements.select_by_key(table, lock, skip_locked)
         found = ready.rows(self.connection, asked, statements.bound_key(table, key))
         return Plain(table, found[0]) if found else None

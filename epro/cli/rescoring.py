@@ -83,7 +83,8 @@ def _write(study: str, changes: list[Change], later: Later, dry_run: bool) -> No
         with begin(RESCORER) as tx:
             some = list(found)
             if rescoring.append(tx, study, subject_id, some, later):
-                signed.rescored(tx, study, subject_id, {change.response_id for change in some})
+                again = {change.response_id for change in some if not change.refused}
+                signed.rescored(tx, study, subject_id, again)
 
 
 def _definitions(asked: tuple[str, ...], dry_run: bool) -> Later:

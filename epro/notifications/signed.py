@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from epro.notifications import messages, rules
-from epro.responses.models import Response
+from epro.responses import rescoring
 from epro.signin.models import Staff
 from epro.signing import breaking
 from epro.signing.models import Signature
@@ -23,21 +21,27 @@ def break_under(
 ) -> int:
     """Break what stands under these responses (participant plain and locked); returns how many signatures."""
     broken = breaking.note(tx, participant, originals, cause, response_id)
-    for row in broken:
-        _tell(tx, participant, row, response_id or tx.now.isoformat())
-    if broken:
-        participants.put_back(tx, participant)
-    return len(broken)
+    return _told(tx, participant, broken, response_id or tx.now.isoformat())
 
 
 def rescored(tx: Tx, study_id: str, subject_id: str, response_ids: Iterable[UUID]) -> int:
-    """These revisions of hers were scored again, in this act; returns how many signatures that broke."""
+    """These revisions of hers were scored again, in this act; returns how many signatures that broke.
+
+    A signature under another revision of the same response stands. Raises NotRescored when one was made meanwhile.
+    """
     participant = tx.plain(Participant, study_id, subject_id, lock=True)
-    query = sa.select(sa.func.coalesce(Response.amends_id, Response.id)).where(
-        Response.study_id == study_id, Response.id.in_(list(response_ids))
-    )
-    originals = list(dict.fromkeys(tx.all(query)))
-    return break_under(tx, participant, originals, breaking.RESCORED) if originals else 0
+    broken = breaking.note_rescored(tx, participant, response_ids)
+    if any(row.signed_at >= tx.now for row in broken):
+        raise rescoring.NotRescored()  # the runs under it would seem to be older than it is
+    return _told(tx, participant, broken, tx.now.isoformat())
+
+
+def _told(tx: Tx, participant: Any, broken: Sequence[Signature], turn: object) -> int:
+    for row in broken:
+        _tell(tx, participant, row, turn)
+    if broken:
+        participants.put_back(tx, participant)
+    return len(broken)
 
 
 def _tell(tx: Tx, participant: Any, row: Signature, turn: object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from epro import trail
 from epro.signing import signatures
-from epro.signing.models import Signature, SignatureBreak
+from epro.signing.models import Signature, SignatureBreak, SignedResponse
+from epro.signing.signatures import Standing
 from epro.studies import participants
 from epro.tx import Tx
 
@@ -21,13 +24,42 @@ def note(
     """These responses (by the ids of the first ones) were changed, participant plain and locked: the signatures that
     do not hold for one of them any more, each once.
     """
-    broken = []
-    for found in signatures.over(tx, participant.study_id, originals):
-        hit = {one.original_id for one in found.signed} & set(originals) - set(found.breaks)
+    wanted = set(originals)
+    standing = signatures.over(tx, participant.study_id, originals)
+    hits = [(found.signature, _those(found) & wanted) for found in standing]
+    return _note(tx, participant, hits, cause, response_id)
+
+
+def note_rescored(tx: Tx, participant: Any, response_ids: Iterable[UUID]) -> list[Signature]:
+    """These very revisions were scored again, participant plain and locked: the signatures that hold no more."""
+    ids = set(response_ids)
+    query = sa.select(SignedResponse.original_id).where(
+        SignedResponse.study_id == participant.study_id, SignedResponse.response_id.in_(ids)
+    )
+    standing = signatures.over(tx, participant.study_id, set(tx.all(query)))
+    hits = [
+        (found.signature, _those(found) & {one.original_id for one in found.signed if one.response_id in ids})
+        for found in standing
+    ]
+    return _note(tx, participant, hits, RESCORED, None)
+
+
+def _those(found: Standing) -> set[UUID]:
+    """The originals under a signature for which it holds."""
+    return {one.original_id for one in found.signed} - set(found.breaks)
+
+
+def _note(
+    tx: Tx,
+    participant: Any,
+    hits: Sequence[tuple[Signature, set[UUID]]],
+    cause: str,
+    response_id: UUID | None,
+) -> list[Signature]:
+    for row, hit in hits:
         for original in sorted(hit, key=str):
-            _write(tx, participant, found.signature, original, cause, response_id)
-        if hit:
-            broken.append(found.signature)
+            _write(tx, participant, row, original, cause, response_id)
+    broken = [row for row, hit in hits if hit]
     if broken:
         participants.put_back(tx, participant)
     return broken

@@ -26,6 +26,15 @@ def changed(**of_item):
     return parse(data)
 
 
+def up_to_nine():
+    """The diary's definition, version 1.1: 10 is no choice any more."""
+    data = bundled_instrument("fatigue_diary").document()
+    data["version"] = "1.1"
+    data["choice_sets"]["rating"] = data["choice_sets"]["rating"][:10]
+    data["scales"][0]["range"] = [0, 9]
+    return parse(data)
+
+
 @pytest.fixture
 def answered(cast):
     """Three evenings of Ada and Ben; returns the phones."""
@@ -143,11 +152,7 @@ def test_a_rescoring_of_a_correction_names_what_it_corrects(cast, answered, reve
 
 
 def test_answers_that_a_definition_does_not_take_keep_their_score(answered):
-    data = bundled_instrument("fatigue_diary").document()
-    data["version"] = "1.1"
-    data["choice_sets"]["rating"] = data["choice_sets"]["rating"][:10]  # 10 is no choice any more
-    data["scales"][0]["range"] = [0, 9]
-    later = {"fatigue_diary": parse(data)}
+    later = {"fatigue_diary": up_to_nine()}
     changes, _ = look_for(later)
     refused = [change for change in changes if change.refused]
     assert [(change.old, change.new, change.new_reason) for change in refused] == [

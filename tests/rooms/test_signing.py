@@ -21,6 +21,7 @@ from epro import clock, db, trail
 from epro.cli import epro
 from epro.notifications import signed
 from epro.notifications.models import Message
+from epro.questionnaires import catalogue
 from epro.responses.models import Response, Score
 from epro.signin import staff
 from epro.signing import verifying
@@ -30,6 +31,7 @@ from epro.tx import Grant, begin, look, system
 from tests.cast import PASSWORD, STUDY
 from tests.rooms.test_corrections import LATER, amend, ask, entry, on_sqlite, rows, told, upload
 from tests.rooms.test_corrections import ada as patient  # noqa: F401
+from tests.rooms.test_rescoring import changed, up_to_nine
 from tests.support.owner import as_owner
 
 TESTS = system("tests")
@@ -223,6 +225,58 @@ def test_scores_of_another_run_break_it(cast, ada):
         assert signed.rescored(tx, STUDY, ada.subject_id, [UUID(sent["id"])]) == 1
     (broken,) = rows(SignatureBreak)
     assert broken.cause == "rescored" and faults() == []
+
+
+@pytest.fixture
+def rescore(cast, environ, monkeypatch):
+    """The real command, with another definition of the diary as version 1.1."""
+
+    def run(later, when=LATER + timedelta(days=1)):
+        monkeypatch.setattr(catalogue, "bundled_instrument", lambda code, version: later)
+        asked = ["rescore", "--study", STUDY, "--with", "fatigue_diary=1.1"]
+        with clock.moved_to(when):
+            return CliRunner().invoke(epro, asked, env=environ)
+
+    return run
+
+
+def test_the_command_that_scores_again_breaks_what_stands_under_it(cast, ada, rescore):
+    sent, other = entry(ada), entry(ada, 5)
+    upload(ada, sent, other)
+    assert sign(cast, sent["id"]).status == 200
+    result = rescore(changed(reversed=True))
+    assert (result.exit_code, result.exception) == (0, None), result.output
+    (broken,) = rows(SignatureBreak)
+    assert (str(broken.original_id), broken.cause) == (sent["id"], "rescored")
+    assert sorted(row.run for row in rows(Score)) == [1, 1, 2, 2] and faults() == []
+    with look(TESTS) as tx:
+        assert tx.one(sa.select(Message).where(Message.purpose == "signature")) is not None
+        own = sa.select(Event.seq).where(Event.chain == f"participant/{ada.subject_id}").order_by(Event.seq)
+        seqs = tx.all(own)
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+
+
+def test_a_revision_that_kept_its_score_keeps_its_signature(cast, ada, rescore):
+    """What the later definition does not take gets no run; and the first one, replaced, is not what was signed."""
+    sent = entry(ada)
+    upload(ada, sent)
+    amend(cast, sent["id"], answers={"worst_fatigue": 10})
+    signature = sign(cast, sent["id"], when=LATER + timedelta(minutes=1)).body
+    result = rescore(up_to_nine())
+    assert result.exit_code == 1 and "1 could not be scored" in result.output, result.output
+    assert sorted(row.run for row in rows(Score)) == [1, 1, 2]
+    assert rows(SignatureBreak) == [] and faults() == []
+    assert ask(cast, "ines", "GET", f"/v1/site/signatures/{signature['id']}").body["holds"]
+
+
+def test_a_run_that_would_seem_older_than_a_signature_is_not_written(cast, ada, rescore):
+    """The scoring began first, and the signature took the lock before it."""
+    sent = entry(ada)
+    upload(ada, sent)
+    sign(cast, sent["id"])
+    refused = rescore(changed(reversed=True), LATER - timedelta(seconds=1))
+    assert refused.exit_code != 0 and {row.run for row in rows(Score)} == {1}
+    assert rows(SignatureBreak) == [] and faults() == []
 
 
 # SG-05.
