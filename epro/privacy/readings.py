@@ -112,13 +112,7 @@ def records(tx: Tx) -> Iterator[Fault]:
 
 def faults(tx: Tx) -> Iterator[Fault]:
     """Every difference between the readings and their seals, and between the seals and the trail."""
-    removed = dict(
-        tx.session.execute(
-            sa.select(ReadingRemoval.study_id, sa.func.max(ReadingRemoval.until)).group_by(
-                ReadingRemoval.study_id
-            )
-        ).all()
-    )
+    removed = _removed(tx)
     since: dict[str, datetime] = {}
     for no, seal in enumerate(
         tx.all(sa.select(ReadingSeal).order_by(ReadingSeal.study_id, ReadingSeal.until)), 1
@@ -138,16 +132,51 @@ def faults(tx: Tx) -> Iterator[Fault]:
                     no,
                     f"{count} readings are there, not the {seal.count} that were sealed, or they were changed",
                 )
-    yield from _lost_seals(tx, since)
+    yield from _lost_seals(tx)
+    yield from _faults_of_removals(tx)
 
 
-def _lost_seals(tx: Tx, newest: dict[str, datetime]) -> Iterator[Fault]:
+def _lost_seals(tx: Tx) -> Iterator[Fault]:
     """Seals that the trail tells of and that are gone."""
     kept = set(tx.all(sa.select(ReadingSeal.event_id)))
-    query = sa.select(Event).where(Event.action == "readings.sealed").order_by(Event.study_id, Event.seq)
-    for event in tx.all(query):
+    for event in _entries(tx, "readings.sealed"):
         if event.id not in kept:
             yield Fault(event.study_id, "readings", event.seq, "a seal that the trail tells of is gone")
+
+
+def _removed(tx: Tx) -> dict[str, datetime]:
+    """Up to when the readings of each study may be gone: removed with an entry of the trail, at the end of a seal."""
+    kept = {(one.study_id, one.until) for one in tx.all(sa.select(ReadingRemoval))}
+    sealed = {(one.study_id, one.until) for one in tx.all(sa.select(ReadingSeal))}
+    told = {_end(event) for event in _entries(tx, "readings.removed")}
+    found: dict[str, datetime] = {}
+    for study_id, until in sorted(kept & sealed):
+        if (study_id, instant(until)) in told:
+            found[study_id] = until
+    return found
+
+
+def _faults_of_removals(tx: Tx) -> Iterator[Fault]:
+    """Removals that the trail does not tell of or no seal ends at, and those that the trail tells of and are gone."""
+    sealed = {(one.study_id, one.until) for one in tx.all(sa.select(ReadingSeal))}
+    told = {_end(event): event.seq for event in _entries(tx, "readings.removed")}
+    query = sa.select(ReadingRemoval).order_by(ReadingRemoval.study_id, ReadingRemoval.until)
+    for no, row in enumerate(tx.all(query), 1):
+        if told.pop((row.study_id, instant(row.until)), None) is None:
+            yield Fault(row.study_id, "readings", no, "the trail does not tell of this removal")
+        if (row.study_id, row.until) not in sealed:
+            yield Fault(row.study_id, "readings", no, "no seal ends where this removal ends")
+    for (study_id, _), seq in sorted(told.items()):
+        yield Fault(study_id, "readings", seq, "a removal that the trail tells of is gone")
+
+
+def _entries(tx: Tx, action: str) -> list[Event]:
+    return tx.all(sa.select(Event).where(Event.action == action).order_by(Event.study_id, Event.seq))
+
+
+def _end(event: Event) -> tuple[str, str]:
+    """The study of a removal, and the instant that its entry tells."""
+    return event.study_id, canonical.decode(event.body.encode())["details"].get("until", "")
 
 
 def _about(participant: Participant) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from datetime import timedelta
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from epro.responses.models import Response, SetAside
 from epro.signing.models import Signature
 from epro.tx import look, system
 from tests.cast import PASSWORD
+from tests.console.browser import BASE, HERE
 from tests.doors.test_console_pages import EVIL, ROOT, browser
 
 SIGNING = {"meaning": "approved", "accepts_policy": "true", "password": PASSWORD}
@@ -146,7 +148,7 @@ def test_what_was_set_aside_is_decided_once(stage):
 def test_the_site_fetches_its_own_copy(stage):
     """R47, R48: past any sponsor, and its digests are those of the store."""
     ines, address = browser(stage, "ines"), f"{ROOT}/copy"
-    with stage.today(10):
+    with stage.today(minutes=4):
         assert ines.do(address, on=address).status_code == 303
         jobs.run_due()
         told = ines.get(address).text
@@ -165,6 +167,16 @@ def test_the_site_fetches_its_own_copy(stage):
         stored = dict(tx.session.execute(sa.select(Response.id, Response.digest)).all())
     kept = [one for one in records if one["kind"] == "response"]
     assert kept and all(one["digest"] == stored[UUID(one["id"])] for one in kept)
+
+
+def test_asking_for_the_copy_asks_who_she_is_when_that_is_long_ago(stage):
+    ines, address = browser(stage, "ines"), f"{ROOT}/copy"
+    with stage.today(minutes=6):
+        before = ines.get(address).text.count("<li>")
+        answer = ines.send(address, {**HERE, "Referer": f"{BASE}{address}"}, form_token=ines.token(address))
+        assert ines.get(address).text.count("<li>") == before
+    assert answer.headers["Location"].startswith("/console/account/proof?next=")
+    assert answer.headers["Location"].endswith(quote(address))
 
 
 def test_what_is_elsewhere_is_answered_like_what_is_not(stage):

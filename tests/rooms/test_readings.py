@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from epro import clock, db
 from epro.cli import epro
 from epro.privacy import readings, reporting
-from epro.privacy.models import Reading, ReadingSeal
+from epro.privacy.models import Reading, ReadingRemoval, ReadingSeal
 from epro.studies.models import Participant
 from epro.tx import begin, look, system
 from tests.cast import STUDY, at
@@ -43,6 +43,10 @@ def looked(cast):
         cast.staff("dana").must("GET", f"/fhir/r4/Patient/{STUDY}.{subject}")
         cast.staff("dana").call("GET", "/v1/sponsor/exports/csv")
     return subject
+
+
+class Undone(Exception):
+    """What was tried is taken back."""
 
 
 def rows() -> list[tuple[str, str | None, str, str]]:
@@ -101,6 +105,43 @@ def test_what_is_done_to_the_record_of_reading_shows(cast, looked, environ):
                 connection.execute(attack)
                 assert faults_on(connection), attack
                 step.rollback()
+
+
+def test_a_removal_that_the_trail_does_not_tell_of_takes_nothing_away(cast, looked):
+    """With the application's own right to the tables, and nothing out of the way."""
+    seal(at("2026-03-02T10:10"))
+    for until in (at("2999-01-01T00:00"), sealed_until()):
+        with pytest.raises(Undone), begin(TESTS, at("2026-03-02T10:20")) as tx:
+            tx.add(ReadingRemoval(study_id=STUDY, until=until, at=tx.now))
+            tx.session.flush()
+            assert any("this removal" in str(one) for one in readings.faults(tx))
+            assert tx.session.execute(sa.delete(Reading)).rowcount == 5
+            assert any("0 readings are there" in str(one) for one in readings.faults(tx))
+            raise Undone()
+    assert faults() == [] and len(rows()) == 5
+
+
+def test_a_removal_ends_where_a_seal_ends(cast, looked):
+    seal(at("2026-03-02T10:10"))
+    with begin(TESTS, at("2026-03-02T10:20")) as tx:
+        readings._remove(tx, STUDY, at("2999-01-01T00:00"))
+    told = faults()
+    assert any("no seal ends" in one for one in told) and any("0 readings are there" in one for one in told)
+
+
+def test_a_removal_that_is_gone_shows(cast, looked, environ):
+    seal(at("2026-03-02T10:10"))
+    with begin(TESTS, at("2026-03-02T10:20")) as tx:
+        readings._remove(tx, STUDY, sealed_until())
+    assert faults() == []
+    with as_owner(environ, "reading_removals", keep=False) as connection:
+        connection.execute(sa.delete(ReadingRemoval))
+        assert any("a removal that the trail tells of" in one for one in faults_on(connection))
+
+
+def sealed_until():
+    with look(TESTS) as tx:
+        return tx.all(sa.select(ReadingSeal.until))[-1]
 
 
 def faults_on(connection) -> list[str]:
