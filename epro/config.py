@@ -138,7 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_SSO_CLIENT_SECRET", None, "and its secret, if it has one"),
     Setting("EPRO_SSO_NAME", None, "what the button says; unset: the issuer's host"),
     Setting("EPRO_SSO_ACR", None, "`acr` values of the provider that count as a second factor, `a,b`"),
-    Setting("EPRO_SSO_AMR", "mfa,hwk,otp,swk", "`amr` values that count as a second factor"),
+    Setting("EPRO_SSO_AMR", "mfa", "`amr` values that say by themselves that two factors were shown"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
     Setting(
         "EPRO_CHECKPOINT_FILE",

@@ -6,8 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify, redirect, request, url_for
+from flask import Response, current_app, jsonify, redirect, request, url_for
 from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from epro.api.door import actor, coming, guesses, limiter
 from epro.console.door import (
@@ -267,14 +269,31 @@ def _stood_on() -> str:
     if request.method == "GET":
         return way(request.full_path.rstrip("?"))
     parts = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
-    return way(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+    path = _page_at_or_above(parts.path)
+    return way(f"{path}?{parts.query}" if parts.query and path == parts.path else path)
+
+
+def _page_at_or_above(path: str) -> str:
+    """This address, or the next one above it that can be looked at: what a form has answered cannot be."""
+    map = current_app.url_map.bind("")
+    while path.startswith("/console/"):
+        try:
+            if map.match(path, method="GET")[0] != "console.nowhere":
+                return path
+        except RequestRedirect:
+            return path
+        except HTTPException:
+            pass
+        path = path.rstrip("/").rpartition("/")[0]
+    return "/console/"
 
 
 def _proof(status: int = 200, *, refused: bool = False) -> Response:
     with look(actor()) as tx:
         has_passkey = bool(factors.passkeys_of(tx, UUID(actor().id)))
+        linked = _sso() if sso.is_linked(tx, UUID(actor().id)) else None
     wanted = way(request.values.get("next", "/console/account"))
-    return show("proof.html", status, refused=refused, next=wanted, has_passkey=has_passkey)
+    return show("proof.html", status, refused=refused, next=wanted, has_passkey=has_passkey, sso=linked)
 
 
 def _sso() -> str | None:

@@ -143,7 +143,7 @@ def export_download(study_id: str, job_id: UUID) -> Response:
 @page("/studies/<study_id>/held", roles=("data_manager", "monitor"), menu="held.menu", order=44)
 def held(study_id: str) -> Response:
     """What could not be filed and waits for the site's decision, or was decided about."""
-    number, standing = max(1, request.args.get("page", 1, int)), request.args.get("all") != "1"
+    number, standing = min(max(1, request.args.get("page", 1, int)), 10_000), request.args.get("all") != "1"
     with look(actor()) as tx:
         access.allow(actor(), "response.read", study_id)
         g.zone = site_zone(tx, study_id)

@@ -15,10 +15,13 @@ from epro.tx import begin, system
 
 
 @open_page("/sso")
+@limiter.limit("60/minute;600/hour")
 def elsewhere() -> Response:
-    """Off to the provider. A link and no form, for a browser lets no form of ours lead to another host."""
+    """Off to the provider; `again`: there she shows once more who she is. A link and no form, for a browser lets no
+    form of ours lead to another host.
+    """
     _must_be_on()
-    going = sso.start(way(request.args.get("next")))
+    going = sso.start(way(request.args.get("next")), again=request.args.get("again") == "1")
     response: Any = redirect(going.address, 303)
     keep_way(response, going.secret)
     return response
@@ -38,13 +41,17 @@ def link_elsewhere() -> Response:
 @open_page("/sso/callback")
 @guesses
 def back_from_elsewhere() -> Response:
-    """Back from the provider: a new session, in a new cookie."""
+    """Back from the provider: a new session, in a new cookie; or the one there is, proved once more."""
     _must_be_on()
     identity, kept = sso.exchange(request.args.to_dict(), request.cookies.get(f"{cookie_name()}-sso"))
-    with begin(system("console")) as tx:
-        opened, device = sso.enter(tx, identity, kept, coming(), browsers.open_session)
     response: Any = redirect(way(kept["next"]), 303)
     take_way(response)
+    with begin(system("console")) as tx:
+        session = browsers.find(tx, request.cookies.get(cookie_name(), "")) if kept.get("again") else None
+        if session is not None:
+            sso.prove(tx, identity, kept, session)
+            return response
+        opened, device = sso.enter(tx, identity, kept, coming(), browsers.open_session)
     give_cookie(response, opened)
     know_device(response, device)
     return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, abort, redirect, request, send_from_directory
+from flask import Response, abort, g, redirect, request, send_from_directory
 
 from epro.api.door import actor, coming, guesses
 from epro.console import saying
@@ -52,12 +52,13 @@ def enter() -> Response:
 
 @act("/sign-out", roles=EVERYBODY)
 def sign_out() -> Response:
-    """End this session."""
+    """End this session. To the provider's own way out a link leads on: a browser lets no form of ours do so."""
     with begin(actor()) as tx:
         session = sso.came_by(tx)
         staff.log_out(tx)
     out = sso.way_out(session)
-    response: Any = redirect(out, 303) if out else back_to("sign_in")
+    g.viewer = None  # the page that follows is nobody's any more
+    response = show("signed_out.html", address=out, provider=sso.name()) if out else back_to("sign_in")
     take_cookie(response)
     return response
 

@@ -17,7 +17,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,13 +28,14 @@ import sqlalchemy as sa
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
 from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]
+from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from epro import clock, db, trail
 from epro.errors import EproError, Unavailable
-from epro.signin import factors, links, sessions, staff, tickets, watch
+from epro.signin import factors, links, sessions, staff, stepup, tickets, watch
 from epro.signin.models import OutsideIdentity, SignInSession, Staff
 from epro.tx import Tx, begin
 
@@ -45,9 +46,14 @@ OLDEST = timedelta(minutes=10)  # of an id token that has just been made
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 TIMES = (3.05, 10)  # seconds to connect, and to read
 KNOWN_FOR = timedelta(hours=1)  # of the provider's addresses and keys
+AGAIN_AFTER = timedelta(minutes=1)  # between two questions for new keys
 LARGEST = 256 * 1024  # of what the provider answers
 LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
+HELD = {"hwk", "otp", "swk"}  # RFC 8176: what one has
+HERS = {"face", "fpt", "iris", "pin", "pwd", "retina", "vbm"}  # and what one knows or is
+SINGLE = HELD | HERS | {"geo", "kba", "pop", "sc", "sms", "tel", "user"}
 _known: dict[str, tuple[datetime, dict[str, Any], KeySet]] = {}
+_asked_again: dict[str, datetime] = {}
 _lock = threading.Lock()
 
 
@@ -65,11 +71,14 @@ class SsoUnknown(EproError):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the provider says it is, and whether it asked for more than one factor."""
+    """Who the provider says it is, whether it asked for more than one factor, and when she showed it there, if the
+    provider says so and it was within the minutes that a step-up is good for.
+    """
 
     issuer: str
     subject: str
     strong: bool
+    shown_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,9 @@ def redirect_uri() -> str:
     return f"{(db.settings()['PUBLIC_URL'] or '').rstrip('/')}/console/sso/callback"
 
 
-def start(wanted: str, link: str | None = None) -> Going:
-    """Begin a sign-in; with the secret of an invitation it links the account that was invited.
+def start(wanted: str, link: str | None = None, *, again: bool = False) -> Going:
+    """Begin a sign-in; with the secret of an invitation it links the account that was invited. `again`: the provider
+    is not to take an earlier sign-in for this one, for she shows once more who she is.
 
     Raises LinkNotAccepted, Unavailable.
     """
@@ -105,6 +115,7 @@ def start(wanted: str, link: str | None = None) -> Going:
             "next": wanted,
             "link": str(staff_id) if staff_id else None,
             "browser": _of(secret, "browser"),
+            "again": tx.now.isoformat() if again else None,
         }
         state = tickets.make(tx, STATE, GOOD_FOR, staff_id, content)
     with _client() as client:
@@ -114,6 +125,7 @@ def start(wanted: str, link: str | None = None) -> Going:
             code_verifier=_of(secret, f"verifier {state}"),
             nonce=_of(secret, f"nonce {state}"),
             **({"acr_values": " ".join(_listed("SSO_ACR"))} if _listed("SSO_ACR") else {}),
+            **({"prompt": "login", "max_age": "0"} if again else {}),
         )
     return Going(address, secret)
 
@@ -133,10 +145,7 @@ def exchange(came: Mapping[str, str], secret: str | None) -> tuple[Identity, dic
     told = _token(about, came["code"], _of(secret or "", f"verifier {state}"))
     claims = _claims(str(told.get("id_token", "")), keys)
     _check(claims, nonce=_of(secret or "", f"nonce {state}"), access_token=told.get("access_token"))
-    strong = claims.get("acr") in _listed("SSO_ACR") or bool(
-        set(claims.get("amr") or ()) & set(_listed("SSO_AMR"))
-    )
-    return Identity(_issuer(), claims["sub"], strong), kept
+    return Identity(_issuer(), claims["sub"], _is_strong(claims), _shown_at(claims)), kept
 
 
 def enter(
@@ -146,7 +155,9 @@ def enter(
     coming: staff.Coming,
     opens: staff.Opens[staff.Opened],
 ) -> tuple[staff.Opened, str | None]:
-    """A session for whom this identity is linked with; an invitation links it first. Raises SsoUnknown."""
+    """A session for whom this identity is linked with; an invitation links it first. Nobody has shown anything by a
+    sign-in of earlier that the provider remembers: then nothing is proved by it. Raises SsoUnknown.
+    """
     row = _linked(tx, identity)
     if kept.get("link"):
         row = _link(tx, row, identity, UUID(kept["link"]))
@@ -155,9 +166,29 @@ def enter(
         raise SsoUnknown()
 
     def open_it(tx: Tx, staff_id: UUID, told: dict[str, Any]) -> staff.Opened:
-        return opens(tx, staff_id, {**told, "identity_id": row.id})
+        return opens(tx, staff_id, {**told, "identity_id": row.id, "proved_at": identity.shown_at})
 
     return staff.enter(tx, person.id, factors.SSO if identity.strong else None, coming, open_it)
+
+
+def prove(tx: Tx, identity: Identity, kept: Mapping[str, Any], session: SignInSession) -> None:
+    """She has shown once more, at the provider, who she is: since she was sent there, and with no less than she had
+    come by. Raises SsoRefused.
+    """
+    row = _linked(tx, identity)
+    person = tx.get(Staff, row.staff_id) if row is not None else None
+    if person is None or person.closed_at is not None or person.id != session.staff_id:
+        raise SsoRefused("This identity belongs to another account.")
+    begun = datetime.fromisoformat(kept["again"])
+    if identity.shown_at is None or identity.shown_at < begun - timedelta(seconds=LEEWAY):
+        raise SsoRefused("The provider does not say that you have signed in there just now.")
+    if not identity.strong and (session.second_factor is not None or factors.has_any(tx, person)):
+        raise SsoRefused("The provider has asked for one factor only.")
+    held = tx.get(SignInSession, session.id, lock=True)
+    assert held is not None
+    factor = factors.SSO if identity.strong else None
+    held.proved_at, held.second_factor = identity.shown_at, factor or held.second_factor
+    trail.record(tx, trail.study_chain(tx), "staff.proved_again", "staff", person.id, factor=factor)
 
 
 def way_out(session: SignInSession | None) -> str | None:
@@ -268,6 +299,34 @@ def _link(tx: Tx, row: OutsideIdentity | None, identity: Identity, staff_id: UUI
     return made
 
 
+def _is_strong(claims: CodeIDToken) -> bool:
+    """Whether the provider says that two factors were shown: a single one counts beside one of another kind only."""
+    said, listed = set(_methods(claims)), set(_listed("SSO_AMR"))
+    alone = said & listed - SINGLE
+    beside = said & HERS and said & (HELD | listed) - HERS
+    return claims.get("acr") in _listed("SSO_ACR") or bool(alone or beside)
+
+
+def _methods(claims: CodeIDToken) -> list[str]:
+    told = claims.get("amr")
+    if told is None:
+        return []
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise SsoRefused("The provider does not say in words how you have signed in.")
+    return told
+
+
+def _shown_at(claims: CodeIDToken) -> datetime | None:
+    """When she signed in there, if that was within the minutes that a step-up is good for."""
+    told, now = claims.get("auth_time"), clock.now()
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    oldest = (now - stepup.GOOD_FOR).timestamp()
+    if not oldest <= told <= now.timestamp() + LEEWAY:
+        return None
+    return min(datetime.fromtimestamp(told, UTC), now)
+
+
 def _check(claims: CodeIDToken, *, nonce: str, access_token: Any) -> None:
     """Raise SsoRefused unless this token was made just now, by them, for us, for this very sign-in."""
     _validate(
@@ -343,30 +402,47 @@ def _client() -> OAuth2Session:
 
 
 def _provider(*, fresh: bool = False) -> tuple[dict[str, Any], KeySet]:
-    """Addresses and keys of the provider, as it publishes them; kept for an hour. Raises Unavailable."""
+    """Addresses and keys of the provider, as it publishes them; kept for an hour. Raises Unavailable.
+
+    `fresh`: asked for anew, but once a minute at most: whoever sends what nobody has signed makes us ask no more.
+    """
     issuer, now = _issuer(), clock.now()
     with _lock:
         found = _known.get(issuer)
+        asked = _asked_again.get(issuer)
+        fresh = fresh and (asked is None or abs(now - asked) >= AGAIN_AFTER)
+        if fresh:
+            _asked_again[issuer] = now
     if found is not None and not fresh and abs(now - found[0]) < KNOWN_FOR:
         return found[1], found[2]
     about = _fetched(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     addresses = [about.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
     if about.get("issuer") != issuer or not all(isinstance(one, str) and _is_safe(one) for one in addresses):
         raise Unavailable("The identity provider describes itself wrongly: tell an administrator.")
-    try:
-        keys = KeySet.import_key_set(_public(_fetched(about["jwks_uri"])))  # type: ignore[arg-type]
-    except (JoseError, ValueError, TypeError, KeyError):
-        raise Unavailable("The identity provider's keys cannot be read: tell an administrator.") from None
+    keys = _public(_fetched(about["jwks_uri"]))
+    if not keys:
+        raise Unavailable("The identity provider's keys cannot be read: tell an administrator.")
     with _lock:
         _known[issuer] = (now, about, keys)
     return about, keys
 
 
-def _public(told: dict[str, Any]) -> dict[str, Any]:
-    """Keys that can check a signature; a shared secret is none."""
-    return {
-        "keys": [key for key in told["keys"] if key.get("kty") != "oct" and key.get("use", "sig") == "sig"]
-    }
+def _public(told: dict[str, Any]) -> KeySet:
+    """Keys that can check a signature; a shared secret is none, and one of a kind unknown here is passed over."""
+    keys = told.get("keys")
+    read = [_key(one) for one in keys] if isinstance(keys, list) else []
+    return KeySet([one for one in read if one is not None])
+
+
+def _key(told: Any) -> Key | None:
+    if not isinstance(told, dict) or told.get("kty") == "oct" or told.get("use", "sig") != "sig":
+        return None
+    try:
+        key = JWKRegistry.import_key(told)
+        key.ensure_kid()
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+        return None
+    return key
 
 
 def _fetched(address: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_every_fault_of_a_file_is_named_with_its_line_and_its_mend(stage, bo):
         for text in EVIL:
             told = tried(bo, f"{text}: {text}").text
             assert "<script>alert" not in told and "<img src=x" not in told
+    assert versions() == ["1.0"]
+
+
+def test_after_showing_who_she_is_the_builder_is_back_where_the_file_is_sent(stage):
+    late = browser(stage, "bo")
+    with stage.today(minutes=6):
+        token = late.token(BUILD)
+        for stood, back in (
+            (f"{BUILD}/check", BUILD),
+            (f"{BUILD}/wording?all=1", f"{BUILD}/wording?all=1"),
+            ("/console/none/of/ours", "/console/"),
+        ):
+            sent = {**HERE, "Referer": f"https://epro.test{stood}"}
+            asked = late.send(f"{BUILD}/publish", sent, form_token=token, source=LATER)
+            place = parse_qs(urlsplit(asked.headers["Location"]).query)["next"]
+            assert asked.status_code == 303 and place == [back], stood
+            assert late.get(back, follow_redirects=True).status_code == 200, back
     assert versions() == ["1.0"]
 
 

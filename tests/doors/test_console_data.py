@@ -155,3 +155,9 @@ def test_who_manages_one_site_has_neither_the_feed_nor_the_others_answers(stage)
         assert do(dita, "sinks/lake/pause", reason="none").status_code in (403, 404)
     assert stage.cara.subject_id in told and f"participants/{stage.ada.subject_id}" not in told
     assert row().paused_at is None
+
+
+def test_a_page_far_behind_the_last_is_empty(stage, dana):
+    with stage.today():
+        for number in (10**18, 10_000, -1, 0):
+            assert dana.get(f"{ROOT}/held?page={number}").status_code == 200, number

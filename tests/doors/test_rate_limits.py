@@ -78,6 +78,15 @@ def test_after_too_many_refusals_the_address_waits(stage, two_servers, tried):
     assert _send(stage, two_servers[1], tried.path, address=ELSEWHERE, **right).status_code in (200, 201, 204)
 
 
+def test_the_way_to_the_identity_provider_is_not_gone_without_end(two_servers):
+    told = [_call_page(two_servers[number % 2], "/console/sso") for number in range(61)]
+    assert told == [404] * 60 + [429]  # there is no provider here
+
+
+def _call_page(app: Flask, path: str) -> int:
+    return app.test_client().get(path, environ_base={"REMOTE_ADDR": "192.0.2.60"}).status_code
+
+
 def test_the_wait_ends_with_the_hour(stage, two_servers):
     app, body = two_servers[0], {"email": "nobody@example.org", "password": "a guess"}
     for _ in range(21):

@@ -30,7 +30,7 @@ class Handler(Answering):
             self._answer(200, {**provider.about, **provider.changed.get("about", {})})
         elif self.path == "/keys":
             provider.asked_for_keys += 1
-            self._answer(200, {"keys": [key.as_dict(private=False) for key in provider.published]})
+            self._answer(200, {"keys": [_told(key) for key in provider.published]})
         else:
             self._answer(404, {})
 
@@ -56,7 +56,7 @@ class OidcProvider(Provider):
         self.now = now
         super().__init__(Handler, known=("accept", "reset", "status", "redirect"))
         self.key = ECKey.generate_key("P-256", {"kid": "one", "use": "sig", "alg": "ES256"})
-        self.published = [self.key]
+        self.published: list[Any] = [self.key]
         self.changed: dict[str, Any] = {}
         self.asked_for_keys = 0
         self._codes: dict[str, dict[str, Any]] = {}
@@ -115,6 +115,11 @@ class OidcProvider(Provider):
         if header["alg"] == "HS256":
             key = OctKey.import_key(SECRET)
         return jwt.encode(header, told, key, algorithms=[header["alg"]])
+
+
+def _told(key: Any) -> Any:
+    """A key as it is published; what is none, as it is."""
+    return key.as_dict(private=False) if isinstance(key, ECKey) else key
 
 
 def _part(value: dict[str, Any]) -> str:

@@ -4,24 +4,29 @@ SS-01  An invitation links an account; from then on issuer and subject open it, 
 SS-02  Whatever the provider, or who stands between, changes in one place opens nothing.
 SS-03  A weak sign-in there asks for the account's own second factor here.
 SS-04  Signing out goes to the provider; signing out there ends the sessions here.
+SS-05  A sign-in that the provider remembers proves nothing; who shows there once more who she is goes on here.
+SS-06  A key of an unknown kind shuts nobody out, and what nobody has signed makes us ask the provider no more.
 
 Threats S22 (session fixation), S24 (token confusion), S25 (mix-up, code injection, take-over by e-mail).
 """
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from authlib.oidc.core import CodeIDToken
 from joserfc.jwk import ECKey
 
 from epro import clock
-from epro.signin import links, sso, tickets
+from epro.signin import factors, links, sso, stepup, tickets
 from epro.signin.models import OutsideIdentity, SignInSession
-from epro.tx import begin, look, system
+from epro.signing import signatures
+from epro.tx import Actor, begin, look, system
 from tests.cast import at
 from tests.console.browser import Browser
 from tests.fakes.oidc_provider import CLIENT, ELSEWHERE, SECRET, OidcProvider
@@ -44,6 +49,7 @@ def provider(cast):
         with clock.moved_to(NOW):
             yield made
     sso._known.clear()
+    sso._asked_again.clear()
 
 
 def invitation(cast, name: str = "noor", kind: str = "invitation") -> str:
@@ -236,10 +242,149 @@ def test_a_weak_sign_in_there_asks_for_the_second_factor_here(cast, provider):
             assert home.headers["Location"] == "/console/account"
 
 
+METHODS = (
+    (["mfa"], True),
+    (["otp"], False),
+    (["hwk"], False),
+    (["swk", "user"], False),
+    (["pwd", "pin", "face"], False),
+    (["pwd", "otp"], True),
+    (["hwk", "fpt"], True),
+    ([], False),
+    (None, False),
+)
+
+
+def test_a_single_factor_there_is_not_two(cast, provider):
+    for methods, strong in METHODS:
+        assert sso._is_strong(CodeIDToken({"amr": methods}, {})) is strong, methods
+    cast.app.config["EPRO"]["SSO_AMR"] = "sms,clinic-two"
+    for methods, strong in (
+        (["sms"], False),
+        (["sms", "pwd"], True),
+        (["clinic-two"], True),
+        (["mfa"], False),
+    ):
+        assert sso._is_strong(CodeIDToken({"amr": methods}, {})) is strong, methods
+
+
+def test_odd_words_about_how_she_signed_in_are_refused(cast, provider):
+    link(cast, provider)
+    for odd in ([["otp"]], [{}], "mfa", ["mfa", 7], {"mfa": 1}, 0):
+        browser = Browser(cast.app)
+        came = back(browser, provider.come_back(go(browser), amr=odd))
+        assert came.status_code == 401 and "Begin again" in came.text, odd
+
+
+TIMES = (
+    ({}, False),
+    ({"auth_time": SECONDS - 8 * 3600}, False),
+    ({"auth_time": SECONDS - 301}, False),
+    ({"auth_time": SECONDS + 3600}, False),
+    ({"auth_time": True}, False),
+    ({"auth_time": SECONDS - 299}, True),
+    ({"auth_time": SECONDS + 30}, True),
+)
+
+
+def test_a_sign_in_that_the_provider_remembers_proves_nothing(cast, provider):
+    link(cast, provider)
+    for told, fresh in TIMES:
+        browser = Browser(cast.app)
+        assert back(browser, provider.come_back(go(browser), **STRONG, **told)).status_code == 303
+        assert browser.get("/console/account").status_code == 200
+        assert browser.get("/console/account/password").status_code == (200 if fresh else 303), told
+        if not fresh:
+            asked = browser.do("/console/account/passkeys/challenge", on="/console/account")
+            assert "/console/account/proof" in asked.headers["Location"], told
+
+
+def test_what_was_never_proved_is_not_fresh_anywhere(cast, provider):
+    link(cast, provider)
+    with begin(TESTS) as tx:
+        row = tx.one(sa.select(SignInSession).where(SignInSession.identity_id.is_not(None)))
+        assert row.proved_at is None and row.second_factor == "sso"
+        hers = Actor("staff", cast.ids["noor"], session_id=row.id)
+    with begin(hers) as tx:
+        assert not stepup.is_fresh(tx)
+        for spend in (
+            lambda: factors.must_be_hers(tx, factors.acting(tx)),
+            lambda: signatures._spend_proof(tx, False),
+            lambda: signatures._spend_proof(tx, True),
+        ):
+            with pytest.raises(stepup.StepUpNeeded):
+                spend()
+
+
+def prove(browser: Browser) -> str:
+    sent = browser.get("/console/sso", query_string={"next": "/console/account/password", "again": "1"})
+    return sent.headers["Location"]
+
+
+def test_she_shows_once_more_at_the_provider_who_she_is(cast, provider):
+    browser, _ = link(cast, provider)
+    assert not {"prompt", "max_age"} & set(parse_qs(urlsplit(go(Browser(cast.app))).query))
+    page = browser.get("/console/account/password", follow_redirects=True)
+    assert "/console/sso?next=/console/account/password&amp;again=1" in page.text
+    asked = parse_qs(urlsplit(prove(browser)).query)
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
+    cookie = browser.cookie().value
+    for wrong in (
+        STRONG,
+        {**STRONG, "auth_time": SECONDS - 120},
+        {"amr": ["pwd"], "auth_time": SECONDS},
+        {**STRONG, "auth_time": SECONDS, "subject": "mallory"},
+    ):
+        assert back(browser, provider.come_back(prove(browser), **wrong)).status_code == 401, wrong
+        assert browser.get("/console/account/password").status_code == 303, wrong
+    with clock.moved_to(NOW + timedelta(minutes=3)):
+        provider.now = NOW + timedelta(minutes=3)
+        came = back(browser, provider.come_back(prove(browser), **STRONG, auth_time=SECONDS + 180))
+        assert (came.status_code, came.headers["Location"]) == (303, "/console/account/password")
+        assert browser.get("/console/account/password").status_code == 200
+        assert browser.cookie().value == cookie
+    with look(TESTS) as tx:  # the session there was; and what signs once can be spent
+        row = tx.one(sa.select(SignInSession).where(SignInSession.identity_id.is_not(None)))
+        assert row.proved_at > row.started_at
+    with clock.moved_to(NOW + timedelta(minutes=9)):
+        assert browser.get("/console/account/password").status_code == 303
+
+
+def test_a_key_of_an_unknown_kind_shuts_nobody_out(cast, provider):
+    provider.published = [
+        {"kty": "AKP", "kid": "later", "alg": "ML-DSA-44", "pub": "AA"},
+        {"kty": "EC", "crv": "P-9", "kid": "two", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Ed999", "x": "AA"},
+        {"kty": ["RSA"]},
+        "no key",
+        provider.key,
+    ]
+    assert link(cast, provider)[1].status_code == 303
+    for none in ([], provider.published[:5]):
+        sso._known.clear()
+        provider.published = none
+        assert Browser(cast.app).get("/console/sso").status_code == 503
+
+
+def test_what_nobody_has_signed_makes_us_ask_for_keys_once_a_minute(cast, provider):
+    link(cast, provider)
+    before, browser = provider.asked_for_keys, Browser(cast.app)
+    provider.changed = {"key": ECKey.generate_key("P-256", {"kid": "one"})}
+    forged = provider.signed({"sub": "noor@clinic", "jti": "1", "events": {sso.LOGGED_OUT: {}}})
+    for _ in range(3):
+        assert browser.send("/console/sso/sign-out", {}, logout_token=forged).status_code == 401
+    assert provider.asked_for_keys == before + 1
+    with clock.moved_to(NOW + timedelta(minutes=1)):
+        assert browser.send("/console/sso/sign-out", {}, logout_token=forged).status_code == 401
+    assert provider.asked_for_keys == before + 2
+
+
 def test_signing_out_goes_both_ways(cast, provider):
     browser, _ = link(cast, provider)
     out = browser.do("/console/sign-out", on="/console/account")
-    there = urlsplit(out.headers["Location"])
+    assert out.status_code == 200 and "Location" not in out.headers  # a form of ours leads to no other host
+    assert "sign-out" not in out.text and browser.get("/console/account").status_code == 303
+    there = urlsplit(re.search(r'href="(http://127[^"]+)"', out.text)[1].replace("&amp;", "&"))
     assert f"{there.scheme}://{there.netloc}{there.path}" == f"{provider.issuer}/end"
     assert parse_qs(there.query)["post_logout_redirect_uri"] == ["https://epro.test/console/sign-in"]
     browser = Browser(cast.app)
