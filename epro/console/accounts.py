@@ -121,6 +121,7 @@ def account() -> Response:
             "account.html",
             has_totp=person.totp_sealed is not None,
             has_any=factors.has_any(tx, person),
+            needed=factors.is_required() and not factors.has_any(tx, person),
             passkeys=factors.passkeys_of(tx, person.id),
             codes_left=factors.codes_left(tx, person.id),
             sessions=sessions.of_staff(tx, person.id),

@@ -121,8 +121,8 @@ def labels(tx: Tx, study_id: str) -> dict[str, Any]:
 
 
 def names_of(ids: Iterable[Any]) -> dict[str, str]:
-    """Who of the staff is called what, by id and by `staff:id`; read from the contact store."""
-    wanted = {str(one).removeprefix("staff:") for one in ids if one}
+    """Who of the staff is called what, by id and by `staff:id`; read from the contact store. Others are not in it."""
+    wanted = {id for one in ids if one and ":" not in (id := str(one).removeprefix("staff:"))}
     found = {id: store.of(trail.INSTALLATION, f"staff/{id}").get("name", id[:8]) for id in sorted(wanted)}
     return found | {f"staff:{id}": name for id, name in found.items()}
 

@@ -27,11 +27,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A questionnaire as it was read. `language` is that of the words, where there are none in hers."""
+    """A questionnaire as it was read. `language` is that of the words, where there are none in hers; `is_placeholder`
+    when they are our short labels in the place of a licensed text.
+    """
 
     title: str
     language: str
-    is_licensed: bool
+    is_placeholder: bool
     questions: Mapping[str, Mapping[str, Any]]
     instrument: Instrument
 
@@ -67,7 +69,7 @@ def sheet(tx: Tx, row: Response) -> Sheet:
         language = next(iter(instrument.wording))
         shown = localised(instrument, language)
     questions = {one["id"]: one for one in shown["items"]}
-    return Sheet(shown["title"], language, pack is not None, questions, instrument)
+    return Sheet(shown["title"], language, shown["wording"]["status"] == "placeholder", questions, instrument)
 
 
 def _line(question: Mapping[str, Any], code: Any) -> Line:

@@ -170,4 +170,6 @@ def test_a_passkey_is_made_and_signs_in_in_a_real_browser(served):
         page.wait_for_url("**/account/password")
         page.goto(f"{served}/console/link#the-secret-of-a-link")
         assert page.input_value("#link") == "the-secret-of-a-link" and "#" not in page.url
+        page.goto(f"{served}/console/link")  # as after a password that is refused
+        assert page.input_value("#link") == "the-secret-of-a-link" and not page.is_visible("#link")
         browser.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -37,6 +38,24 @@ def test_whatever_is_said_has_a_text():
         if not any(one == key or (key.endswith(".") and one.startswith(key)) for one in saying.texts())
     ]
     assert missing == []
+
+
+def test_whatever_the_trail_calls_an_act_has_a_text():
+    package = HERE.parent
+    calls = [
+        node
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("trail.record", "_record")
+    ]
+    acts = {
+        part.value
+        for call in calls
+        for part in call.args
+        if isinstance(part, ast.Constant) and re.fullmatch(r"[a-z_]+\.[a-z_]+", str(part.value))
+    }
+    assert len(acts) > 60
+    assert sorted(act for act in acts if f"action.{act}" not in saying.texts()) == []
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
