@@ -146,7 +146,7 @@ def test_what_is_held_is_listed_with_the_decision(stage, dana):
     )
 
 
-def test_who_manages_one_site_has_neither_the_feed_nor_the_others_answers(stage):
+def test_who_manages_one_site_has_neither_the_feed_nor_the_others_answers(stage, dana):
     dita = browser(stage, "dita")
     with stage.today():
         for path in ("data", "data/live", "sinks/lake", "sinks/none"):
