@@ -375,7 +375,12 @@ class ParticipantOut(Schema):
     language = fields.String()
     time_zone = fields.String()
     protocol_version = fields.String()
-    arm = fields.String(allow_none=True)
+    arm = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Null where there is none, and for everybody who does not treat her or is hidden scores."
+        },
+    )
     anchors = fields.Dict(keys=fields.String(), values=fields.Date())
     enrolled_at = fields.AwareDateTime()
     withdrawn_at = fields.AwareDateTime(allow_none=True)

@@ -260,4 +260,4 @@ def _seen(tx: Tx, subject_id: str, permission: str, asked: dict[str, Any], kind:
 
 
 def _participant(tx: Tx, row: Participant) -> dict[str, Any]:
-    return telling.participant(row, participants.anchors(tx, row))
+    return telling.participant(tx, row, participants.anchors(tx, row))

@@ -18,7 +18,9 @@ from epro.api.schemas import (
     TimeZoneIn,
 )
 from epro.api.site import site
+from epro.errors import NotAllowed
 from epro.notifications.recalls import recalled
+from epro.responses import sight
 from epro.scheduling import protocols, replanning
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
@@ -39,7 +41,7 @@ def anchors(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> d
 @site.arguments(ArmIn)
 @site.response(200, DifferencesOut)
 def arm(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
-    """Allot her to an arm, or to another one. With `?preview=true` nothing is done."""
+    """Allot her to an arm, or to another one; only who may know it can. With `?preview=true` nothing is done."""
     return _replan(asked, subject_id, Wish(arm=wanted["arm"]), wanted["reason"])
 
 
@@ -88,6 +90,8 @@ def _replan(asked: dict[str, Any], subject_id: str, wish: Wish, reason: str) -> 
         )
         if participant.withdrawn_at is not None:
             raise participants.AlreadyWithdrawn()
+        if wish.arm and not sight.knows_arm(tx, participant):  # what would change tells which one it is
+            raise NotAllowed()
         found = replanning.preview(tx, participant, wish)
         told = telling.differences(found, preview=asked["preview"], recalled=recalled(tx, found))
         if not asked["preview"]:

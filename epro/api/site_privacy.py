@@ -29,7 +29,9 @@ def search(asked: dict[str, Any]) -> dict[str, Any]:
         found = finding.by_contact(tx, field, value)
         for row in found:
             looking.at_row(row, "contact")
-        return {"participants": [telling.participant(row, participants.anchors(tx, row)) for row in found]}
+        return {
+            "participants": [telling.participant(tx, row, participants.anchors(tx, row)) for row in found]
+        }
 
 
 @site.post("/participants/<subject_id>/erasure")
@@ -41,7 +43,7 @@ def erasure(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> d
     with begin(actor()) as tx:
         row = access.participant(tx, subject_id, "participant.erase", study_id=asked.get("study"), lock=True)
         erasing.erase(tx, row, wanted["reason"])
-        return telling.participant(row, participants.anchors(tx, row))
+        return telling.participant(tx, row, participants.anchors(tx, row))
 
 
 @site.post("/participants/<subject_id>/calendar")

@@ -44,6 +44,8 @@ def queries(asked: dict[str, Any]) -> dict[str, Any]:
         query = query.order_by(Query.asked_at.desc(), Query.id)
         rows = tx.all(query.limit(asked["limit"] + 1).offset(asked["offset"]))
         found = asking.standing(tx, rows[: asked["limit"]])
+        for one in found:
+            looking.at_row(one.query, "answers")
         return {"queries": [told(one) for one in found], "more": len(rows) > len(found)}
 
 

@@ -23,7 +23,7 @@ from epro.trail.entries import instant
 from epro.tx import Tx
 
 
-def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
+def participant(tx: Tx, row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
     return {
         "subject_id": row.subject_id,
         "study_id": row.study_id,
@@ -31,7 +31,7 @@ def participant(row: Participant, anchors: dict[str, date]) -> dict[str, Any]:
         "language": row.language,
         "time_zone": row.time_zone,
         "protocol_version": row.protocol_version,
-        "arm": row.arm,
+        "arm": row.arm if row.arm and sight.knows_arm(tx, row) else None,
         "anchors": anchors,
         "enrolled_at": row.enrolled_at,
         "withdrawn_at": row.withdrawn_at,
@@ -100,7 +100,7 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     scores, counting = _scores(tx, row, responses), _counting(responses)
     settled = settling.made_of(tx, asides)
     return {
-        "participant": _json(participant(row, participants.anchors(tx, row))),
+        "participant": _json(participant(tx, row, participants.anchors(tx, row))),
         "occurrences": [_occurrence(tx, found) for found in occurrences.of(tx, row)],
         "responses": [
             _response(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Response, g, request
 from marshmallow import Schema, fields, validate
 
-from epro.api import telling_corrections
+from epro.api import looking, telling_corrections
 from epro.api.door import actor
 from epro.api.exports import sent
 from epro.api.schemas import ExportIn, ReasonIn
@@ -155,6 +155,8 @@ def held(study_id: str) -> Response:
         newest = query.order_by(SetAside.received_at.desc(), SetAside.id)
         rows = tx.all(newest.limit(HELD + 1).offset((number - 1) * HELD))
         told = telling_corrections.set_asides(tx, rows[:HELD])
+        for row in rows[:HELD]:
+            looking.at_row(row, "answers")
         made_by = [one["settlement"]["settled_by"] for one in told if one["settlement"]]
         return show(
             "held.html",

@@ -14,7 +14,7 @@ from epro.console.page import asked, show
 from epro.console.participants import show_letter
 from epro.console.worklist import SITE_ROLES
 from epro.errors import NotFound
-from epro.responses.sight import hides_scores
+from epro.responses.sight import knows_arms
 from epro.scheduling import enrolling
 from epro.scheduling.enrolling import Newcomer
 from epro.scheduling.protocol import Protocol
@@ -42,7 +42,7 @@ def enrolment(study_id: str) -> Response:
             sites=sites,
             protocol=protocol,
             anchors=[one for one in protocol.anchors if one.base is None and one.first_answer_of is None],
-            arms=() if hides_scores(actor(), protocol, study_id, site.id) else protocol.arms,
+            arms=protocol.arms if knows_arms(actor(), protocol, study_id, site.id) else (),
             number=_next(protocol, site),
             channels=CHANNELS,
             zones=sorted(zone for zone in ZONES if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))),

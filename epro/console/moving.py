@@ -13,15 +13,15 @@ from typing import Any
 from flask import Response, g, request
 
 from epro import canonical
-from epro.api import telling
+from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ZONES, AnchorIn, ArmIn, LanguageIn, TimeZoneIn
 from epro.console.door import act, page
 from epro.console.page import asked, back_to, show
 from epro.console.worklist import SITE_ROLES, labels
-from epro.errors import Conflict
+from epro.errors import Conflict, NotAllowed
 from epro.notifications.recalls import recalled
-from epro.responses.sight import hides_scores
+from epro.responses import sight
 from epro.scheduling import protocols, replanning
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
@@ -58,6 +58,7 @@ def plan(study_id: str, subject_id: str) -> Response:
     """What can be moved; with a wish in the address, what that would change. Nothing is done."""
     with look(actor()) as tx:
         row = _find(tx, study_id, subject_id)
+        looking.at_row(row, "record")
         g.zone = row.time_zone
         protocol = protocols.find(tx, study_id, row.protocol_version)
         wish = _wish(request.args.to_dict(), "-") if any(map(request.args.get, NAMES)) else None
@@ -68,7 +69,7 @@ def plan(study_id: str, subject_id: str) -> Response:
             protocol=protocol,
             anchors=[one for one in protocol.anchors if one.base is None],
             days=participants.anchors(tx, row),
-            arms=() if hides_scores(actor(), protocol, study_id, row.site_id) else protocol.arms,
+            arms=protocol.arms if sight.knows_arm(tx, row) else (),
             zones=sorted(zone for zone in ZONES if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))),
             wanted={name: request.args.get(name, "") for name in NAMES},
             told=told,
@@ -108,6 +109,8 @@ def _wish(said: dict[str, Any], reason: str) -> Wish:
 
 
 def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
+    if wish.arm and not sight.knows_arm(tx, row):  # what would change tells which one it is
+        raise NotAllowed()
     found = replanning.preview(tx, row, wish)
     return telling.differences(found, preview=True, recalled=recalled(tx, found))
 

@@ -40,6 +40,8 @@ def queries(study_id: str) -> Reply:
         query = query.order_by(Query.asked_at.desc(), Query.id)
         rows = tx.all(query.limit(LINES + 1).offset((number - 1) * LINES))
         told = [site_queries.told(one) for one in asking.standing(tx, rows[:LINES])]
+        for row in rows[:LINES]:
+            looking.at_row(row, "answers")
         return show(
             "queries.html",
             told=told,

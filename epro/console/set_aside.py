@@ -46,6 +46,8 @@ def set_asides(study_id: str) -> Reply:
             query.where(SetAside.settled_at.is_not(None)).order_by(SetAside.settled_at.desc()).limit(20)
         )
         told = telling_corrections.set_asides(tx, settled)
+        for row in (*waiting, *settled):
+            looking.at_row(row, "answers")
         return show(
             "set_asides.html",
             waiting=telling_corrections.set_asides(tx, waiting),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from flask import Response, g, request
 
+from epro.api import looking
 from epro.api.door import actor
 from epro.console.door import page
 from epro.console.page import show
@@ -38,10 +39,14 @@ def trail_page(study_id: str) -> Response:
         behind = browsing.place(request.args.get("behind"))
         wanted = _wanted(study_id, asked, g.zone)
         rows = browsing.page(tx, wanted, trail_sight.scope(tx), behind, LINES + 1)
+        told = trail_sight.told(tx, rows[:LINES])
+        for one in told:
+            if one.event.action == "response.amended" and one.changes:
+                looking.at_row(one.event, "answers")
         return show(
             "trail.html",
             asked=asked,
-            told=trail_sight.told(tx, rows[:LINES]),
+            told=told,
             leaves=browsing.leaves(tx, rows[:LINES]),
             behind=browsing.Place(rows[LINES - 1].at, rows[LINES - 1].id) if len(rows) > LINES else None,
             first=behind is None,

@@ -30,6 +30,26 @@ def hides_scores(actor: Actor, protocol: Protocol, study_id: str, site_id: str) 
     return not here.isdisjoint(protocol.hide_scores_from)
 
 
+TREATING = frozenset({"nurse", "investigator"})
+
+
+def knows_arms(actor: Actor, protocol: Protocol, study_id: str, site_id: str) -> bool:
+    """Whether the actor may know the arms of a site's participants: who treats there, and is hidden no scores."""
+    if actor.kind == "system":
+        return True
+    treats = any(
+        one.role in TREATING and one.study_id == study_id and one.site_id in (site_id, "*")
+        for one in actor.grants
+    )
+    return treats and not hides_scores(actor, protocol, study_id, site_id)
+
+
+def knows_arm(tx: Tx, participant: Any) -> bool:
+    """The same of one participant."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    return knows_arms(tx.actor, protocol, participant.study_id, participant.site_id)
+
+
 def hides_content(tx: Tx, participant: Any, instrument: tuple[str, str] | None = None) -> bool:
     """Whether the actor must not learn what this participant answered: to an instrument (code, version), or to any
     of her study where it is not known which.

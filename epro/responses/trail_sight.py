@@ -40,7 +40,6 @@ TOLD_ANYWAY = frozenset(
 )
 """Details of such acts that say nothing of answers."""
 OF_ARMS = frozenset({"arm"})
-SITE = frozenset({"nurse", "investigator"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def told(tx: Tx, events: Sequence[Event]) -> list[Told]:
     """The entries of one page."""
     people = _people(tx, events)
     hides = {key: sight.hides_content(tx, row) for key, row in people.items()}
-    return [_tell(tx, one, people.get((one.study_id, one.subject_id)), hides) for one in events]
+    knows = {key: sight.knows_arm(tx, row) for key, row in people.items()}
+    return [_tell(tx, one, hides, knows) for one in events]
 
 
 def _people(tx: Tx, events: Sequence[Event]) -> dict[tuple[str, str | None], Participant]:
@@ -79,15 +79,15 @@ def _people(tx: Tx, events: Sequence[Event]) -> dict[tuple[str, str | None], Par
     return {(row.study_id, row.subject_id): row for row in rows}
 
 
-def _tell(tx: Tx, event: Event, person: Participant | None, hides: Mapping[Any, bool]) -> Told:
-    body = json.loads(event.body)
-    details, treats = _said(body["details"]), _is_of_the_site(tx, person)
-    hidden = hides.get((event.study_id, event.subject_id), False) and _is_about_answers(event)
-    hidden = hidden or (event.action == "arm.set" and not treats)
+def _tell(tx: Tx, event: Event, hides: Mapping[Any, bool], knows: Mapping[Any, bool]) -> Told:
+    body, key = json.loads(event.body), (event.study_id, event.subject_id)
+    details, arms = _said(body["details"]), knows.get(key, tx.actor.kind == "system")
+    hidden = hides.get(key, False) and _is_about_answers(event)
+    hidden = hidden or (event.action == "arm.set" and not arms)
     kept = {
         name: value
         for name, value in details.items()
-        if (treats or name not in OF_ARMS) and (not hidden or name in TOLD_ANYWAY)
+        if (arms or name not in OF_ARMS) and (not hidden or name in TOLD_ANYWAY)
     }
     changes = [] if hidden else _changes(tx, event, details)
     beside = {"before", "moves", AFTER.get(event.action), *(what for what, _, _ in changes)}
@@ -124,18 +124,6 @@ def _answers(tx: Tx, event: Event, details: Mapping[str, Any]) -> list[tuple[str
 
 def _is_about_answers(event: Event) -> bool:
     return event.action.partition(".")[0] in ABOUT_ANSWERS
-
-
-def _is_of_the_site(tx: Tx, person: Participant | None) -> bool:
-    """Whether who treats this participant is reading: arms are hers to know."""
-    if tx.actor.kind == "system":
-        return True
-    if person is None:
-        return False
-    return any(
-        one.role in SITE and one.study_id == person.study_id and one.site_id in ("*", person.site_id)
-        for one in tx.actor.grants
-    )
 
 
 def _said(details: Mapping[str, Any]) -> dict[str, Any]:

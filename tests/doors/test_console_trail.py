@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from epro import db, trail
+from epro.privacy.models import Reading
 from epro.responses import sight, trail_sight
 from epro.studies import access
 from epro.studies.models import Participant
@@ -122,6 +123,25 @@ def test_an_arm_is_told_to_who_treats_her_only(stage, mona):
         told, treating = mona.get(address).text, browser(stage, "ines").get(address).text
     assert KEPT_BACK in told and not any(word in told for word in ("verum", "sugar", "cordelia"))
     assert KEPT_BACK not in treating and all(word in treating for word in ("verum", "sugar", "cordelia"))
+
+
+def test_pages_that_show_what_she_answered_or_how_she_is_planned_leave_a_reading(stage, mona):
+    ines, ada = browser(stage, "ines"), stage.ada.subject_id
+    for who, name, path, kind in (
+        (mona, "mona", f"trail?subject={ada}&action=response.amended", "answers"),
+        (mona, "mona", "held?all=1", "answers"),
+        (mona, "mona", "queries?state=asked", "answers"),
+        (ines, "ines", "set-aside", "answers"),
+        (ines, "ines", f"participants/{ada}/plan", "record"),
+    ):
+        mine = (Reading.reader == f"staff:{stage.cast.ids[name]}", Reading.subject_id == ada)
+        query = sa.select(sa.func.count()).where(*mine, Reading.study_id == STUDY, Reading.kind == kind)
+        with look(system("tests")) as tx:
+            before = tx.session.scalar(query)
+        with stage.today():
+            assert ada in who.get(f"{ROOT}/{path}").text
+        with look(system("tests")) as tx:
+            assert tx.session.scalar(query) == before + 1, path
 
 
 def test_the_last_check_and_the_newest_checkpoint_are_shown(stage, mona):

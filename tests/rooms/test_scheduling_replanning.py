@@ -25,13 +25,14 @@ from epro.cli import epro
 from epro.cli.study import known_instruments
 from epro.notifications import messages
 from epro.notifications.models import Message
+from epro.responses import trail_sight
 from epro.scheduling import amending, occurrences, protocols
 from epro.scheduling.models import Occurrence, PublishedProtocol
 from epro.scheduling.reading import read
 from epro.studies.models import Participant
 from epro.trail.models import Event
-from epro.tx import begin, look, system
-from tests.cast import STUDY, at
+from epro.tx import Actor, Grant, begin, look, system
+from tests.cast import STAFF, STUDY, at
 from tests.support.approvals import begin_with
 
 TESTS = system("tests")
@@ -141,6 +142,35 @@ def test_the_preview_tells_what_the_act_does(two_arms, path, body):
 
 def facts(row: Occurrence) -> tuple:
     return row.opens_at, row.closes_at, row.cancelled_at, row.protocol_version
+
+
+@on_sqlite
+@pytest.mark.parametrize(("hidden", "knowing"), [("", {"noor", "ines"}), ("investigator", {"noor"})])
+def test_an_arm_is_told_to_who_treats_her_and_is_hidden_no_scores(cast, hidden, knowing):
+    with cast.on("2026-03-01T12:00"):
+        text = f"blinding: {{hide_scores_from: [{hidden}]}}\narms:\n"
+        publish(written("2.0").replace("arms:\n", text, 1))
+    with cast.on("2026-03-02T10:00"):
+        assert cast.enrol(arm="active")["arm"] == "active"
+        call(cast.staff("noor"), "arm", {"arm": "control", "reason": "allotted wrongly"})
+        for name in ("noor", "ines", "dana", "mona"):
+            who = cast.staff(name)
+            one = who.must("GET", "/v1/site/participants/01-001")
+            (listed,) = who.must("GET", "/v1/site/participants")["participants"]
+            timeline = who.must("GET", "/v1/site/participants/01-001/timeline")["participant"]
+            told = "control" if name in knowing else None
+            assert (one["arm"], listed["arm"], timeline["arm"]) == (told, told, told), name
+            reads = told and name != "noor"  # no nurse reads the trail
+            assert arms_in_the_trail(cast, name) == ({"active", "control"} if reads else set()), name
+        asked = call(cast.staff("ines"), "arm", {"arm": "control", "reason": "x"}, preview=True)
+        assert asked.status == (200 if "ines" in knowing else 403)
+
+
+def arms_in_the_trail(cast, name: str) -> set[str]:
+    role, site, _ = STAFF[name]
+    with look(Actor("staff", str(cast.ids[name]), grants=(Grant(STUDY, site, role),))) as tx:
+        events = tx.all(sa.select(Event).where(Event.action == "arm.set"))
+        return {arm for one in trail_sight.told(tx, events) for _, *both in one.changes for arm in both}
 
 
 @on_sqlite
