@@ -76,6 +76,11 @@ class ResponseStoryOut(Schema):
     local_day = fields.Date()
     completed_at = fields.AwareDateTime()
     current = fields.UUID()
+    as_read = fields.String(
+        metadata={
+            "description": "a mark of the current revision with its scores, to be signed as it was read"
+        }
+    )
     counts = fields.Boolean(
         metadata={"description": "whether it is the answer that counts for its occurrence"}
     )

@@ -22,6 +22,14 @@ class SigningIn(Strict):
         },
     )
     otp = Text(40)
+    as_read = fields.Dict(
+        keys=fields.UUID(),
+        values=fields.String(validate=validate.Length(1, 64)),
+        validate=validate.Length(max=MOST),
+        metadata={
+            "description": "revision: the `as_read` that it was told with; a scoring since then signs nothing"
+        },
+    )
 
 
 class OneSigningIn(SigningIn):

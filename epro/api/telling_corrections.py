@@ -15,6 +15,7 @@ from epro.responses import correcting, receiving, settling, sight
 from epro.responses.correcting import Corrected
 from epro.responses.models import Amendment, Response, Score, SetAside, Settlement
 from epro.scheduling import protocols
+from epro.signing import signatures
 from epro.studies.models import Participant
 from epro.tx import Tx
 
@@ -38,6 +39,7 @@ def story(tx: Tx, found: Response) -> dict[str, Any]:
         "local_day": original.local_day,
         "completed_at": original.completed_at,
         "current": versions[-1].id,
+        "as_read": signatures.marks(tx, original.study_id, versions[-1:])[versions[-1].id],
         "counts": receiving.primary(_rivals(tx, original)).id == versions[-1].id,
         "versions": told,
         "signatures": telling_signatures.under(tx, original.study_id, original.id),

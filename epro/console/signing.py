@@ -88,7 +88,7 @@ def sign_visit(study_id: str, subject_id: str) -> Reply:
         access.participant(tx, subject_id, signatures.SIGN, study_id=study_id)
     ids = request.form.getlist("response")
     wanted = asked_with(
-        ManySigningIn, {"responses": ids, **_shown()}, leave_out=lambda name: name == "response"
+        ManySigningIn, {"responses": ids, **_shown()}, leave_out=lambda name: name in ("response", "as_read")
     )
     site_signatures.sign(tuple(wanted.pop("responses")), {**wanted, "language": speak().language})
     return back_to("signing", study_id=study_id)
@@ -100,15 +100,17 @@ def sign_answer(study_id: str, response_id: UUID) -> Reply:
     """Sign one response, the revision that was read."""
     with look(actor()) as tx:
         correcting.find(tx, response_id, signatures.SIGN)
-    wanted = asked_with(OneSigningIn, _shown())
+    wanted = asked_with(OneSigningIn, _shown(), leave_out=lambda name: name == "as_read")
     read = wanted.pop("current", response_id)
     site_signatures.sign((read,), {**wanted, "language": speak().language})
     return back_to("answer", study_id=study_id, response_id=response_id)
 
 
 def _shown() -> dict[str, Any]:
-    """Her password as she typed it, blanks too."""
-    return {"password": request.form.get("password", "")}
+    """What she has read, and her password as she typed it, blanks too; none where she has shown a passkey before."""
+    password = request.form.get("password", "")
+    marks = dict(one.split(":", 1) for one in request.form.getlist("as_read") if ":" in one)
+    return {"as_read": marks, **({"password": password} if password else {})}
 
 
 def _read(tx: Tx, row: Response, *, seen: bool) -> dict[str, Any]:
@@ -119,6 +121,7 @@ def _read(tx: Tx, row: Response, *, seen: bool) -> dict[str, Any]:
     return {
         "first": row,
         "now": now,
+        "mark": signatures.marks(tx, row.study_id, [now])[now.id],
         "sheet": found,
         "lines": found.lines(receiving.answers_of(now)) if seen else [],
         "scores": scores if seen else [],

@@ -20,6 +20,7 @@ from epro.tx import Tx
 
 HOW_MANY, LENGTH = 10, 16  # recovery codes, and the characters of one: 80 bits
 TOTP, RECOVERY, PASSKEY, SSO = "totp", "recovery_code", "passkey", "sso"
+PASSWORD = "password"  # alone
 
 
 class SecondFactorMissing(EproError):
@@ -96,10 +97,11 @@ def settle(tx: Tx, staff: Staff, kind: str, first: bool) -> list[str]:
 
 
 def prove(tx: Tx, kind: str | None) -> None:
-    """The session at hand was proved now, with this factor if any."""
+    """The session at hand was proved now, with this factor if any. What it was opened with goes on counting for it."""
     row = tx.get(SignInSession, tx.actor.session_id, lock=True)
     if row is not None:
         row.proved_at, row.second_factor = tx.now, kind or row.second_factor
+        row.proved_with = kind or PASSWORD
 
 
 def renew_codes(tx: Tx) -> list[str]:

@@ -77,6 +77,7 @@ class SignInSession(Base):
     digest can be worked out again. A browser's session has a cookie instead of tokens.
     Of the staff: `seen_at` the last request (to the minute), `proved_at` when she last
     showed who she is, `second_factor` with what (totp, recovery_code, passkey, sso; None: with a password alone),
+    `proved_with` what she showed when she did so again (None: nothing since she signed in, or it is spent),
     `opened_from` and `agent` what she tells her sessions apart by.
     """
 
@@ -104,6 +105,7 @@ class SignInSession(Base):
     cookie_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True, unique=True)
     seen_at: Mapped[datetime | None]
     proved_at: Mapped[datetime | None]
+    proved_with: Mapped[str | None]
     second_factor: Mapped[str | None]
     opened_from: Mapped[str | None]
     agent: Mapped[str | None]

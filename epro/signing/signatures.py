@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from epro import canonical, db, trail
+from epro import canonical, db, keys, trail
 from epro.contacts import store
 from epro.errors import Conflict, Invalid, NotAllowed, NotFound
 from epro.responses import correcting, receipts, receiving, sight
@@ -71,6 +71,8 @@ class Wish:
     language: str = "en"
     accepts_policy: bool = False
     id: UUID | None = None
+    as_read: Mapping[UUID, str] = field(default_factory=dict)
+    """Revision -> the mark that it was shown with, scores and all; where one is given, it must still be so."""
 
     @property
     def digest(self) -> str:
@@ -107,6 +109,7 @@ def sign(tx: Tx, wish: Wish, *, proved_now: bool = False) -> Standing:
         return known
     shown_by = _spend_proof(tx, proved_now)
     _refuse_old(tx, found)
+    _refuse_unread(tx, found, wish)
     _refuse_twice(tx, found, wish)
     return _write(tx, participant, found, wish, shown_by)
 
@@ -124,6 +127,12 @@ def record_digests(
     for one in receiving.scores_of(tx, study_id, ids, until):
         scores[one.response_id].append(one)
     return {row.id: content.digest(row, why.get(row.id), scores[row.id]) for row in rows}
+
+
+def marks(tx: Tx, study_id: str, rows: Iterable[Response]) -> dict[UUID, str]:
+    """Revision -> a mark of it as it is now, with its scores. Keyed: nobody finds an answer by trying marks."""
+    key = keys.derive(db.settings()["SECRET_KEY"] or "", "revisions as they were read")
+    return {one: keys.mac(key, told.encode()) for one, told in record_digests(tx, study_id, rows).items()}
 
 
 def find(tx: Tx, signature_id: UUID) -> Standing:
@@ -234,12 +243,12 @@ def _spend_proof(tx: Tx, proved_now: bool) -> str:
     session = tx.get(SignInSession, session_id, lock=True) if session_id else None
     stepup.require(tx)
     assert session is not None and session.proved_at is not None
-    if not proved_now and session.proved_at <= session.started_at:
+    shown = session.proved_with
+    if shown is None or (not proved_now and session.proved_at <= session.started_at):
         raise stepup.StepUpNeeded()
-    session.proved_at = (
-        session.started_at
-    )  # the next signature asks again; what signing in was good for stays
-    return session.second_factor or "password"
+    # The next signature asks again; what signing in was good for stays.
+    session.proved_at, session.proved_with = session.started_at, None
+    return shown
 
 
 def _known(tx: Tx, participant: Any, wish: Wish) -> Standing | None:
@@ -256,6 +265,19 @@ def _known(tx: Tx, participant: Any, wish: Wish) -> Standing | None:
 def _refuse_old(tx: Tx, found: Sequence[Response]) -> None:
     for row in found:
         if correcting.versions(tx, row.study_id, row.id)[-1].id != row.id:
+            raise correcting.NotCurrent()
+
+
+def _refuse_unread(tx: Tx, found: Sequence[Response], wish: Wish) -> None:
+    """Raise NotCurrent where scores are not those that were read: other ones by now, or ones of after this
+    request. A signature would seem to be older than they are.
+    """
+    scores = receiving.scores_of(tx, found[0].study_id, [row.id for row in found])
+    if any(one.scored_at > tx.now for one in scores):
+        raise correcting.NotCurrent()
+    if wish.as_read:
+        now = marks(tx, found[0].study_id, found)
+        if any(now[one] != wish.as_read.get(one, now[one]) for one in now):
             raise correcting.NotCurrent()
 
 

@@ -87,11 +87,32 @@ def test_an_investigator_signs_one_answer_that_she_has_read(stage, page):
         old = ines.do(f"{page}/sign", on=page, current=stage.ada.response, **SIGNING)
         assert old.status_code == 409
         assert noor.do(f"{page}/sign", on=page, current=current, **SIGNING).status_code == 403
-        made = ines.do(f"{page}/sign", on=page, current=current, **SIGNING)
+        form = ines.get(page).text.partition(f'action="{page}/sign"')[2]
+        mark = form.partition('name="as_read" value="')[2].partition('"')[0]
+        assert mark.startswith(current)
+        otherwise = ines.do(
+            f"{page}/sign", on=page, current=current, as_read=f"{current}:{'0' * 64}", **SIGNING
+        )
+        assert otherwise.status_code == 409 and "scored again" in otherwise.text
+        made = ines.do(f"{page}/sign", on=page, current=current, as_read=mark, **SIGNING)
         assert made.status_code == 303, made.text
         told, listed = ines.get(page).text, ines.get(f"{ROOT}/signing").text
     assert "I approve these data" in told and "2026-03-04 10:02:00 (Asia/Shanghai, UTC+0800)" in told
     assert "Ines" in listed and "holds" in listed
+
+
+def test_who_has_no_password_shows_a_passkey_first_and_leaves_it_empty(stage, page):
+    """The proof stands for itself here: with what it is shown does not matter to the form."""
+    ines = browser(stage, "ines")
+    with stage.today(3):
+        current = story(stage)["current"]
+    form = {**SIGNING, "meaning": "responsible", "password": "", "current": current}
+    with stage.today(4):
+        asked = ines.do(f"{page}/sign", on=page, **form)
+        assert asked.status_code == 303 and "/console/account/proof" in asked.headers["Location"]
+        ines.do("/console/account/proof", on="/console/account/proof", password=PASSWORD, next=page)
+        made = ines.do(f"{page}/sign", on=page, **form)
+        assert (made.status_code, made.headers["Location"]) == (303, page), made.text
 
 
 def test_all_of_a_visit_is_read_and_signed_at_once(stage):
@@ -108,7 +129,9 @@ def test_all_of_a_visit_is_read_and_signed_at_once(stage):
         assert f"{address}?visit=-" in listed
         read = ines.get(f"{address}?visit=-").text
         ids = [one.split('"')[0] for one in read.split('name="response" value="')[1:]]
-        assert len(ids) >= 1
+        assert len(ids) >= 1 and read.count('name="as_read"') == len(ids)
+        asks = read.partition('name="password"')[2].partition(">")[0]
+        assert asks and "required" not in asks and "/console/account/proof?next=" in read
         made = ines.send(
             address,
             **{**SIGNING, "response": ids, "form_token": ines.token(address)},

@@ -24,6 +24,7 @@ from epro.notifications.models import Message
 from epro.questionnaires import catalogue
 from epro.responses.models import Response, Score
 from epro.signin import staff
+from epro.signin.models import SignInSession
 from epro.signing import verifying
 from epro.signing.models import Signature, SignatureBreak, SignedResponse
 from epro.trail.models import Event
@@ -122,6 +123,22 @@ def test_she_shows_once_more_who_she_is_and_once_for_each_signature(cast, ada):
     again = sign(cast, sent["id"], ines, soon, password=..., meaning="reviewed")
     assert (again.status, again.body["code"]) == (403, "step_up_needed")
     assert len(rows(Signature)) == 1
+
+
+@on_sqlite
+def test_a_signature_says_what_was_shown_for_it_and_not_what_opened_the_session(cast, ada):
+    sent = entry(ada)
+    upload(ada, sent)
+    ines = cast.staff("ines")
+    with clock.moved_to(LATER):
+        ines.sign_in()
+    with begin(TESTS) as tx:
+        for session in tx.all(sa.select(SignInSession).where(SignInSession.staff_id.is_not(None))):
+            session.second_factor = "sso"
+    assert sign(cast, sent["id"], ines, LATER + timedelta(minutes=1)).body["shown_by"] == "password"
+    with look(TESTS) as tx:
+        query = sa.select(SignInSession.second_factor).where(SignInSession.staff_id.is_not(None))
+        assert set(tx.all(query)) == {"sso"}  # that goes on counting where a second factor is asked for
 
 
 @on_sqlite
@@ -267,6 +284,23 @@ def test_a_revision_that_kept_its_score_keeps_its_signature(cast, ada, rescore):
     assert sorted(row.run for row in rows(Score)) == [1, 1, 2]
     assert rows(SignatureBreak) == [] and faults() == []
     assert ask(cast, "ines", "GET", f"/v1/site/signatures/{signature['id']}").body["holds"]
+
+
+def test_scores_that_were_not_read_are_not_signed(cast, ada, rescore):
+    sent = entry(ada)
+    upload(ada, sent)
+    read = ask(cast, "ines", "GET", f"/v1/site/responses/{sent['id']}").body
+    assert rescore(changed(reversed=True)).exit_code == 0
+    meanwhile = sign(cast, sent["id"])  # asked before that scoring, in its turn after it
+    assert (meanwhile.status, meanwhile.body["code"]) == (409, "not_current")
+    later = LATER + timedelta(days=2)
+    stale = sign(cast, sent["id"], when=later, as_read={sent["id"]: read["as_read"]})
+    assert (stale.status, stale.body["code"]) == (409, "not_current")
+    assert rows(Signature) == []
+    again = ask(cast, "ines", "GET", f"/v1/site/responses/{sent['id']}", when=later).body["as_read"]
+    assert again != read["as_read"]
+    assert sign(cast, sent["id"], when=later, as_read={sent["id"]: again}).status == 200
+    assert faults() == []
 
 
 def test_a_run_that_would_seem_older_than_a_signature_is_not_written(cast, ada, rescore):
