@@ -188,6 +188,7 @@ def prove(tx: Tx, identity: Identity, kept: Mapping[str, Any], session: SignInSe
     assert held is not None
     factor = factors.SSO if identity.strong else None
     held.proved_at, held.second_factor = identity.shown_at, factor or held.second_factor
+    held.proved_with = factor or factors.SSO
     trail.record(tx, trail.study_chain(tx), "staff.proved_again", "staff", person.id, factor=factor)
 
 
