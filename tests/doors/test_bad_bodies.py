@@ -591,7 +591,7 @@ ASKED_WRONGLY: list[tuple[str, str, str, int, str]] = [
     ("POST", "/v1/site/alerts/7/acknowledgement", "noor", 404, "not_found"),
     ("GET", "/v1/sponsor/feed?after=-1", "dana", 422, "invalid"),
     ("GET", "/v1/sponsor/feed?after=99999999999999999999", "dana", 422, "invalid"),
-    ("GET", "/v1/sponsor/feed?after=4611686018427387904", "dana", 200, ""),
+    ("GET", "/v1/sponsor/feed?after=4611686018427387904", "dana", 409, "not_a_place_of_this_feed"),
     ("GET", "/v1/sponsor/feed?limit=1001", "dana", 422, "invalid"),
     ("GET", "/v1/sponsor/feed?wait=31", "dana", 422, "invalid"),
     ("GET", "/v1/sponsor/feed?wait=nan", "dana", 422, "invalid"),

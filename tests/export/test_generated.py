@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -46,7 +47,8 @@ def instrument(code: str, version: str | None = None) -> Any:
     found = bundled_instrument(code)
     if code != "facit_fatigue":
         return found
-    return replace(found, items=tuple(replace(item, refusable=True) for item in found.items))
+    items = tuple(replace(item, refusable=True) for item in found.items)
+    return replace(found, items=items, digest=sha256(found.canonical + b"refusable").hexdigest())
 
 
 def study() -> Any:
