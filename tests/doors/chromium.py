@@ -83,12 +83,16 @@ class Window:
     language: str = "en"
     width: int = 1280
     bypass: bool = False
+    light: str = "light"  # or dark
     said: list[str] = field(default_factory=list)
     page: Any = field(init=False)
 
     def __post_init__(self) -> None:
         context = self.browser.new_context(
-            locale=self.language, viewport={"width": self.width, "height": 900}, bypass_csp=self.bypass
+            locale=self.language,
+            viewport={"width": self.width, "height": 900},
+            bypass_csp=self.bypass,
+            color_scheme=self.light,
         )
         self.page = context.new_page()
         self.page.set_default_timeout(20_000)
