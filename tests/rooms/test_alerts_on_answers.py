@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from epro import db
 from epro.cli.study import known_instruments
+from epro.export import registry
+from epro.export.extract import Options
+from epro.exporting import making, reading
 from epro.notifications.models import Alert, Message
 from epro.questionnaires import catalogue
 from epro.responses import endpoints
@@ -21,7 +25,7 @@ from epro.signin import staff
 from epro.simulation.people import Phone
 from epro.stream import feed
 from epro.studies.models import Participant
-from epro.tx import Grant, begin, look, system
+from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import PASSWORD, at
 from tests.console.browser import Browser
 
@@ -33,8 +37,12 @@ PHQ9, FACIT = [f"phq{n:02}" for n in range(1, 11)], [f"ff{n:02}" for n in range(
 @pytest.fixture
 def ada(cast):
     """Ada in the study of alerts, where Nia is a nurse and Ivo the investigator."""
+    return enrolled(cast, FILE.read_text(encoding="utf-8"))
+
+
+def enrolled(cast, text):
     digest = 'digest: {hour: "07:30", roles: [nurse]}\n'
-    text = FILE.read_text(encoding="utf-8").replace("assessments:\n", f"{digest}assessments:\n", 1)
+    text = text.replace("assessments:\n", f"{digest}assessments:\n", 1)
     protocol, faults = read(text, known_instruments())
     assert protocol is not None, faults
     with cast.on("2026-03-01T09:00"), begin(TESTS) as tx:
@@ -457,3 +465,23 @@ def test_a_score_explains_itself_at_the_door(cast, ada):
 )
 def test_thresholds(comparison, limit, value, baseline, wanted):
     assert Threshold(comparison, limit).reached(value, baseline) is wanted
+
+
+def test_no_export_tells_a_person_from_whom_scores_are_hidden_what_raised_the_alert(cast, tmp_path):
+    """The alert itself is told: it has its lines in the files of acts, which name neither rule nor occurrence."""
+    ada = enrolled(cast, FILE.read_text(encoding="utf-8").replace("[nurse]\n", "[data_manager]\n"))
+    answer(cast, ada, "2026-03-02", "mood", mood(2, phq09=1))
+    cast.relay()
+    hidden = Actor("staff", str(uuid4()), grants=(Grant("signals", "*", "data_manager"),))
+    lines = []
+    for form in ("csv", "fhir", "dataset-json", "odm"):
+        (tmp_path / form).mkdir()
+        extract = reading.extract(hidden, reading.point("signals"))
+        making.make(hidden, extract, registry.find(form), Options(), tmp_path / form)
+    for file in tmp_path.glob("*/*.*"):
+        lines += file.read_text(encoding="utf-8").splitlines()
+    raised = alerts()
+    rules = {alert.why["rule"] for alert in raised} | {"Call at once", "立即致电"}
+    assert not [line for line in lines if any(rule in line for rule in rules)]
+    told = [line for line in lines if any(str(alert.id) in line for alert in raised)]
+    assert len(told) == len(raised) == 2 and str(raised[0].occurrence_id) not in "".join(told)
