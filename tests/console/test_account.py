@@ -167,7 +167,8 @@ def test_a_passkey_is_made_and_signs_in_in_a_real_browser(served):
         assert "/account/proof" not in page.url
         page.goto(f"{served}/console/account/proof?next=/console/account/password")
         page.click("[data-passkey-prove]")
-        page.wait_for_url(f"{served}/console/account/password")  # whole: the door before it ends with these words too
+        # The whole address: that of the door before it ends with the same words.
+        page.wait_for_url(f"{served}/console/account/password")
         page.goto(f"{served}/console/link#the-secret-of-a-link")
         assert page.input_value("#link") == "the-secret-of-a-link" and "#" not in page.url
         page.goto(f"{served}/console/link")  # as after a password that is refused
