@@ -48,18 +48,24 @@ STANDING = Gauge("epro_rows", "What waits, by kind", ["what"], registry=REGISTRY
 OF_A_SINK = ["study", "sink"]
 SINK_UP = Gauge(
     "epro_sink_up",
-    "1 while a sink takes what is delivered, 0 while away or paused",
+    "1 while a sink takes what is delivered, 0 while away, paused or astray",
     OF_A_SINK,
     registry=REGISTRY,
 )
 SINK_LAG = Gauge(
     "epro_sink_lag_entries",
-    "Entries that a sink has not got; not told while the trial database does not answer",
+    "Entries that a sink has not got; not told while the trial database does not answer or is astray",
     OF_A_SINK,
     registry=REGISTRY,
 )
 SINK_WAITS = Gauge(
     "epro_sink_waiting_seconds", "How long the oldest of them has waited", OF_A_SINK, registry=REGISTRY
+)
+SINK_ASTRAY = Gauge(
+    "epro_sink_astray",
+    "1 while a sink stands at no place of the feed: ahead of it, or with another entry; nothing is written to it",
+    OF_A_SINK,
+    registry=REGISTRY,
 )
 REGISTRY.register(watch.COUNTED)
 
@@ -121,11 +127,12 @@ def note(response: Response) -> Response:
 
 def _tell_sinks(tx: Tx) -> None:
     """How far each sink of each study is behind. One that was removed is not told any more."""
-    for gauge in (SINK_UP, SINK_LAG, SINK_WAITS):
+    for gauge in (SINK_UP, SINK_ASTRAY, SINK_LAG, SINK_WAITS):
         gauge.clear()
     for study_id in tx.all(sa.select(Study.id)):
         for one in flow.sinks(tx, study_id):
             SINK_UP.labels(study_id, one.name).set(one.state in (flow.BEHIND, flow.UP_TO_DATE))
+            SINK_ASTRAY.labels(study_id, one.name).set(one.state in flow.ASTRAY)
             if one.lag is not None:
                 SINK_LAG.labels(study_id, one.name).set(one.lag)
                 waited = (tx.now - one.waiting_since).total_seconds() if one.waiting_since else 0

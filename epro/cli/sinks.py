@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 
 import click
-import sqlalchemy as sa
 
 from epro.cli.opening import opened
 from epro.errors import Invalid
 from epro.stream import cursors, health, outlets, tending
-from epro.stream.cursors import Key
-from epro.stream.models import SinkRow
 from epro.stream.outlets import TRIAL_DATABASE
 from epro.stream.sequencer import last_position
+from epro.stream.sinks import AHEAD, FOREIGN
 from epro.trail import instant
 from epro.tx import begin, look, system
 
 COMMAND = system("command")
+ASTRAY = {AHEAD: "AHEAD OF THE FEED", FOREIGN: "OF ANOTHER FEED"}
 
 
 @click.group()
@@ -50,9 +49,8 @@ def add(kind: str, name: str, study: str, given: tuple[str, ...]) -> None:
 def list_all(study: str) -> None:
     """Every sink, how far it has come, and what is the matter with it."""
     with opened(), look(COMMAND) as tx:
-        query = sa.select(SinkRow).where(SinkRow.study_id == study, SinkRow.removed_at.is_(None))
         newest = last_position(tx, study)
-        lines = [_line(tx, row, newest) for row in tx.all(query.order_by(SinkRow.name))]
+        lines = [_line(one) for one in health.sinks(tx, study)]
     click.echo("\n".join([f"The feed of {study} is at {newest}.", *lines]))
 
 
@@ -137,16 +135,18 @@ def _need_trial_database(name: str) -> None:
         raise click.UsageError("EPRO_TRIAL_DATABASE_URL is not set.")
 
 
-def _line(tx: object, row: SinkRow, newest: int) -> str:
-    words = [f"{row.name} ({row.kind})"]
-    if row.kind != "trial_database":
-        words.append(f"at {row.position}" if row.position < newest else "up to date")
-        count = len(cursors.parked(tx, Key(row.study_id, row.name)))  # type: ignore[arg-type]
-        words.append(f"{count} parked" if count else "")
-    if row.paused_at:
-        words.append(f"paused {instant(row.paused_at)}: {row.paused_why}")
-    elif row.failing_since:
-        words.append(f"away since {instant(row.failing_since)}: {row.last_fault}")
+def _line(one: health.Health) -> str:
+    words = [f"{one.name} ({one.kind})"]
+    if one.state in health.ASTRAY:
+        words.append(
+            f"{ASTRAY[one.state]}: it is at {one.position}, nothing is written to it (docs/sinks.md)"
+        )
+    elif one.position is not None:
+        words.append(f"at {one.position}" if one.lag else "up to date")
+    words.append(f"{one.parked} parked" if one.parked else "")
+    if one.state in (health.PAUSED, health.AWAY):
+        since = f" since {instant(one.since)}" if one.since else ""
+        words.append(f"{one.state}{since}: {one.why}")
     return ", ".join(word for word in words if word)
 
 

@@ -1,17 +1,19 @@
 """Parquet (zstd), a file for each table. Pure.
 
-Rows are gathered by column and set down in parts of their own beside; at the end the parts become the row groups of
-one file. So there is never more in memory than one part of each table.
+Rows are gathered and set down in parts beside, as they come; at the end each part becomes columns and a row group of
+the one file. So there is never more in memory than one part of each table.
 """
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from epro.export import csv_files, dictionary
 from epro.export.extract import Extract, Options
@@ -60,41 +62,41 @@ class _Table:
 
     def close(self, target: Path) -> int:
         """Make the one file of the parts; returns its rows."""
-        if not self.parts:
-            self.rows = self.gathered
-            self._frame().write_parquet(target, row_group_size=PART)
-            return self.rows
         self._set_down()
-        whole = pl.scan_parquet(self.parts, low_memory=True)
+        whole = register_io_source(self._frames, schema=self._frame((), (), (), ()).schema)
         whole.sink_parquet(target, row_group_size=PART, maintain_order=True)
-        for part in self.parts:
-            part.unlink()
         return self.rows
 
     def _set_down(self) -> None:
         part = self.beside / f".{self.sheet.name}.{len(self.parts):06}.part"
-        self._frame().write_parquet(part, compression="lz4", statistics=False)
+        part.write_bytes(marshal.dumps((self.heads, self.counts, list(self.ends), self.places)))
         self.parts.append(part)
         self.rows += self.gathered
         self.heads, self.counts, self.gathered = [], [], 0
         self.ends, self.places = {}, []
 
-    def _frame(self) -> pl.DataFrame:
+    def _frames(self, *asked: Any) -> Iterator[pl.DataFrame]:
+        """The parts as columns, one after the other, as whoever writes them asks for them: all of each."""
+        for part in self.parts:
+            yield self._frame(*marshal.loads(part.read_bytes()))
+            part.unlink()
+
+    def _frame(
+        self,
+        heads: Sequence[tuple[Any, ...]],
+        counts: Sequence[int],
+        ends: Sequence[tuple[Any, ...]],
+        places: Sequence[int],
+    ) -> pl.DataFrame:
         """Heads and ends are made into columns once each, and then repeated as often as rows have them."""
-        of_heads = np.repeat(np.arange(len(self.heads)), self.counts)
-        of_ends = np.array(self.places, dtype=np.int64)
-        return pl.DataFrame(
-            [
-                *_repeated(self.sheet.head, self.heads, of_heads),
-                *_repeated(self.sheet.rest, list(self.ends), of_ends),
-            ]
-        )
+        of_heads = np.repeat(np.arange(len(heads)), np.array(counts, dtype=np.int64))
+        begins = _columns(self.sheet.head, heads)[of_heads]
+        return begins.hstack(_columns(self.sheet.rest, ends)[np.array(places, dtype=np.int64)])
 
 
-def _repeated(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]], places: Any) -> Iterator[pl.Series]:
+def _columns(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
-    for column, known in zip(columns, values, strict=True):
-        yield _series(column, known).gather(places)
+    return pl.DataFrame(list(map(_series, columns, values)))
 
 
 def _series(column: Column, values: Any) -> pl.Series:

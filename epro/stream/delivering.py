@@ -23,10 +23,10 @@ from epro.stream import feed
 from epro.stream.feed import Entry
 from epro.stream.models import SinkRow
 from epro.stream.sequencer import SEQUENCER, sequence
-from epro.stream.sinks import Sink, SinkUnavailable
+from epro.stream.sinks import AHEAD, FOREIGN, Astray, Place, Sink, SinkUnavailable
 from epro.stream.sinks.trial_rows import Definitions
 from epro.studies.models import Study
-from epro.tx import look
+from epro.tx import Tx, look
 
 log = logging.getLogger(__name__)
 BATCH = 1000
@@ -50,6 +50,9 @@ def deliver(sink: Sink) -> int:
         except SinkUnavailable as fault:
             log.warning("sink away", extra={"action": "sink.away", "sink": sink.name, "fault": str(fault)})
             return carried
+        except Astray as fault:
+            told = {"action": "sink.astray", "sink": sink.name, "study": study_id, "fault": fault.fault}
+            log.error("sink astray: it stands at no place of this feed", extra=told)
         except (OperationalError, InterfaceError):
             raise  # our own database is away
         except Exception as fault:
@@ -62,9 +65,23 @@ def deliver(sink: Sink) -> int:
     return carried
 
 
+def astray(tx: Tx, study_id: str, place: Place) -> str | None:
+    """Why a sink that says it is there is at no place of this feed: AHEAD or FOREIGN; None when it is at one."""
+    if not place.position:
+        return None
+    there = feed.after(tx, study_id, place.position - 1, 1)
+    if not there:
+        return AHEAD
+    return FOREIGN if place.event_id not in (None, str(there[0].event_id)) else None
+
+
 def _deliver_study(sink: Sink, study_id: str) -> int:
     """Carry what there is. While one batch is being applied, the next is read and made ready."""
-    position = begun = sink.position(study_id)
+    place = sink.place(study_id)
+    with look(SEQUENCER) as tx:
+        if fault := astray(tx, study_id, place):
+            raise Astray(fault)
+    position = begun = place.position
     entries: Sequence[Entry] = _after(study_id, begun)
     while len(entries) == BATCH:
         position, entries = _apply_and_read_on(sink, study_id, entries)

@@ -29,18 +29,38 @@ PATIENCE = timedelta(hours=1)  # with what is on its way
 MOST = 10_000  # are looked for in one study
 Tell = Callable[[Tx, str, date, int], int]
 """Says of a study that on this day so many rows differ; before anything else of the act is locked."""
+Warn = Callable[[Tx, str, date], int]
+"""Says of a study that on this day its trial database is astray."""
 
 
-def keep(sinks: Iterable[Sink], tell: Tell = lambda *_: 0) -> int:
-    """Do what is due of the day; returns how much that was."""
+def keep(sinks: Iterable[Sink], tell: Tell = lambda *_: 0, warn: Warn = lambda *_: 0) -> int:
+    """Do what is due of the day; returns how much that was. `warn` of a trial database that is astray."""
     with look(SEQUENCER) as tx:
         studies = tx.all(sa.select(Study.id).order_by(Study.id))
         today = tx.now.astimezone(UTC).date()
     done = sum(_make_manifest(study_id, today - timedelta(days=1)) for study_id in studies)
     for sink in sinks:
         if isinstance(sink, TrialDatabase):
-            done += sum(_compare(sink, study_id, today, tell) for study_id in studies)
+            strayed = {study_id for study_id in studies if _warned(sink, study_id, today, warn)}
+            done += sum(
+                _compare(sink, study_id, today, (lambda *_: 0) if study_id in strayed else tell)
+                for study_id in studies
+            )
     return done
+
+
+def _warned(target: TrialDatabase, study_id: str, today: date, warn: Warn) -> bool:
+    """Whether the trial database stands at no place of this study's feed; whoever is to know is told."""
+    try:
+        place = target.place(study_id)
+    except SinkUnavailable:
+        return False
+    with look(SEQUENCER) as tx:
+        if delivering.astray(tx, study_id, place) is None:
+            return False
+    with begin(SEQUENCER) as tx:
+        warn(tx, study_id, today)
+    return True
 
 
 def newest(tx: Tx, study_id: str) -> Reconciliation | None:

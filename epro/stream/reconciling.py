@@ -20,7 +20,7 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """One row that is not as the feed has it. `what` is missing, changed, extra, behind or parked."""
+    """One row that is not as the feed has it. `what` is missing, changed, extra, behind, ahead or parked."""
 
     what: str
     table: str
@@ -42,8 +42,10 @@ def differences(
     """Every difference between the feed of a study and the trial database, batch by batch."""
     newest = _newest(study_id)
     applied = target.position(study_id)
-    if applied < newest or applied > _newest(study_id):
-        yield Difference("behind", "feed_state", f"{study_id} is at {applied} of {newest}")
+    reached = _newest(study_id)
+    if not newest <= applied <= reached:
+        what = "ahead" if applied > reached else "behind"
+        yield Difference(what, "feed_state", f"{study_id} is at {applied} of {newest}")
     parked = target.parked(study_id)
     for position, reason in parked.items():
         yield Difference("parked", "entries", f"{study_id}/{position}", (reason,))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from epro.stream import cursors, feed, outlets
+from epro.errors import Conflict
+from epro.stream import cursors, delivering, feed, outlets
 from epro.stream.cursors import Key
 from epro.stream.health import trial_database
 from epro.stream.outlets import TRIAL_DATABASE
@@ -12,6 +13,12 @@ from epro.stream.sequencer import SEQUENCER
 from epro.stream.sinks.files import FilesOutlet
 from epro.stream.sinks.trial_db import REFUSED, UNREADABLE
 from epro.tx import Actor, begin, look
+
+
+class NoPlace(Conflict):
+    """The trial database stands at no place of this feed: telling it again would mend nothing."""
+
+    code = "astray"
 
 
 def pause(actor: Actor, study_id: str, name: str, reason: str) -> None:
@@ -29,8 +36,10 @@ def resume(actor: Actor, study_id: str, name: str, reason: str) -> None:
 def replay(actor: Actor, study_id: str, name: str, first: int, reason: str) -> None:
     """Deliver again from a position on. Receivers know by the event id what they had before.
 
-    The trial database keeps its own position: it is taken back when that is on record. Raises SinkUnavailable.
+    The trial database keeps its own position: it is taken back when that is on record. Raises SinkUnavailable, NoPlace.
     """
+    if name == TRIAL_DATABASE:
+        _need_a_place(study_id)
     with begin(actor) as tx:
         row = outlets.found(tx, study_id, name)
         if row.kind == "files":
@@ -39,6 +48,15 @@ def replay(actor: Actor, study_id: str, name: str, first: int, reason: str) -> N
     if name == TRIAL_DATABASE:
         with trial_database() as target:
             target.rewind(study_id, first - 1)
+
+
+def _need_a_place(study_id: str) -> None:
+    """What another feed wrote would stay, whatever is told again."""
+    with trial_database() as target:
+        place = target.place(study_id)
+    with look(SEQUENCER) as tx:
+        if delivering.astray(tx, study_id, place):
+            raise NoPlace()
 
 
 def retry(actor: Actor, study_id: str, name: str, position: int | None) -> tuple[int, list[tuple[int, str]]]:

@@ -15,6 +15,7 @@ from epro.stream import comparing, cursors, delivering, outlets
 from epro.stream.cursors import Key
 from epro.stream.feed import after
 from epro.stream.models import SinkRow
+from epro.stream.sinks import trial_tables as trial
 from epro.tx import begin, look, system
 from tests.cast import STUDY
 from tests.doors.test_console_pages import ROOT, browser
@@ -76,6 +77,22 @@ def test_a_sink_is_paused_let_go_on_and_told_again(stage, dana):
                 assert shown in dana.get(address).text
         told = dana.get(f"{ROOT}/trail?action=sink.replayed").text
     assert "lost a disk" in told and row().position == 0
+
+
+def test_a_trial_database_that_is_astray_is_shown_and_not_told_again(stage, dana):
+    (target,) = stage.cast.sinks
+    with stage.today():
+        delivering.relay([target])
+        place = target.place(STUDY).position
+        with target.engine.begin() as connection:
+            connection.execute(trial.feed_state.update().values(POSITION=place + 5))
+        live, page = dana.get(f"{ROOT}/data/live").text, dana.get(f"{ROOT}/sinks/trial-database").text
+        for told in (live, page):
+            assert "ahead of the feed" in told and f"It has come to {place + 5}, the feed to {place}" in told
+        assert "Tell it again" not in page
+        assert do(dana, "sinks/trial-database/replay", first="1", reason="no").status_code == 409
+        with target.engine.begin() as connection:
+            connection.execute(trial.feed_state.update().values(POSITION=place))
 
 
 def test_parked_entries_are_shown_with_their_reason_and_tried_again(stage, dana):

@@ -144,6 +144,23 @@ def test_data_managers_are_told_of_a_difference_once_a_day_and_nobody_else_is(da
         assert "difference" not in {one["purpose"] for one in noor.timeline(subject)["messages"]}
 
 
+def test_data_managers_are_told_of_a_trial_database_that_is_astray_once_a_day(days):
+    with days.sinks[0].engine.begin() as connection:
+        connection.execute(trial.feed_state.update().values(POSITION=trial.feed_state.c.POSITION + 1))
+    days.email.taken.clear()
+    for hour in ("09:00", "09:05", "15:00"):
+        with clock.moved_to(now := at(f"2026-03-06T{hour}")):
+            keeping.keep(days.sinks, differing.tell, differing.warn)
+        days.tick(now)
+    with look(TESTS) as tx:
+        (planned,) = tx.all(sa.select(Message).where(Message.purpose == "difference"))
+        row = keeping.newest(tx, STUDY)
+    assert planned.template == "alert.astray" and planned.recipient == f"staff/{days.ids['dana']}"
+    assert row.day == date(2026, 3, 6) and row.named[0].startswith("ahead: feed_state")
+    (sent,) = [one for one in [*days.sms.taken, *days.email.taken] if one.template == "alert.astray"]
+    assert STUDY not in sent.text
+
+
 def test_no_difference_no_message(days):
     with clock.moved_to(at("2026-03-06T09:00")):
         keeping.keep(days.sinks, differing.tell)

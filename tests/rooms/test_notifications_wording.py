@@ -24,6 +24,7 @@ KEYS = {
     "alert.escalation",
     "alert.cleared",
     "alert.digest",
+    "alert.astray",
     "alert.difference",
     "alert.signature",
 }

@@ -3,6 +3,7 @@
 FD-01  Positions have no gap under many writers and rollbacks, and who follows them misses nothing.
 FD-02  Within one participant entries stand in the order of her acts.
 FD-03  A trial database that is away, or comes back empty, is nobody else's trouble, and is filled by itself.
+       One that is astray says so, and nothing is written to it.
 FD-04  Carrying twice, by two workers at once, or in doubt, changes nothing.
 FD-05  Reconciling names every planted difference, and raises no alarm because work goes on.
 FD-06  A blinded reader gets neither blinded scores nor their number.
@@ -25,10 +26,12 @@ import orjson
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from prometheus_client import generate_latest
 
 from epro import trail
+from epro.api import health as api_health
 from epro.cli import epro
-from epro.stream import delivering, feed, reconciling, sequencer
+from epro.stream import delivering, feed, health, reconciling, sequencer, tending
 from epro.stream.sinks import SinkUnavailable
 from epro.stream.sinks import trial_tables as trial
 from epro.stream.sinks.trial_db import FeedGap, TrialDatabase
@@ -277,6 +280,53 @@ def test_a_restored_older_trial_database_is_brought_up_to_date(cast, answered, e
     assert cast.relay() == 1 and found(cast) == []
 
 
+def of_another_feed(position: int) -> feed.Entry:
+    """What another installation has at this position."""
+    event_id = uuid4()
+    told = {"event_id": str(event_id), "kind": "test.done", "at": "2026-03-02T12:00:00Z", "study": STUDY}
+    body = orjson.dumps(told | {"site": "01", "subject_id": "01-001"}).decode()
+    return feed.Entry(STUDY, position, event_id, "test.done", body)
+
+
+def test_one_that_is_astray_says_which_and_is_not_written_to(
+    app, cast, answered, environ, monkeypatch, caplog
+):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    cast.relay()
+    assert state() == "up_to_date" and "epro_sink_astray{" + OF_OURS + "} 0.0" in metrics(app)
+    cast.sinks[0].apply(STUDY, [of_another_feed(7)])
+    before = everything(cast)
+    for fault, said in (
+        ("ahead", "AHEAD OF THE FEED: it is at 7"),
+        ("foreign", "OF ANOTHER FEED: it is at 7"),
+    ):
+        assert cast.relay() == 0 and everything(cast) == before and state() == fault
+        assert caplog.records[-1].action == "sink.astray" and caplog.records[-1].fault == fault  # type: ignore[attr-defined]
+        assert said in CliRunner().invoke(epro, ["sink", "list", "--study", STUDY]).output
+        told = metrics(app)
+        assert "epro_sink_astray{" + OF_OURS + "} 1.0" in told and "epro_sink_up{" + OF_OURS + "} 0.0" in told
+        with pytest.raises(tending.NoPlace):
+            tending.replay(TESTS, STUDY, "trial-database", 1, "to mend it")
+        with cast.on("2026-03-02T20:30"), begin(TESTS) as tx:
+            note(tx, "01-001", 1)
+    assert cast.relay() == 0 and len(entries()) == 8 and everything(cast) == before
+
+
+OF_OURS = f'sink="trial-database",study="{STUDY}"'
+
+
+def state() -> str:
+    with look(TESTS) as tx:
+        return health.sinks(tx, STUDY)[0].state
+
+
+def metrics(app) -> str:
+    with look(TESTS) as tx:
+        api_health._tell_sinks(tx)
+    return generate_latest(api_health.REGISTRY).decode()
+
+
 @on_sqlite
 def test_a_gap_is_refused(cast, answered):
     cast.relay()
@@ -389,7 +439,7 @@ def test_one_that_says_it_is_further_than_the_feed_is_named(cast, answered, envi
     cast.relay()
     with as_owner(environ, where="trial") as connection:
         connection.execute(sa.update(trial.feed_state).values(POSITION=9))
-    assert "behind: feed_state diary is at 9 of 6" in reconcile().stdout
+    assert "ahead: feed_state diary is at 9 of 6" in reconcile().stdout
 
 
 @on_sqlite

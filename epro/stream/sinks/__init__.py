@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from epro.stream.feed import Entry
+
+AHEAD, FOREIGN = "ahead", "foreign"
 
 
 class SinkUnavailable(Exception):
@@ -24,12 +27,31 @@ class SinkGone(Exception):
     """The sink asked not to be told anything any more: it is paused until a person lets it go on."""
 
 
+class Astray(Exception):
+    """The sink stands at no place of this feed, so nothing is written to it: a person must look.
+
+    `fault` is AHEAD (the feed ends before it) or FOREIGN (another entry stands at its position).
+    """
+
+    def __init__(self, fault: str):
+        super().__init__(fault)
+        self.fault = fault
+
+
 class Behind(Exception):
     """The sink has less than was delivered to it, only up to `position`: a folder put back from a copy, say."""
 
     def __init__(self, position: int):
         super().__init__(position)
         self.position = position
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sink says it is: its position, and the id of the entry that it has there, where it knows that."""
+
+    position: int
+    event_id: str | None = None
 
 
 class Sink(Protocol):
@@ -39,6 +61,10 @@ class Sink(Protocol):
 
     def position(self, study_id: str) -> int:
         """The last position applied; 0 when none was. Raises SinkUnavailable."""
+        ...
+
+    def place(self, study_id: str) -> Place:
+        """The same, with what it has there. Raises SinkUnavailable."""
         ...
 
     def prepare(self, entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 from epro import clock, db
 from epro.stream.feed import Entry
 from epro.stream.records import records_of, waits
-from epro.stream.sinks import SinkUnavailable, trial_schema
+from epro.stream.sinks import Place, SinkUnavailable, trial_schema
 from epro.stream.sinks import trial_tables as tables
 from epro.stream.sinks.trial_bulk import insert
 from epro.stream.sinks.trial_rows import Definitions, Row, Rows, digest, rows_of
@@ -58,6 +58,11 @@ class TrialDatabase:
     def position(self, study_id: str) -> int:
         with self._open() as connection:
             return _position(connection, study_id)
+
+    def place(self, study_id: str) -> Place:
+        with self._open() as connection:
+            position = _position(connection, study_id)
+            return Place(position, _event_at(connection, study_id, position) if position else None)
 
     def prepare(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The same entries, with what can be thought out before their turn."""
@@ -227,6 +232,15 @@ def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -
         insert(connection, tables.feed_state, [(study_id, 0, instant(clock.now()))])
         query = query.with_for_update()
     return connection.scalar(query) or 0
+
+
+def _event_at(connection: sa.Connection, study_id: str, position: int) -> str | None:
+    """The id of the entry that was applied, or parked, at a position; None when neither table has one."""
+    for table in (tables.entries, tables.parked):
+        here = (table.c.STUDYID == study_id, table.c.POSITION == position)
+        if found := connection.scalar(sa.select(table.c.EVENTID).where(*here)):
+            return str(found)
+    return None
 
 
 def _write(connection: sa.Connection, rows: Rows) -> None:
