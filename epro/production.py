@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from epro import db, schema
 from epro.config import SETTINGS, ConfigurationError, refusals
 from epro.contacts import store
+from epro.notifications import study_files
 from epro.notifications.senders import build
 from epro.questionnaires import catalogue, wording
 from epro.questionnaires.instrument import Instrument
@@ -54,15 +55,16 @@ def state() -> tuple[list[tuple[str, str, bool, str | None]], list[str]]:
     return told, [reason for reason in reasons if reason.split()[0].rstrip(":") not in names]
 
 
-def refuse_placeholders(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
-    """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder.
+def refuse_unready(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
+    """In production: raise ConfigurationError when a study asks instruments whose wording is a placeholder, or what
+    wants a person at once without an alert on it.
 
     For a version that is to be published, or `published` and to be approved.
     """
     if db.settings()["ENV"] != "production":
         return
     find = partial(catalogue.find, tx) if published else bundled_instrument
-    reasons = list(_placeholders_of(tx, protocol, find))
+    reasons = [*_placeholders_of(tx, protocol, find), *study_files.unwatched(protocol)]
     if reasons:
         what = "The approval is not entered" if published else "The study is not published"
         raise ConfigurationError(f"{what}:\n" + "\n".join(f"  - {reason}" for reason in reasons))
@@ -96,7 +98,7 @@ def _reasons() -> Iterator[str]:
         if engine.dialect.name == "postgresql":
             yield from _about_login(f"EPRO_{name}_URL", engine)
     with look(START) as tx:
-        yield from _placeholders(tx)
+        yield from _unready(tx)
 
 
 def _about_keys() -> Iterator[str]:
@@ -141,15 +143,22 @@ def _about_login(setting: str, engine: sa.Engine) -> Iterator[str]:
             yield f"the login of {setting} owns tables, or belongs to the role that owns them: {mend}"
 
 
-def _placeholders(tx: Tx) -> Iterator[str]:
-    """Instruments without licensed wording that any version asks which is in force at a site, or approved for one."""
+def _unready(tx: Tx) -> Iterator[str]:
+    """What keeps a version from running that is in force at a site, or approved for one: wording, alerts."""
     for study_id in tx.all(sa.select(Study.id).order_by(Study.id)):
         reasons = [
             reason
             for protocol in protocols.to_be_asked(tx, study_id)
-            for reason in _placeholders_of(tx, protocol, partial(catalogue.find, tx))
+            for reason in (
+                *_placeholders_of(tx, protocol, partial(catalogue.find, tx)),
+                *_unwatched_of(protocol),
+            )
         ]
         yield from dict.fromkeys(reasons)  # versions ask the same instruments
+
+
+def _unwatched_of(protocol: Protocol) -> list[str]:
+    return [f"study {protocol.study_id}: {reason}" for reason in study_files.unwatched(protocol)]
 
 
 def _placeholders_of(

@@ -33,7 +33,7 @@ def amend(file: Path, dry_run: bool, as_json: bool) -> None:
     """Publish a later version of a study. It moves nobody: each site goes over when it has been approved there."""
     with opened(), (look if dry_run else begin)(BUILDER) as tx:
         protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
-        production.refuse_placeholders(tx, protocol)
+        production.refuse_unready(tx, protocol)
         before = _fitting(tx, protocol)
         told = _told(tx, protocol, before)
         if not dry_run:
@@ -58,7 +58,7 @@ def approve(study: str, version: str, site: str, on: datetime, dry_run: bool, as
         enter = amending.approval if dry_run else amending.approve
         row = enter(tx, study, version, site, on.date())
         protocol = amending.published(tx, study, version, site)
-        production.refuse_placeholders(tx, protocol, published=True)
+        production.refuse_unready(tx, protocol, published=True)
         told = _told(tx, protocol, amending.amended(tx, protocol), site)
         in_force = row.in_force_from
     _show(told, as_json)

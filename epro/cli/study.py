@@ -34,6 +34,8 @@ def check(file: Path) -> None:
     """Name every fault of a study file at once, with its place and the mend. Needs no database."""
     protocol = read_or_exit(file, known_instruments())
     click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
+    for reason in study_files.unwatched(protocol):
+        click.echo(f"{file.name}: production refuses it: {reason}.", err=True)
 
 
 @study.command()
@@ -46,7 +48,7 @@ def publish(file: Path) -> None:
     """
     with opened(), begin(BUILDER) as tx:
         protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
-        production.refuse_placeholders(tx, protocol)
+        production.refuse_unready(tx, protocol)
         later = protocols.current(tx, protocol.study_id) is not None
         new = publish_or_exit(tx, protocol, file)
     word = "published" if new else "was published before, exactly so"

@@ -95,7 +95,7 @@ def publish_study(study_id: str) -> Response:
             raise Invalid(
                 errors=[{"pointer": one.place, "code": one.code, "detail": one.message} for one in faults]
             )
-        _refuse_placeholders(tx, protocol)
+        _refuse_unready(tx, protocol)
         amending.publish(tx, protocol, text)
     return back_to("build", study_id=study_id)
 
@@ -108,7 +108,7 @@ def approve_site(study_id: str) -> Response:
         access.one_study(actor(), "study.publish", study_id)
         stepup.require(tx)
         protocol = amending.published(tx, study_id, wanted["version"], wanted["site"])
-        _refuse_placeholders(tx, protocol, published=True)
+        _refuse_unready(tx, protocol, published=True)
         amending.approve(tx, study_id, wanted["version"], wanted["site"], wanted["day"])
     return back_to("build", study_id=study_id)
 
@@ -180,7 +180,7 @@ def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
     try:
         before = amending.amended(tx, protocol)
         amending.refuse_unfit(tx, protocol)
-        _refuse_placeholders(tx, protocol)
+        _refuse_unready(tx, protocol)
     except (Conflict, NotFound) as fault:
         refused = [f"{one['pointer']}: {one['detail']}" for one in fault.errors] or [fault.detail]
         return told | {"refused": refused}
@@ -192,8 +192,8 @@ def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
     return told | {"effect": study_files.effect(tx, protocol, before)}
 
 
-def _refuse_placeholders(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
+def _refuse_unready(tx: Tx, protocol: Protocol, *, published: bool = False) -> None:
     try:
-        production.refuse_placeholders(tx, protocol, published=published)
+        production.refuse_unready(tx, protocol, published=published)
     except ConfigurationError as fault:
         raise Conflict(str(fault)) from None

@@ -8,7 +8,7 @@ from typing import Any
 from epro.notifications.recalls import recalled
 from epro.notifications.wording import faults_of_own
 from epro.questionnaires.instrument import Instrument
-from epro.questionnaires.library import bundled, derived_from
+from epro.questionnaires.library import SAFETY_ITEMS, bundled, derived_from
 from epro.scheduling import amending, reading
 from epro.scheduling.checks import Known
 from epro.scheduling.protocol import Protocol
@@ -31,6 +31,22 @@ def known_instruments(approved: Approved | None = None) -> Mapping[tuple[str, st
         (one.code, one.version): _known(one, more.get((one.code, one.version), frozenset()))
         for one in bundled()
     }
+
+
+def unwatched(protocol: Protocol) -> list[str]:
+    """What is asked, wants a person at once from some answer on, and is looked at by no alert; a sentence for each."""
+    watched = {
+        (rule.assessment, rule.item): rule.threshold.limit
+        for rule in sorted(protocol.alerts, key=lambda rule: -rule.threshold.limit)
+        if rule.threshold.comparison == "at_least"
+    }
+    return [
+        f"assessment {asked.id} asks item {item} of {asked.instrument.code}, and no alert looks at it: "
+        f"an answer of {limit} or more needs a person at once. Add an alert when: {{item: {item}, at_least: {limit}}}"
+        for asked in protocol.assessments
+        for item, limit in SAFETY_ITEMS.get(asked.instrument.code, {}).items()
+        if watched.get((asked.id, item), float("inf")) > limit
+    ]
 
 
 def effect(
@@ -70,7 +86,8 @@ def _sum(site: str, people: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _known(one: Instrument, more: Set[str]) -> Known:
-    items, scales = [item.id for item in one.items], [scale.name for scale in one.scales]
+    items = {item.id: (min(item.codes), max(item.codes)) for item in one.items}
+    scales = {scale.name: scale.range for scale in one.scales}
     weekly = derived_from(one.code)
-    by_week = [scale.name for scale in weekly.scales] if weekly else []
+    by_week = {scale.name: scale.range for scale in weekly.scales} if weekly else {}
     return Known({*one.languages, *more}, items, scales, one.derived_from is None, by_week)

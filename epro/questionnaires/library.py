@@ -15,6 +15,10 @@ from epro import canonical
 from epro.errors import NotFound
 from epro.questionnaires.instrument import Instrument, parse
 
+# Answers of this code or more want a person at once, whatever the scores come to. PHQ-9: item 9 (CamCOPS documentation,
+# phq9). Scoring does not know of it: the alerts of a study's file must look.
+SAFETY_ITEMS = {"phq9": {"phq09": 1}}
+
 
 class UnknownInstrument(NotFound):
     """No instrument is bundled under this code and version."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -21,16 +21,18 @@ from epro.scheduling.rules import WEEKDAYS
 from epro.scheduling.shape import one_of
 from epro.scheduling.source import Fault, Path, Source
 
+Span = tuple[float, float]  # the least and the most that an answer or a score can be
+
 
 @dataclass(frozen=True)
 class Known:
     """What a study file can be checked against: an instrument's languages, items and scales."""
 
     languages: Collection[str]
-    items: Collection[str] = ()
-    scales: Collection[str] = ()
+    items: Mapping[str, Span] = field(default_factory=dict)
+    scales: Mapping[str, Span] = field(default_factory=dict)
     asked: bool = True  # False: derived from other answers, and not asked of anybody
-    weekly: Collection[str] = ()  # scales of a diary's weeks
+    weekly: Mapping[str, Span] = field(default_factory=dict)  # scales of a diary's weeks
 
 
 Guard = Callable[[str, str], list[str]]  # (words of a message, language) -> what is wrong with them
@@ -553,11 +555,44 @@ def known_items_and_scales(draft: Draft) -> Iterator[Fault]:
             yield from part(draft, path, entry, entry, "scale")
 
 
+def limits_that_can_be_reached(draft: Draft) -> Iterator[Fault]:
+    """A limit beyond what the item or the scale can be, or can change by, is never reached: nobody would be told."""
+    for path, entry in draft.entries("alerts"):
+        yield from within_reach(draft, (*path, "when"), entry, entry.get("when"))
+    for path, entry in draft.entries("endpoints"):
+        yield from within_reach(draft, (*path, "responder"), entry, entry.get("responder"))
+
+
+def within_reach(draft: Draft, path: Path, entry: dict[str, Any], when: Any) -> Iterator[Fault]:
+    """Of the item or scale that `when` names, or else the entry."""
+    if not isinstance(when, dict):
+        return
+    known = _asked_by(draft, entry)
+    scale = when.get("scale") or entry.get("scale")
+    spans = [known.items.get(when.get("item") or "")] if known else []
+    spans += [known.scales.get(scale or ""), known.weekly.get(scale or "")] if known else []
+    for least, most in [span for span in spans if span][:1]:
+        ends = {"at_least": most, "at_most": -least, "rises_by": most - least, "falls_by": most - least}
+        for word, end in ends.items():
+            limit = when.get(word)
+            if isinstance(limit, int | float) and (-limit if word == "at_most" else limit) > end:
+                name = when.get("item") or scale
+                message = f"{name} goes from {least:g} to {most:g}: {word} {limit:g} is never reached"
+                mend = f"Give {'no less than' if word == 'at_most' else 'no more than'} {abs(end):g}."
+                yield draft.source.fault((*path, word), "never_reached", message, mend)
+
+
+def _asked_by(draft: Draft, entry: dict[str, Any]) -> Known | None:
+    """The instrument of the entry's assessment, as far as it is known."""
+    assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
+    wanted = assessment.get("instrument") or {}
+    return (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+
+
 def _of_weeks(draft: Draft, entry: dict[str, Any]) -> bool:
     """Whether an endpoint is about a score that a diary has by the week."""
     assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
-    wanted = assessment.get("instrument") or {}
-    known = (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+    known = _asked_by(draft, entry)
     return known is not None and "every" in assessment and entry.get("scale") in known.weekly
 
 
@@ -654,6 +689,7 @@ RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     escalations_that_rise,
     known_assessments,
     known_items_and_scales,
+    limits_that_can_be_reached,
     alerts_that_can_be_told,
     known_baselines,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations, pairwise
 from typing import Any
 
-from epro.scheduling.checks import Draft, Entry, minutes, part, placed, span_of, visits_asked
+from epro.scheduling.checks import Draft, Entry, minutes, part, placed, span_of, visits_asked, within_reach
 from epro.scheduling.protocol import DAY
 from epro.scheduling.rules import FAR, WEEKDAYS
 from epro.scheduling.shape import RULE_KINDS, one_of
@@ -51,6 +51,7 @@ def answers_that_set_anchors(draft: Draft) -> Iterator[Fault]:
         place, entry = (*path, "when"), {"assessment": anchor.get("first_answer_of")}
         yield from part(draft, place, entry, when, "item")
         yield from part(draft, place, entry, when, "scale")
+        yield from within_reach(draft, place, entry, when)
         if ("item" in when) == ("scale" in when):
             mend = "Give item or scale, not both."
             yield draft.source.fault(place, "item_or_scale", "it must look at one item or one scale", mend)

@@ -401,6 +401,13 @@ class Baseline:
         return {"visit": self.visit} if self.visit else {"last_before": self.last_before}
 
 
+def settled(number: float) -> float:
+    """To nine decimals: scores are fractions of small whole numbers, and from 23/9 to 14/9 they fall by 1, not by
+    0.9999999999999998. Study files give limits of six decimals at most.
+    """
+    return round(number, 9)
+
+
 @dataclass(frozen=True)
 class Threshold:
     """When a number counts: by itself (at_least, at_most) or by its change from baseline (rises_by, falls_by)."""
@@ -422,11 +429,10 @@ class Threshold:
         """Whether it is; None when that cannot be told, because a number is missing."""
         if value is None or (self.of_change and baseline is None):
             return None
-        if not self.of_change:
-            return value >= self.limit if self.comparison == "at_least" else value <= self.limit
-        assert baseline is not None
-        change = value - baseline
-        return (change if self.comparison == "rises_by" else -change) >= self.limit
+        found = settled(value - baseline) if self.of_change and baseline is not None else settled(value)
+        if self.comparison == "at_most":
+            return found <= self.limit
+        return (-found if self.comparison == "falls_by" else found) >= self.limit
 
     def canonical(self) -> Json:
         return {self.comparison: self.limit}

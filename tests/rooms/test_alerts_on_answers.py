@@ -9,12 +9,16 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
-from epro import db
+from epro import db, production
+from epro.cli import epro
 from epro.cli.study import known_instruments
+from epro.config import ConfigurationError
 from epro.export import registry
 from epro.export.extract import Options
 from epro.exporting import making, reading
+from epro.notifications import study_files
 from epro.notifications.models import Alert, Message
 from epro.questionnaires import catalogue
 from epro.responses import endpoints
@@ -458,6 +462,13 @@ def test_a_score_explains_itself_at_the_door(cast, ada):
         ("falls_by", 4, 22, 26, True),
         ("falls_by", 4, 22.1, 26, False),
         ("falls_by", 4, 30, 26, False),
+        ("falls_by", 1, 14 / 9, 23 / 9, True),
+        ("falls_by", 1.000001, 14 / 9, 23 / 9, False),
+        ("rises_by", 3, 65.6, 62.6, True),
+        ("rises_by", 0.03, -0.343, -0.373, True),
+        ("falls_by", 12.5, 7 / 24 * 100, 10 / 24 * 100, True),
+        ("at_least", 58.333333, 7 / 12 * 100, None, True),
+        ("at_most", 0.3, 0.1 + 0.2, None, True),
         ("at_least", 1, None, None, None),
         ("falls_by", 4, 22, None, None),
         ("falls_by", 4, None, 26, None),
@@ -465,6 +476,26 @@ def test_a_score_explains_itself_at_the_door(cast, ada):
 )
 def test_thresholds(comparison, limit, value, baseline, wanted):
     assert Threshold(comparison, limit).reached(value, baseline) is wanted
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [("item: phq09, at_least: 1", 0), ("item: phq09, at_least: 2", 1), ("item: phq01, at_least: 1", 1),
+     ("scale: total, at_least: 1", 1)],
+)  # fmt: skip
+def test_production_refuses_what_asks_item_nine_without_an_alert_from_one_on(cast, app, tmp_path, when, told):
+    file = tmp_path / "signals.yaml"
+    file.write_text(
+        FILE.read_text(encoding="utf-8").replace("item: phq09, at_least: 1", when), encoding="utf-8"
+    )
+    protocol, _ = read(file.read_text(encoding="utf-8"), known_instruments())
+    assert len(study_files.unwatched(protocol)) == told
+    checked = CliRunner().invoke(epro, ["study", "check", str(file)])
+    assert (checked.exit_code, checked.stderr.count("item phq09 of phq9")) == (0, told)
+    app.config["EPRO"] = {**app.config["EPRO"], "ENV": "production"}
+    with pytest.raises(ConfigurationError) as refused, look(TESTS) as tx:
+        production.refuse_unready(tx, protocol)
+    assert str(refused.value).count("needs a person at once") == told
 
 
 def test_no_export_tells_a_person_from_whom_scores_are_hidden_what_raised_the_alert(cast, tmp_path):

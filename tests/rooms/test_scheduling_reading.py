@@ -34,9 +34,9 @@ REFERENCE = (ROOT / "docs" / "study-file.md").read_text("utf-8")
 
 BUNDLED = known_instruments()
 KNOWN = {
-    ("fatigue_diary", "1.0"): Known(("en", "zh-CN"), ("worst_fatigue",), ("worst_fatigue",)),
+    ("fatigue_diary", "1.0"): Known(("en", "zh-CN"), {"worst_fatigue": (0, 10)}, {"worst_fatigue": (0, 10)}),
     ("fatigue_diary_weekly", "1.0"): Known(("en", "zh-CN"), asked=False),
-    ("fss", "1.0"): Known(("en", "zh-CN"), ("fss1", "fss2"), ("fss9_mean",)),
+    ("fss", "1.0"): Known(("en", "zh-CN"), {"fss1": (1, 7), "fss2": (1, 7)}, {"fss9_mean": (1, 7)}),
     ("fss", "2.0"): Known(("en",)),
 }
 NOTE = re.compile(r"#! (\S+) (\S+) \| (.+)$")

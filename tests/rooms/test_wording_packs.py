@@ -428,16 +428,16 @@ def test_production_refuses_placeholders_until_every_language_is_approved(cast, 
     for instrument, language in bare:
         with pytest.raises(ConfigurationError, match=f"{instrument.code} .*placeholder.*epro wording import"):
             with look(system("tests")) as tx:
-                production.refuse_placeholders(tx, protocol)
+                production.refuse_unready(tx, protocol)
         pack = pack_of(instrument, language)
         bring_in(cast, pack, "bo")
         with pytest.raises(ConfigurationError), look(system("tests")) as tx:
-            production.refuse_placeholders(tx, protocol)
+            production.refuse_unready(tx, protocol)
         with begin(person(cast, "alma")) as tx:
             wording.approve(tx, key_of(pack))
     with look(system("tests")) as tx:
-        production.refuse_placeholders(tx, protocol)
-        assert list(production._placeholders(tx)) == []
+        production.refuse_unready(tx, protocol)
+        assert list(production._unready(tx)) == []
 
 
 # Previews
