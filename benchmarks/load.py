@@ -80,6 +80,13 @@ def run(
     return Load(len(flat) / elapsed, cuts[49], cuts[98], sum(wrong), len(flat))
 
 
+def ask(port: int, request: bytes) -> bytes:
+    """The body of one answer, over a connection of its own."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(request)
+        return _reply(line)
+
+
 def _reply(line: socket.socket) -> bytes:
     raw = line.recv(65536)
     head, _, body = raw.partition(b"\r\n\r\n")

@@ -280,6 +280,32 @@ def test_of_rivals_the_earliest_completed_is_current_and_weeks_have_their_scores
     )
 
 
+def test_changes_count_from_the_last_score_up_to_an_anchor_of_each_participant(target):
+    """Of one day the later entry counts, what has no value never does, and the anchor's last day decides."""
+    code = {"anchor": {"id": "infusion", "date": "2026-03-05"}}
+    told = [entry(1, "anchor.set", "a", **code), entry(2, "anchor.set", "b", **code)]
+    days = [(2, 10.0), (4, 20.0), (4, 21.0), (5, None), (9, 30.0)]
+    for number, (subject, (day, value)) in enumerate([(who, one) for who in "ab" for one in days], 3):
+        more = {"local_day": f"2026-03-{day:02}"}
+        told.append(
+            entry(
+                number,
+                "response.stored",
+                subject,
+                response=response(number, LATER, day, **more),
+                scores=[score(value)],
+            )
+        )
+    told.append(entry(13, "anchor.set", "b", anchor={"id": "infusion", "date": "2026-03-03"}))
+    target.apply(STUDY, told)
+    with target.engine.begin() as connection:
+        connection.execute(trial.baselines.update().values(BASEVISIT=None, BASEANCHOR="infusion"))
+    found = sorted(rows(target, "v_changes", "POSITION", "BASE", "BASEDAY", "CHG"))
+    before, first = [(n, 21.0, "2026-03-04", None) for n in (3, 4, 5, 6)], "2026-03-02"
+    after = [(8, 10.0, first, None), (9, 10.0, first, 10.0), (10, 10.0, first, 11.0), (11, 10.0, first, None)]
+    assert found == [*before, (7, 21.0, "2026-03-04", 9.0), *after, (12, 10.0, first, 20.0)]
+
+
 def test_a_row_of_scores_says_what_exports_say():
     (made,) = rows_of([story()[1]], definitions())["scores"]
     instrument = definitions().instrument("facit_fatigue", VERSION)

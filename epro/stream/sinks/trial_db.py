@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 REFUSED = (DataError, IntegrityError)  # what no repeating mends: this entry is not for these tables
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # it is not written as its kind must be
+MANY = 500  # entries; so many are a backlog. A crash that takes some back takes the position back with them, so
+# nobody waits for the disk until the end of the backlog is written.
 WAITS = "Waits"  # the reason of an entry that only stands behind another of its record
 
 
@@ -160,6 +162,8 @@ class TrialDatabase:
                 return last
             if fresh[0].position != last + 1:
                 raise FeedGap(f"{study_id}: position {fresh[0].position} does not follow {last}")
+            if len(fresh) >= MANY and connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             write(connection, fresh)
             _advance(connection, study_id, fresh[-1].position)
             return fresh[-1].position

@@ -2,7 +2,8 @@
 
 From version 1 to 2: columns and tables are added, `entries` and `amendments` are emptied, and the position goes back
 to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
-comparing asks by has an index everywhere, and views know weeks and rivals.
+comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
+found for all scores at once.
 """
 
 from __future__ import annotations

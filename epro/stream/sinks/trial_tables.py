@@ -375,4 +375,4 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 3
+VERSION = 4

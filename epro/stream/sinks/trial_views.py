@@ -178,41 +178,47 @@ def subjects() -> sa.Select[Any]:
 
 def changes() -> sa.Select[Any]:
     """The current scores with what changes count from (as the study file says) and the change; blank before it."""
-    score, rule = _scores(), tables.baselines
+    score, rule, base = _scores(), tables.baselines, _bases()
     same = sa.and_(*(rule.c[name] == score.c[name] for name in ("STUDYID", "PROTVER", "ASSESSMENT", "SCALE")))
-    base, day = (_base(score, rule, column) for column in ("QSSTRESN", "LOCALDAY"))
-    change = sa.case((score.c.LOCALDAY > day, score.c.QSSTRESN - base))
-    told = (base.label("BASE"), day.label("BASEDAY"), change.label("CHG"))
+    names = ("STUDYID", "PROTVER", "USUBJID", "ASSESSMENT", "SCALE")
+    counted = sa.and_(base.c.FIRST == 1, *(base.c[name] == score.c[name] for name in names))
+    change = sa.case((score.c.LOCALDAY > base.c.LOCALDAY, score.c.QSSTRESN - base.c.QSSTRESN))
+    told = (base.c.QSSTRESN.label("BASE"), base.c.LOCALDAY.label("BASEDAY"), change.label("CHG"))
     first = [
         column for column in score.columns if column.name != "WEEK"
     ]  # PostgreSQL adds columns at the end only
-    return sa.select(*first, *told, score.c.WEEK).select_from(score.outerjoin(rule, same))
+    source = score.outerjoin(rule, same).outerjoin(base, counted)
+    return sa.select(*first, *told, score.c.WEEK).select_from(source)
 
 
-def _base(score: Any, rule: Any, column: str) -> Any:
-    """A column of the score that is the baseline of this one: at a visit, or the last up to an anchor's day."""
-    at_visit, before, day = _scores("at_visit"), _scores("before"), _seen("v_current_anchors", ANCHOR)
-    names = ("STUDYID", "USUBJID", "ASSESSMENT", "SCALE")
-    like_it = [at_visit.c[name] == score.c[name] for name in names]
-    visited = (
-        sa.select(at_visit.c[column])
-        .where(*like_it, at_visit.c.VISIT == rule.c.BASEVISIT)
-        .order_by(at_visit.c.LOCALDAY, at_visit.c.POSITION)
-        .limit(1)
-        .correlate(score, rule)
+def _bases() -> Any:
+    """What may be a baseline, by each version's rule; `FIRST` is 1 where it is: the first at a visit, or the last up to
+    an anchor's day. All at once, for one look for each score would read all scores as often as there are scores.
+    """
+    score, rule, day = _scores("candidate"), tables.baselines.alias("of"), _seen("v_current_anchors", ANCHOR)
+    ruled = sa.and_(*(rule.c[name] == score.c[name] for name in ("STUDYID", "ASSESSMENT", "SCALE")))
+    whose = sa.and_(*(day.c[name] == score.c[name] for name in ("STUDYID", "USUBJID")))
+    visited = rule.c.BASEVISIT.is_not(None)
+    anchored = sa.and_(~visited, score.c.QSSTRESN.is_not(None), score.c.LOCALDAY <= day.c.ANCHORDT)
+    number = sa.func.row_number().over(
+        partition_by=(
+            *(score.c[name] for name in ("STUDYID", "USUBJID", "ASSESSMENT", "SCALE")),
+            rule.c.PROTVER,
+        ),
+        order_by=[
+            order
+            for column in (score.c.LOCALDAY, score.c.POSITION)
+            for order in (sa.case((visited, column)), sa.case((~visited, column)).desc())
+        ],
     )
-    anchored = (
-        sa.select(before.c[column])
-        .where(*[before.c[name] == score.c[name] for name in names])
-        .where(before.c.QSSTRESN.is_not(None), before.c.LOCALDAY <= day.c.ANCHORDT)
-        .where(day.c.STUDYID == score.c.STUDYID, day.c.USUBJID == score.c.USUBJID)
-        .where(day.c.ANCHOR == rule.c.BASEANCHOR)
-        .order_by(before.c.LOCALDAY.desc(), before.c.POSITION.desc())
-        .limit(1)
-        .correlate(score, rule)
-    )
-    return sa.case(
-        (rule.c.BASEVISIT.is_not(None), visited.scalar_subquery()), else_=anchored.scalar_subquery()
+    names = ("STUDYID", "USUBJID", "ASSESSMENT", "SCALE", "LOCALDAY", "QSSTRESN")
+    return (
+        sa.select(*(score.c[name] for name in names), rule.c.PROTVER, number.label("FIRST"))
+        .select_from(
+            score.join(rule, ruled).outerjoin(day, sa.and_(whose, day.c.ANCHOR == rule.c.BASEANCHOR))
+        )
+        .where(sa.or_(score.c.VISIT == rule.c.BASEVISIT, anchored))
+        .subquery("base")
     )
 
 
