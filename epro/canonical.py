@@ -59,13 +59,16 @@ def digest(value: Any) -> str:
 
 def _plain(value: Any) -> bool:
     kind = type(value)
-    if kind is dict:
-        return all(type(key) is str and key.isascii() and _plain(inner) for key, inner in value.items())
-    if kind is list:
-        return all(map(_plain, value))
+    if kind is str or value is None or kind is bool:
+        return True
     if kind is int:
         return -LARGEST_INTEGER <= value <= LARGEST_INTEGER
-    return value is None or kind is str or kind is bool
+    if kind is dict:
+        for key, inner in value.items():
+            if type(key) is not str or not key.isascii() or not (type(inner) is str or _plain(inner)):
+                return False
+        return True
+    return kind is list and all(map(_plain, value))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import TypeDecorator
 
+from epro import ready
+
 
 class Instant(TypeDecorator[datetime]):
     """A moment, kept in UTC. A local time without zone cannot slip in."""
@@ -43,9 +45,22 @@ class Instant(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        """Likewise for what is written, see `result_processor`."""
+        return _spell_utc if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def result_processor(self, dialect: sa.Dialect, coltype: Any) -> Any:
         """SQLite keeps UTC as text without a zone; to read it at once is half the work."""
         return _read_utc if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _spell_utc(value: datetime | None) -> str | None:
+    """As SQLAlchemy spells a moment on SQLite, by the C library."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("an Instant needs a time zone")
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def _read_utc(text: str | None) -> datetime | None:
@@ -111,11 +126,22 @@ class KeysBase(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 
 
-OWES, RECORDED = "epro.owes", "epro.recorded"  # what the trail's guard keeps in `session.info`
+OWES, RECORDED = "epro.owes", "epro.recorded"  # what the trail's guard keeps in the account of an act
+
+
+class SilentChange(TypeError):
+    """An audited row changed and nothing was written in the trail."""
+
+
+def settle(account: dict[Any, Any]) -> None:
+    """An act that changed an audited row must have recorded something. Raises SilentChange."""
+    owes, done = account.pop(OWES, None), account.pop(RECORDED, False)
+    if owes and not done:
+        raise SilentChange(f"a row of {owes} changed and nothing was written in the trail")
 
 
 class RecordingSession(Session):
-    """The session every act runs in; the trail's guard watches its commits."""
+    """The session of an act that works with rows as objects; the trail's guard watches its commits."""
 
 
 def engine() -> Engine:
@@ -180,7 +206,13 @@ def driver_url(url: str) -> str:
 def engine_options(url: str) -> dict[str, Any]:
     """What each kind of engine needs: patient pools, and time-outs so that nothing hangs for ever."""
     if make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 30}, "pool_size": 16, "max_overflow": 32, "hide_parameters": True}
+        return {
+            "connect_args": {"timeout": 30, "cached_statements": 512},
+            "pool_size": 16,
+            "max_overflow": 32,
+            "pool_use_lifo": True,
+            "hide_parameters": True,
+        }
     return {
         "hide_parameters": True,  # what was answered must not stand in an error
         "pool_size": 16,
@@ -210,13 +242,13 @@ def _prepare_sqlite(made: Engine) -> None:
     @event.listens_for(made, "begin")
     def begin(connection: sa.Connection) -> None:
         if connection.get_execution_options().get("epro_reading"):
-            connection.exec_driver_sql("BEGIN DEFERRED")
+            ready.at_once(connection, "BEGIN DEFERRED")
             return
         # Plain busy-waiting starves writers; a file lock queues them, across processes too.
         queue = connection.connection.info.get("queue")
         if queue:
             fcntl.flock(queue, fcntl.LOCK_EX)
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        ready.at_once(connection, "BEGIN IMMEDIATE")
 
     @event.listens_for(made, "checkin")
     def leave_queue(connection: Any, record: Any) -> None:

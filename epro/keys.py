@@ -35,4 +35,4 @@ def key_id(key: bytes) -> str:
 
 def mac(key: bytes, message: bytes) -> str:
     """HMAC-SHA-256, hex."""
-    return hmac.new(key, message, hashlib.sha256).hexdigest()
+    return hmac.digest(key, message, "sha256").hex()

@@ -12,24 +12,30 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn
+from uuid import UUID
 
 import sqlalchemy as sa
 
 Process = Callable[[Any], Any]
-Slot = tuple[str, str, Process | None]  # its name in the text, the name it is given by, what it goes through
 
 
-class Kind:
-    """A kind of database: dialects of one name make the same of a statement."""
+class Kind(str):
+    """A kind of database, by its name: dialects of one name make the same of a statement."""
 
-    def __init__(self, dialect: sa.Dialect):
-        self.dialect = dialect
+    dialect: sa.Dialect
 
-    def __hash__(self) -> int:
-        return hash(self.dialect.name)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Kind) and other.dialect.name == self.dialect.name
+@lru_cache(maxsize=64)
+def _kind(dialect: sa.Dialect) -> Kind:
+    made = Kind(dialect.name)
+    made.dialect = dialect
+    return made
+
+
+@lru_cache(maxsize=16384)
+def _uuid(text: str) -> UUID:
+    """As SQLite keeps it. The same few are read again and again."""
+    return UUID(text)
 
 
 class Ready:
@@ -37,14 +43,12 @@ class Ready:
 
     def __init__(self, statement: Any, compiled: Any, dialect: sa.Dialect):
         self.text, self.positional = str(compiled), bool(compiled.positional)
-        self.slots: list[Slot] = [
-            (
-                name,
-                compiled.binds[name].key,
-                compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect),
-            )
-            for name in (compiled.positiontup if self.positional else compiled.binds)
+        names = list(compiled.positiontup if self.positional else compiled.binds)
+        self.keys = tuple(compiled.binds[name].key for name in names)
+        processes = [
+            compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names
         ]
+        self.names, self.through = names, [(n, one) for n, one in enumerate(processes) if one]
         # What stands in the statement itself, and columns that nobody names and that have a value of their own.
         self.own = {bind.key: bind.value for bind in compiled.binds.values() if not bind.required}
         self.own |= {column.key: column.default.arg for column in compiled.insert_prefetch}
@@ -55,10 +59,11 @@ class Ready:
 
     def bound(self, given: Mapping[str, Any]) -> Any:
         """The parameters as the driver takes them."""
-        values = {**self.own, **given}
-        if self.positional:
-            return [process(values[key]) if process else values[key] for _, key, process in self.slots]
-        return {name: process(values[key]) if process else values[key] for name, key, process in self.slots}
+        told = {**self.own, **given} if self.own else given
+        values = [told[key] for key in self.keys]
+        for n, process in self.through:
+            values[n] = process(values[n])
+        return values if self.positional else dict(zip(self.names, values, strict=True))
 
     def read(self, found: Sequence[Sequence[Any]], told: Sequence[Any], dialect: sa.Dialect) -> list[Any]:
         """Rows as the driver gave them and told of their columns, each value as the type of its column reads it."""
@@ -66,9 +71,9 @@ class Ready:
             self.read_by = [
                 (n, process)
                 for n, (kind, column) in enumerate(zip(self.types, told, strict=True))
-                if (process := kind.dialect_impl(dialect).result_processor(dialect, column[1]))
+                if (process := _reader(kind, dialect, column[1]))
             ]
-        return [self._made(values) for values in found]
+        return [self._made(values) for values in found] if self.read_by else list(map(self.row._make, found))
 
     def _made(self, values: Sequence[Any]) -> Any:
         made = list(values)
@@ -78,13 +83,20 @@ class Ready:
         return self.row._make(made)
 
 
+def _reader(kind: Any, dialect: sa.Dialect, told: Any) -> Process | None:
+    if isinstance(kind, sa.Uuid) and dialect.name == "sqlite":
+        return _uuid
+    found: Process | None = kind.dialect_impl(dialect).result_processor(dialect, told)
+    return found
+
+
 def rows(connection: sa.Connection, statement: Any, asked: Mapping[str, Any]) -> Sequence[Any]:
     """The rows of a statement that is made once and kept."""
     ready = _of(connection, statement, None)
     if ready is None:
         return connection.execute(statement, asked).all()
     try:
-        cursor = connection.connection.cursor()
+        cursor = _cursor(connection)
         cursor.execute(ready.text, ready.bound(asked))
         found, told = cursor.fetchall(), cursor.description
         cursor.close()
@@ -102,7 +114,7 @@ def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str
         return
     bound = [ready.bound(one) for one in given]
     try:
-        cursor = connection.connection.cursor()
+        cursor = _cursor(connection)
         if len(bound) == 1:
             cursor.execute(ready.text, bound[0])
         else:
@@ -114,10 +126,10 @@ def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str
 
 def _of(connection: sa.Connection, statement: Any, names: tuple[str, ...] | None) -> Ready | None:
     """None when it goes the usual way."""
-    heard = connection.dispatch
+    heard = connection.engine.dispatch
     if heard.before_cursor_execute or heard.after_cursor_execute:
         return None
-    return _made(statement, Kind(connection.dialect), names)
+    return _made(statement, _kind(connection.dialect), names)
 
 
 @lru_cache(maxsize=1024)
@@ -127,6 +139,18 @@ def _made(statement: Any, kind: Kind, names: tuple[str, ...] | None) -> Ready | 
     if unknown or any(not column.default.is_scalar for column in compiled.insert_prefetch):
         return None
     return Ready(statement, compiled, kind.dialect)
+
+
+def at_once(connection: sa.Connection, text: str) -> None:
+    """Have the driver run a text that asks for nothing and says nothing."""
+    try:
+        _cursor(connection).execute(text)
+    except connection.dialect.loaded_dbapi.Error as fault:
+        _refuse(connection, text, fault)
+
+
+def _cursor(connection: sa.Connection) -> Any:
+    return connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
 
 
 def _refuse(connection: sa.Connection, text: str, fault: Exception) -> NoReturn:

@@ -1,4 +1,4 @@
-"""One act: one session, one instant, one actor.
+"""One act: one transaction, one instant, one actor.
 
 `begin(actor)` opens a database transaction, commits when the block ends well and rolls back when it raises.
 Nothing below a door reads a clock or asks who is there: both ride in the Tx.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -78,18 +78,38 @@ class Plain(SimpleNamespace):
 class Tx:
     """A transaction with its instant and its actor."""
 
-    session: Session
+    connection: sa.Connection
     now: datetime
     actor: Actor
     _waiting: dict[Any, Write] | None = None
-    _connection: sa.Connection | None = None
+    _account: dict[Any, Any] = field(default_factory=dict)
+    _session: Session | None = None
 
     @property
-    def connection(self) -> sa.Connection:
-        """What the session does its work on, for statements past the ORM."""
-        if self._connection is None or self._connection.closed:
-            self._connection = self.session.connection()
-        return self._connection
+    def session(self) -> Session:
+        """For rows as objects: opened when it is first asked for, on this connection and in this transaction."""
+        if self._session is None:
+            self._session = db.RecordingSession(
+                self.connection,
+                expire_on_commit=False,
+                join_transaction_mode="control_fully",
+                info=self._account,
+            )
+        return self._session
+
+    @property
+    def account(self) -> dict[Any, Any]:
+        """Whether the act changed what is audited, and whether it recorded something."""
+        return self._account if self._session is None else self._session.info
+
+    def commit(self) -> None:
+        """The end of the act."""
+        if self._session is None:
+            db.settle(self._account)
+        else:
+            self._session.commit()  # and with it the transaction, where anything was asked of it
+        if self.connection.in_transaction():
+            self.connection.commit()
 
     def add(self, row: Row) -> Row:
         self.session.add(row)
@@ -99,6 +119,11 @@ class Tx:
         """The row with this primary key, locked until the end of the act if asked, else None."""
         how = {"skip_locked": True} if skip_locked else True
         return self.session.get(model, key, with_for_update=how if lock else None, populate_existing=lock)
+
+    def flush(self) -> None:
+        """Write what was changed of objects and still waits; no session is opened for it."""
+        if self._session is not None:
+            self._session.flush()
 
     def one(self, statement: sa.Select[Any]) -> Any | None:
         """The first value of the first row, or None."""
@@ -117,7 +142,7 @@ class Tx:
             return
         table = table_of(model)
         if table.info.get("audited"):
-            self.session.info[db.OWES] = table.name
+            self.account[db.OWES] = table.name
         self._send(Write(table, tuple(rows[0]), rows))
 
     def plain(self, model: type, *key: Any, lock: bool = False, skip_locked: bool = False) -> Any | None:
@@ -126,7 +151,7 @@ class Tx:
         What this act has changed of it through the session counts: it is written first.
         """
         table = table_of(model)
-        self.session.flush()  # nothing where nothing waits
+        self.flush()
         asked = statements.select_by_key(table, lock, skip_locked)
         found = ready.rows(self.connection, asked, statements.bound_key(table, key))
         return Plain(table, found[0]) if found else None
@@ -143,7 +168,7 @@ class Tx:
         """Put values into the row of this key, past the ORM."""
         table = table_of(model)
         if table.info.get("audited") and not values.keys() <= table.info.get("unaudited", set()):
-            self.session.info[db.OWES] = table.name
+            self.account[db.OWES] = table.name
         self._send(Write(table, tuple(values), [values], [key]))
 
     @contextmanager
@@ -192,20 +217,29 @@ class Tx:
 @contextmanager
 def begin(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
     """An act that may write. Commits at the end of the block; whatever raises undoes all of it."""
-    with db.RecordingSession(db.engine(), expire_on_commit=False) as session:
-        tx = Tx(session, now or clock.now(), actor)
-        set_reach(session, actor)
+    with _opened(db.engine(), actor, now) as tx:
         yield tx
-        session.commit()
+        tx.commit()
 
 
 @contextmanager
 def look(actor: Actor, now: datetime | None = None) -> Iterator[Tx]:
     """A look that writes nothing."""
-    with db.RecordingSession(db.reading(db.engine()), expire_on_commit=False) as session:
-        tx = Tx(session, now or clock.now(), actor)
-        set_reach(session, actor)
+    with _opened(db.reading(db.engine()), actor, now) as tx:
         yield tx  # closing rolls back, and leaves what was read readable
+
+
+@contextmanager
+def _opened(engine: sa.Engine, actor: Actor, now: datetime | None) -> Iterator[Tx]:
+    tx = Tx(engine.connect(), now or clock.now(), actor)
+    try:
+        tx.connection.begin()
+        set_reach(tx.connection, actor)
+        yield tx
+    finally:
+        tx.connection.close()  # rolls back what was not committed
+        if tx._session is not None:
+            tx._session.close()
 
 
 def attempt(tx: Tx, log: logging.Logger | None, what: str, part: Callable[[], Any], **told: Any) -> bool:
@@ -215,7 +249,7 @@ def attempt(tx: Tx, log: logging.Logger | None, what: str, part: Callable[[], An
     part, and is raised. `told` goes beside the log line; there is none where the part is to be done in smaller ones.
     """
     try:
-        with tx.session.begin_nested():
+        with undoable(tx):
             part()
     except AWAY:
         raise
@@ -224,6 +258,14 @@ def attempt(tx: Tx, log: logging.Logger | None, what: str, part: Callable[[], An
             log.error("%s: %s at %s", what, type(fault).__name__, places(fault), extra=told)
         return False
     return True
+
+
+@contextmanager
+def undoable(tx: Tx) -> Iterator[None]:
+    """What raises within undoes all that was done within, and nothing else."""
+    with tx.session.begin_nested():
+        tx.session.connection()  # or the savepoint would begin with the first object, after plain rows were written
+        yield
 
 
 def table_of(model: Any) -> sa.Table:
@@ -250,9 +292,8 @@ _SET_REACH = sa.text(
 )
 
 
-def set_reach(session: Session, actor: Actor) -> None:
+def set_reach(connection: sa.Connection, actor: Actor) -> None:
     """Tell PostgreSQL's row policies, for this transaction only, whose act this is."""
-    connection = session.connection()
     if connection.dialect.name == "postgresql":
         told = {
             "reach": actor.reach,

@@ -33,7 +33,7 @@ def simulate(file: Path, participants: int, days: int, seed: int, folder: Path) 
     """Rehearse a study file with virtual participants on a moved clock. Exits with 1 if an invariant broke."""
     protocol, text = read_or_exit(file, known_instruments()), file.read_text(encoding="utf-8")
     asked = parts.Asked(participants, days, seed)
-    with progress.shown("Rehearsing", parts.steps(asked)) as done:
+    with progress.shown("Rehearsing", parts.steps(asked), lines=True) as done:
         outcome = parts.rehearse(protocol, text, asked, worker.attend, worker.send, done)
     told = report.told(protocol, asked, outcome, _prices(text))
     report.write(told, protocol, folder)

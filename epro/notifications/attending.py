@@ -95,11 +95,12 @@ def _attend_together(tx: Tx, pairs: Sequence[_Pair]) -> None:
 
 def _attend_or_put_off(tx: Tx, due: Any) -> None:
     def part() -> None:
-        participant = tx.get(Participant, due.study_id, due.subject_id, lock=True)
-        occurrence = tx.get(Occurrence, due.study_id, due.id, lock=True)
+        participant = tx.plain(Participant, due.study_id, due.subject_id, lock=True)
+        occurrence = tx.plain(Occurrence, due.study_id, due.id, lock=True)
         assert participant is not None and occurrence is not None
         attend(tx, participant, occurrence)
-        tx.session.flush()
+        tx.put_back(Occurrence, occurrence)
+        tx.put_back(Participant, participant)
 
     told = {"action": "occurrence.put_off", "occurrence": str(due.id)}
     if not attempt(tx, log, "occurrence put off", part, **told):
@@ -175,7 +176,7 @@ def _remind(tx: Tx, participant: Any, occurrence: Any, step: attention.Remind) -
 
 
 def _remind_after_snooze(
-    tx: Tx, participant: Participant, occurrence: Occurrence, step: attention.RemindAfterSnooze
+    tx: Tx, participant: Any, occurrence: Any, step: attention.RemindAfterSnooze
 ) -> None:
     occurrence.snoozed_until = None
     messages.plan(
@@ -194,11 +195,11 @@ def _remind_after_snooze(
     )
 
 
-def _miss(tx: Tx, participant: Participant, occurrence: Occurrence, assessment: Assessment) -> None:
+def _miss(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment) -> None:
     occurrence.missed_at, occurrence.attention_at = tx.now, None
     occurrence.week_at = occurrences.week_mark(tx, occurrence)
     occurrence.change_no = occurrences.next_change(participant)
-    tx.session.flush()
+    tx.put_back(Occurrence, occurrence)  # what follows looks at what is on file
     event = trail.record(tx, participant, "occurrence.missed", "occurrence", occurrence.id)
     trail.stream(
         tx,

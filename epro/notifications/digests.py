@@ -21,7 +21,7 @@ from epro.scheduling.protocol import StaffDigest
 from epro.signin import staff
 from epro.signin.models import Staff
 from epro.studies.models import Participant, Site, Study
-from epro.tx import Tx
+from epro.tx import Tx, undoable
 
 USEFUL_FOR = timedelta(hours=4)  # after that the day's work has begun without it
 
@@ -83,7 +83,7 @@ def _plan(tx: Tx, site: Site, wanted: dict[UUID, Staff], day: date, due: datetim
     if participant is None:
         return 0
     try:
-        with tx.session.begin_nested():
+        with undoable(tx):
             for message_id, person in wanted.items():
                 _put(
                     tx, participant, message_id, person, count, due, {"site": site.id, "day": day.isoformat()}

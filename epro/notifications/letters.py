@@ -10,7 +10,6 @@ import json
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,7 +21,7 @@ from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown
 from epro.signin import letters
 from epro.signin.models import Staff, StaffLetter
 from epro.trail import sealing
-from epro.tx import Tx, begin, look, system
+from epro.tx import Tx, begin, look, system, table_of
 
 WORKER = system("worker")
 AGAIN_AFTER, LONGEST = timedelta(minutes=1), timedelta(minutes=30)
@@ -37,8 +36,8 @@ def send_due(senders: dict[str, Sender], now: datetime | None = None, limit: int
         return 0
     moment = now or clock.now()
     with look(WORKER, moment) as tx:
-        due = tx.all(_due(moment).order_by(StaffLetter.next_try_at, StaffLetter.id).limit(limit))
-    return sum(_send(sender, letter_id, moment) for letter_id in due)
+        due = tx.rows(_DUE, {"now": moment, "most": limit})
+    return sum(_send(sender, row.id, moment) for row in due)
 
 
 def wording(language: str, kind: str) -> dict[str, str]:
@@ -47,10 +46,13 @@ def wording(language: str, kind: str) -> dict[str, str]:
     return texts.get(language, texts["en"])[kind]
 
 
-def _due(now: datetime) -> sa.Select[Any]:
-    return sa.select(StaffLetter.id).where(
-        StaffLetter.next_try_at.is_not(None), StaffLetter.next_try_at <= now, StaffLetter.expires_at > now
-    )
+_LETTERS, _NOW = table_of(StaffLetter), sa.bindparam("now", type_=StaffLetter.expires_at.type)
+_DUE = (
+    sa.select(_LETTERS.c.id)
+    .where(_LETTERS.c.next_try_at.is_not(None), _LETTERS.c.next_try_at <= _NOW, _LETTERS.c.expires_at > _NOW)
+    .order_by(_LETTERS.c.next_try_at, _LETTERS.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 
 
 def _send(sender: Sender, letter_id: UUID, now: datetime) -> bool:

@@ -31,7 +31,7 @@ def write(
     occurrence_id: UUID | None = None,
 ) -> AlertStep:
     """Write down one step, by the actor and at the instant of this act."""
-    tx.session.flush()  # the alert itself may wait
+    tx.flush()  # the alert itself may wait
     (last,) = tx.rows(_LAST, {"study_id": alert.study_id, "alert_id": alert.id})
     step = {
         "study_id": alert.study_id,

@@ -39,7 +39,7 @@ def digest(what: str) -> str:
 
 def hold(tx: Tx, number: str) -> None:
     """Whoever writes to this number (a digest) waits for this act: a nurse may have one number at several sites."""
-    if tx.session.get_bind().dialect.name == "postgresql":
+    if tx.connection.dialect.name == "postgresql":
         tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(int(number[:15], 16))))
 
 

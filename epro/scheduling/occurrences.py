@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -295,7 +296,7 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     Those count too that are past their sync grace and that the clockwork has not come by yet: after an outage it
     comes by in any order.
     """
-    tx.session.flush()
+    tx.flush()
     asked = {name: getattr(occurrence, name) for name in _LIKE}
     run: list[UUID] = []
     for row in tx.rows(_UP_TO, asked):
@@ -351,10 +352,8 @@ def _planned_and_rows(
     """What is asked for, by the id that each has or gets; every row that this may concern; what opens late."""
     open_late = basis.protocol.born_late == OPEN_LATE
     asked = _planned(tx, participant, basis)
-    again = {
-        want.id: timeline.asked_again(want, participant.study_id, participant.subject_id) for want in asked
-    }
-    ids = [*again, *(want.id for want in again.values())]
+    of_her = participant.study_id, participant.subject_id
+    ids = [*(want.id for want in asked), *(timeline.id_again(want, *of_her) for want in asked)]
     rows = _rows(tx, participant, ids, {want.visit_id for want in asked if want.visit_id})
     fixed = [row for row in rows if _fixed(row, tx.now)]
     spent = {row.id: row.local_day for row in fixed}
@@ -364,7 +363,7 @@ def _planned_and_rows(
     for want in asked:
         visit = _visit(want)
         if spent.get(want.id, want.local_day) != want.local_day and visit not in heeded:
-            want = again[want.id]
+            want = timeline.asked_again(want, *of_her)
         elif want.closes_at <= tx.now and want.visit_id and visit not in asked_for and open_late:
             want = _opened_now(want, tx.now)
             late.add(want.id)
@@ -464,13 +463,13 @@ def _apply(tx: Tx, participant: Participant, protocol: Protocol, found: Differen
         _renew(participant, protocol, row, want, tx.now)
     for row in found.cancelled:
         _cancel(tx, participant, row, why)
-    tx.session.flush()
+    tx.flush()
 
 
 def _new_row(tx: Tx, participant: Participant, protocol: Protocol, want: timeline.Planned) -> dict[str, Any]:
     instrument = protocol.assessment(want.assessment_id).instrument
-    row = Occurrence(**_times(want))
-    row.reminders_done = 0
+    times = _times(want)
+    row = SimpleNamespace(**{**_UNTOUCHED, **times})
     return {
         "study_id": participant.study_id,
         "subject_id": participant.subject_id,
@@ -487,8 +486,11 @@ def _new_row(tx: Tx, participant: Participant, protocol: Protocol, want: timelin
         "reminders_done": 0,
         "change_no": next_change(participant),
         "attention_at": look_again(participant, protocol, row, tx.now),
-        **_times(want),
+        **times,
     }
+
+
+_UNTOUCHED = {column.name: None for column in _TABLE.columns} | {"reminders_done": 0}
 
 
 def _move(
@@ -528,9 +530,7 @@ def _cancel(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None
         row.week_at = week_mark(tx, row)
 
 
-def look_again(
-    participant: Participant, protocol: Protocol, row: Occurrence, now: datetime
-) -> datetime | None:
+def look_again(participant: Any, protocol: Protocol, row: Any, now: datetime) -> datetime | None:
     """When the clockwork must look at this row next."""
     hour = participants.reminder_hour(participant)
     return attention.next_attention(

@@ -196,8 +196,16 @@ def window_of(key: str) -> str:
 
 def asked_again(planned: Planned, study_id: str, subject_id: str) -> Planned:
     """The same under a second id, of this local day alone: for when the first id is spent on another day."""
-    key = f"{planned.key}@{planned.local_day.isoformat()}"
-    return replace(planned, id=occurrence_id(study_id, subject_id, planned.assessment_id, key), key=key)
+    return replace(planned, id=id_again(planned, study_id, subject_id), key=_key_again(planned))
+
+
+def id_again(planned: Planned, study_id: str, subject_id: str) -> UUID:
+    """The id that it would have then."""
+    return occurrence_id(study_id, subject_id, planned.assessment_id, _key_again(planned))
+
+
+def _key_again(planned: Planned) -> str:
+    return f"{planned.key}@{planned.local_day.isoformat()}"
 
 
 # What the protocol asks for, in days. No clock yet.

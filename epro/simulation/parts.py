@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -147,7 +149,7 @@ _days_done: Synchronized[int] | None = None
 
 
 def _side_by_side(work: list[Work], progress: Progress) -> list[Outcome]:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_start_method())
     counter: Synchronized[int] = context.Value("l", 0)
     processes = min(len(work), max(2, os.cpu_count() or 2))
     with ProcessPoolExecutor(processes, context, _count_in, (counter,)) as pool:
@@ -155,6 +157,11 @@ def _side_by_side(work: list[Work], progress: Progress) -> list[Outcome]:
         for more in _watched(futures, counter):
             progress(more)
         return [future.result() for future in futures]
+
+
+def _start_method() -> str:
+    """A fork has everything imported already, which takes seconds; where other threads run it is not safe."""
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
 
 def _watched(futures: list[Any], counter: Synchronized[int]) -> Iterator[int]:

@@ -211,7 +211,7 @@ class Rehearsal:
     def _changed(self) -> None:
         """Something may be due earlier than was known."""
         with look(DOOR) as tx:
-            self._moments = list(tx.session.execute(DUE).one())
+            self._moments = list(tx.rows(DUE, {})[0])
         self._due = min((due for due in self._moments if due is not None), default=None)
 
     def _whatever_is_due(self) -> None:

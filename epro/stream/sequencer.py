@@ -31,7 +31,7 @@ def sequence(limit: int = 1000) -> int:
 
 
 def _alone(tx: Tx) -> bool:
-    if tx.session.get_bind().dialect.name != "postgresql":
+    if tx.connection.dialect.name != "postgresql":
         return True
     return bool(tx.session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))))
 
@@ -52,7 +52,7 @@ def _give(tx: Tx, waiting: list[tuple[int, str]]) -> None:
         .values(position=sa.bindparam("new_position"), positioned_at=sa.bindparam("moment"))
         .execution_options(synchronize_session=False)
     )
-    tx.session.connection().execute(statement, rows)
+    tx.connection.execute(statement, rows)
 
 
 def last_position(tx: Tx, study_id: str) -> int:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from epro import trail
 from epro.errors import Conflict
 from epro.studies.models import Anchor, Participant, Site, ZoneStay
-from epro.tx import Tx
+from epro.tx import Tx, table_of
 
 
 class SubjectIdTaken(Conflict):
@@ -130,7 +130,8 @@ def next_subject_id(tx: Tx, site: Site) -> str:
 
 def anchors(tx: Tx, participant: Participant) -> dict[str, date]:
     """The anchors on record; of each the day that was set last."""
-    return {row.anchor: row.day for row in anchor_rows(tx, participant)}
+    tx.flush()
+    return {row.anchor: row.day for row in tx.rows(_ANCHORS, _hers(participant))}
 
 
 def anchor_rows(tx: Tx, participant: Participant) -> list[Anchor]:
@@ -191,12 +192,23 @@ def follow(tx: Tx, participant: Participant, version: str, reason: str) -> None:
     )
 
 
-def zone_stays(tx: Tx, participant: Participant) -> list[ZoneStay]:
-    """Where she lived from when, oldest first."""
-    query = sa.select(ZoneStay).where(
-        ZoneStay.study_id == participant.study_id, ZoneStay.subject_id == participant.subject_id
-    )
-    return tx.all(query.order_by(ZoneStay.seq))
+def zone_stays(tx: Tx, participant: Participant) -> Sequence[Any]:
+    """Where she lived from when (plain rows), oldest first."""
+    tx.flush()
+    return tx.rows(_STAYS, _hers(participant))
+
+
+def _hers(participant: Any) -> dict[str, str]:
+    return {"study_id": participant.study_id, "subject_id": participant.subject_id}
+
+
+def _of_her(model: Any) -> sa.Select[Any]:
+    table = table_of(model)
+    hers = (table.c.study_id == sa.bindparam("study_id"), table.c.subject_id == sa.bindparam("subject_id"))
+    return sa.select(*table.columns).where(*hers).order_by(table.c.seq)
+
+
+_ANCHORS, _STAYS = map(_of_her, (Anchor, ZoneStay))
 
 
 def change_settings(

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from epro import db, keys
-from epro.trail import guard
+from epro.trail import guard  # noqa: F401 - it listens
 from epro.trail.entries import START, instant, link
 from epro.trail.models import Chained, ChainHead, Event, FeedEntry
 from epro.tx import Tx
@@ -100,7 +100,7 @@ def record(
         ],
     )
     head.chain_seq, head.chain_mac = seq, mac
-    guard.recorded(tx.session)
+    tx.account[db.RECORDED] = True
     return event_id
 
 

@@ -14,18 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
-from epro.db import OWES, RECORDED, RecordingSession
+from epro.db import OWES, RECORDED, RecordingSession, SilentChange, settle
+
+__all__ = ["SilentChange"]
 
 SAVEPOINTS = "epro.savepoints"  # what was owed and recorded when each began
-
-
-class SilentChange(TypeError):
-    """An audited row changed and nothing was written in the trail."""
-
-
-def recorded(session: Session) -> None:
-    """An event was added: this act is on record."""
-    session.info[RECORDED] = True
 
 
 @event.listens_for(RecordingSession, "before_flush")
@@ -51,9 +44,7 @@ def _settle(session: Session) -> None:
     session.flush()
     if session.in_nested_transaction():
         return  # a savepoint's end is not the act's
-    owes, done = session.info.pop(OWES, None), session.info.pop(RECORDED, False)
-    if owes and not done:
-        raise SilentChange(f"a row of {owes} changed and nothing was written in the trail")
+    settle(session.info)
 
 
 @event.listens_for(RecordingSession, "after_transaction_create")

@@ -99,7 +99,7 @@ def _seal_some(now: datetime | None) -> int:
 
 
 def _alone(tx: Tx) -> bool:
-    if tx.session.get_bind().dialect.name != "postgresql":
+    if tx.connection.dialect.name != "postgresql":
         return True
     return bool(tx.session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))))
 
@@ -110,7 +110,7 @@ def _append(tx: Tx, new: list[New]) -> None:
     rows = [
         {"leaf": first + i, "event_id": event_id, "hash": value} for i, (event_id, value) in enumerate(new)
     ]
-    tx.session.connection().execute(sa.insert(table_of(Leaf)), rows)
+    tx.connection.execute(sa.insert(table_of(Leaf)), rows)
     hashes_of_stratum, stratum = [value for _, value in new], 0
     while hashes_of_stratum:
         stratum += 1
@@ -125,7 +125,7 @@ def _append(tx: Tx, new: list[New]) -> None:
 def _keep_nodes(tx: Tx, stratum: int, first: int, found: list[bytes]) -> None:
     rows = [{"stratum": stratum, "node": first + i, "hash": value} for i, value in enumerate(found)]
     if rows:
-        tx.session.connection().execute(sa.insert(table_of(TreeNode)), rows)
+        tx.connection.execute(sa.insert(table_of(TreeNode)), rows)
 
 
 def _stored(tx: Tx, stratum: int, begin: int, end: int) -> list[bytes]:

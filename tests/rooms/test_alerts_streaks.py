@@ -230,12 +230,15 @@ def test_in_whatever_order_misses_are_come_by_they_are_one_alert(cast, ruled, en
     morning = at("2026-03-06T07:00")
     for day in order:
         with begin(TESTS, morning) as tx:
-            participant = tx.get(Participant, "diary", ada.subject_id, lock=True)
-            query = sa.select(Occurrence).where(
+            participant = tx.plain(Participant, "diary", ada.subject_id, lock=True)
+            query = sa.select(Occurrence.id).where(
                 Occurrence.assessment_id == "evening",
                 Occurrence.local_day == at(f"2026-03-{day:02}T00:00").date(),
             )
-            attending.attend(tx, participant, tx.one(query))
+            occurrence = tx.plain(Occurrence, "diary", tx.one(query), lock=True)
+            attending.attend(tx, participant, occurrence)
+            tx.put_back(Occurrence, occurrence)
+            tx.put_back(Participant, participant)
     assert [days for _, days in told("missed")] == [[2, 3, 4, 5]]
     joined = Counter(step.occurrence_id for step in rows(AlertStep, AlertStep.kind == "joined"))
     assert set(joined.values()) == {1} and rows()[0].misses == 4

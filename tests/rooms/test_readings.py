@@ -16,7 +16,7 @@ from epro.cli import epro
 from epro.privacy import readings, reporting
 from epro.privacy.models import Reading, ReadingRemoval, ReadingSeal
 from epro.studies.models import Participant
-from epro.tx import begin, look, system
+from epro.tx import Tx, begin, look, system
 from tests.cast import STUDY, at
 from tests.console.browser import Browser
 from tests.support.owner import as_owner
@@ -145,12 +145,7 @@ def sealed_until():
 
 
 def faults_on(connection) -> list[str]:
-    from sqlalchemy.orm import Session
-
-    from epro.tx import Tx
-
-    with Session(connection, join_transaction_mode="create_savepoint") as session:
-        return [str(one) for one in readings.faults(Tx(session, clock.now(), TESTS))]
+    return [str(one) for one in readings.faults(Tx(connection, clock.now(), TESTS))]
 
 
 def tear_down(connection) -> None:

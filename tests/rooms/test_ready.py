@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from epro import db, ready, statements, trail
 from epro.scheduling.models import Occurrence
@@ -87,3 +89,14 @@ def test_a_connection_that_is_gone_is_found_out(cast, engine_name):
             ready.rows(tx.connection, ONE, {"wanted": uuid4()})
     with look(TESTS) as tx:
         assert ready.rows(tx.connection, ONE, {"wanted": uuid4()}) == []
+
+
+@pytest.mark.parametrize("micros", [0, 1, 123456])
+def test_a_moment_is_spelt_on_sqlite_as_sqlalchemy_spells_it(micros):
+    moment = datetime(2026, 3, 29, 3, 5, 7, micros, tzinfo=ZoneInfo("Europe/Berlin"))
+    dialect = sqlite.dialect()
+    spelt = db.Instant().bind_processor(dialect)(moment)
+    assert spelt == sqlite.DATETIME().bind_processor(dialect)(moment.astimezone(UTC).replace(tzinfo=None))
+    assert db.Instant().result_processor(dialect, None)(spelt) == moment
+    with pytest.raises(ValueError):
+        db.Instant().bind_processor(dialect)(WHEN.replace(tzinfo=None))

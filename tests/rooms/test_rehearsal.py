@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from epro import worker
-from epro.cli import epro
+from epro.cli import epro, progress
 from epro.cli.study import known_instruments
 from epro.scheduling.reading import read
 from epro.simulation import habits, invariants, parts, report
@@ -355,3 +355,14 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_where_there_is_no_terminal_each_tenth_is_told_in_a_line(capsys):
+    with progress.shown("Rehearsing", 30, lines=True) as done:
+        for _ in range(30):
+            done(1)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"Rehearsing: {tenth} %" for tenth in range(10, 101, 10)]
+    with progress.shown("Checking", 30) as done:
+        done(30)
+    assert not capsys.readouterr().err

@@ -23,9 +23,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from sqlalchemy.orm import Session
 
-from epro import db, keys, trail
+from epro import keys, trail
 from epro.canonical import decode
 from epro.cli import epro
 from epro.responses import integrity
@@ -36,7 +35,7 @@ from epro.trail import verifying
 from epro.trail.entries import START, Entry, faults_of_chain, link
 from epro.trail.guard import SilentChange
 from epro.trail.models import ChainHead, Event
-from epro.tx import Tx, begin, look, set_reach, system
+from epro.tx import Tx, attempt, begin, look, set_reach, system
 from tests.support.owner import as_owner
 
 TESTS = system("tests")
@@ -118,31 +117,45 @@ def test_writing_the_same_value_again_is_no_change(ada, app):
 
 
 def test_a_record_pays_for_its_own_transaction_only(ada, app):
-    with db.RecordingSession(db.engine()) as session:
-        tx = Tx(session, AFTERWARDS, TESTS)
-        set_reach(session, TESTS)
+    with pytest.raises(SilentChange), begin(TESTS, AFTERWARDS) as tx:
         _record(tx)
-        session.commit()
-        set_reach(session, TESTS)
+        tx.commit()
+        tx.connection.begin()
+        set_reach(tx.connection, TESTS)
         SILENT["a row changed"](tx)
-        with pytest.raises(SilentChange):
-            session.commit()
+        tx.commit()
 
 
 @on_sqlite
 def test_what_was_rolled_back_neither_owes_nor_pays(ada, app):
-    with db.RecordingSession(db.engine()) as session:
-        tx = Tx(session, AFTERWARDS, TESTS)
+    with begin(TESTS, AFTERWARDS) as tx:
         SILENT["an update statement"](tx)
-        session.rollback()
-        session.execute(sa.select(Study)).all()
-        session.commit()  # owes nothing
-        set_reach(session, TESTS)
+        tx.session.rollback()
+        tx.session.execute(sa.select(Study)).all()
+        tx.commit()  # owes nothing
+    with pytest.raises(SilentChange), begin(TESTS, AFTERWARDS) as tx:
         _record(tx)
-        session.rollback()
-        SILENT["an update statement"](tx)
-        with pytest.raises(SilentChange):  # paid by nothing
-            session.commit()
+        tx.session.execute(sa.select(Study)).all()
+        tx.session.rollback()
+        SILENT["an update statement"](tx)  # paid by nothing
+        tx.commit()
+
+
+def test_a_part_that_fails_takes_its_plain_rows_with_it_and_owes_nothing(ada, app):
+    def part():
+        tx.write(Participant, *ADA, language="de")
+        raise RuntimeError("planted")
+
+    with begin(TESTS) as tx:
+        assert not attempt(tx, None, "planted", part)
+        assert tx.plain(Participant, *ADA).language != "de"
+
+
+@on_sqlite
+def test_an_act_without_objects_owes_its_record_too(ada, app):
+    with pytest.raises(SilentChange), begin(TESTS) as tx:
+        tx.write(Participant, *ADA, language="de")
+    act(lambda tx: (tx.write(Participant, *ADA, language="de"), _record(tx)))
 
 
 @on_sqlite
@@ -536,10 +549,10 @@ def command(environ, monkeypatch):
 @contextmanager
 def planted(environ, *statements: str):
     """A look at the database as it would be after these statements of its owner; then they are undone."""
-    with as_owner(environ, *TABLES, keep=False) as connection, Session(connection) as session:
+    with as_owner(environ, *TABLES, keep=False) as connection:
         for statement in statements:
             assert connection.exec_driver_sql(statement).rowcount > 0, statement
-        yield Tx(session, AFTERWARDS, TESTS)
+        yield Tx(connection, AFTERWARDS, TESTS)
 
 
 def plant(environ, *statements: str) -> None:

@@ -424,8 +424,7 @@ def has_nodes(connection) -> bool:
 
 def export_by(connection) -> list[str]:
     """The export of what the owner's own transaction sees, as our code writes it."""
-    session = sa.orm.Session(bind=connection)
-    tx = Tx(session, clock.now(), TESTS)
+    tx = Tx(connection, clock.now(), TESTS)
     return [line + "\n" for line in exporting.lines(tx, None, integrity.digests)]
 
 
