@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from epro import db, trail
+from epro import db
 from epro.cli.opening import opened
 from epro.contacts import store
 from epro.errors import NotAllowed, NotFound
@@ -26,8 +26,8 @@ from epro.questionnaires.wording_told import OF_DEFINITION, OF_PACK, told_of
 from epro.scheduling import protocols
 from epro.signin import password_rules, passwords, staff
 from epro.signin.models import Staff
-from epro.studies.access import PERMISSIONS
-from epro.tx import Actor, Grant, Tx, begin, look, system
+from epro.studies import access
+from epro.tx import Actor, Tx, begin, look, system
 
 COMMAND = system("command line")
 CODE = click.argument("code")
@@ -204,11 +204,12 @@ def _account(tx: Tx, email: str) -> Staff:
 
 def _acting(tx: Tx, account: Staff) -> Actor:
     """The person as an actor on the installation, where wordings belong. Raises NotAllowed."""
-    roles = {grant.role for grant in staff.grants_of(tx, account.id)} & PERMISSIONS["wording.handle"]
-    if not roles:
-        raise NotAllowed(f"Wordings are for: {', '.join(sorted(PERMISSIONS['wording.handle']))}.")
-    grants = tuple(Grant(trail.INSTALLATION, "*", role) for role in sorted(roles))
-    return Actor("staff", str(account.id), grants=grants)
+    person = Actor("staff", str(account.id), grants=staff.grants_of(tx, account.id))
+    try:
+        return access.beyond_studies(person, "wording.handle")
+    except NotAllowed:
+        who = ", ".join(sorted(access.PERMISSIONS["wording.handle"]))
+        raise NotAllowed(f"Wordings are for: {who}.") from None
 
 
 def _proven(email: str, password: str) -> Actor:

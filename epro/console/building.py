@@ -1,4 +1,4 @@
-"""The study builder's pages: versions of the study file, trying another one, its release site by site, wording."""
+"""The study builder's pages: versions of the study file, trying another one, its release site by site."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from epro.console.page import asked, back_to, show
 from epro.console.worklist import names_of, site_zone
 from epro.errors import Conflict, Invalid, NotFound
 from epro.notifications import study_files
-from epro.questionnaires import catalogue, previews, wording, wording_told
-from epro.questionnaires.instrument import Instrument
+from epro.questionnaires import wording
 from epro.scheduling import amending, protocols
 from epro.scheduling.protocol import Protocol
 from epro.signin import stepup
@@ -27,7 +26,6 @@ from epro.tx import Tx, begin, look
 BUILDERS = ("study_builder", "administrator")
 LARGEST_FILE = 256 * 1024
 MOST_TRIED = 300  # participants whose plans are tried while somebody waits
-SEALED_OFF = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
 
 class ApprovalIn(Strict):
@@ -111,50 +109,6 @@ def approve_site(study_id: str) -> Response:
         _refuse_unready(tx, protocol, published=True)
         amending.approve(tx, study_id, wanted["version"], wanted["site"], wanted["day"])
     return back_to("build", study_id=study_id)
-
-
-@page("/studies/<study_id>/build/wording", roles=BUILDERS)
-def wording_status(study_id: str) -> Response:
-    """Of each instrument and language that is asked: how far its wording is."""
-    with look(actor()) as tx:
-        access.allow(actor(), "wording.handle", study_id)
-        g.zone = site_zone(tx, study_id)
-        asked_for = protocols.asked_of(protocols.to_be_asked(tx, study_id))
-        found = [
-            (one, language, wording.standing(tx, one, language))
-            for code, version, language in asked_for
-            if (one := catalogue.find(tx, code, version)) is not None
-        ]
-        return show("wording.html", rows=found, needed=wording.APPROVALS)
-
-
-@page("/studies/<study_id>/build/wording/<code>/<version>/<language>", roles=BUILDERS)
-def wording_preview(study_id: str, code: str, version: str, language: str) -> Response:
-    """Every screen of an instrument as a phone shows it, in a page of its own that may run and load nothing."""
-    with look(actor()) as tx:
-        access.allow(actor(), "wording.handle", study_id)
-        asked_for = protocols.asked_of(protocols.to_be_asked(tx, study_id))
-        found = catalogue.find(tx, code, version) if (code, version, language) in asked_for else None
-        if found is None:
-            raise NotFound()
-        made = previews.preview(found, language, *_pack(tx, found, language, request.args.get("pack")))
-    response = Response(made, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = SEALED_OFF
-    return response
-
-
-def _pack(tx: Tx, found: Instrument, language: str, name: str | None) -> tuple[Any, str]:
-    """The wording meant and what is told of it: a pack by its version, else our own labels. Raises NotFound."""
-    ours = previews.spoken(language)
-    if name:
-        pack = wording.find(tx, (found.code, found.version, language, name))
-        if pack is None:
-            raise wording.UnknownWording()
-        standing = wording.standing(tx, found, language)
-        return pack, next(wording_told.told_of(one, ours) for one in standing if one.digest == pack.digest)
-    if language not in found.wording:
-        raise wording.UnknownWording()
-    return None, wording_told.OF_DEFINITION[found.wording[language]][ours]
 
 
 def _uploaded() -> str:

@@ -22,13 +22,14 @@ from epro.console import (
     set_aside,
     signing,
     trail_pages,
+    wordings,
     worklist,
 )
 from epro.console.door import PAGES, console
 
 FILES = (
     *(accounts, entrance, refusing, worklist, participants, answers, signing, queries, set_aside, copies),
-    *(compliance, data, trail_pages, admin, building),
+    *(compliance, data, trail_pages, admin, building, wordings),
     *(elsewhere, enrolment, moving),
 )
 

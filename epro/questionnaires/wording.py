@@ -7,7 +7,7 @@ older one back imports it under a new version.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from epro.errors import Conflict, NotAllowed, NotFound
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.models import WordingApproval, WordingPack
 from epro.questionnaires.packs import Pack, from_document
-from epro.tx import Tx
+from epro.tx import Actor, Tx
 
 APPROVALS = 2
 
@@ -109,18 +109,30 @@ def approve(tx: Tx, key: Key) -> int:
     if tx.actor.kind != "staff":
         raise NotAllowed("A wording is approved by a person.")
     head = trail.study_chain(tx)
-    row = tx.get(WordingPack, *key)
-    if row is None:
-        raise UnknownWording()
-    before = tx.all(sa.select(WordingApproval.approved_by).where(*_same(WordingApproval, key)))
+    row, before = story(tx, key)
     if len(before) >= APPROVALS:
         raise AlreadyApproved()
-    if str(tx.actor) in (row.imported_by, *before):
+    if not may_approve(tx.actor, row, before):
         raise SamePerson()
     named = dict(zip([column.key for column in KEY], key, strict=True))
     tx.add(WordingApproval(**named, approved_by=str(tx.actor), approved_at=tx.now))
     trail.record(tx, head, "wording.approved", "wording", "/".join(key), digest=row.digest)
     return len(before) + 1
+
+
+def may_approve(actor: Actor, row: WordingPack, before: Sequence[WordingApproval]) -> bool:
+    """Whether it still wants an approval, and this person has had no hand in it."""
+    hands = (row.imported_by, *(one.approved_by for one in before))
+    return len(before) < APPROVALS and str(actor) not in hands
+
+
+def story(tx: Tx, key: Key) -> tuple[WordingPack, list[WordingApproval]]:
+    """A pack as it was imported, and who has approved it, in order. Raises UnknownWording."""
+    row = tx.get(WordingPack, *key)
+    if row is None:
+        raise UnknownWording()
+    query = sa.select(WordingApproval).where(*_same(WordingApproval, key))
+    return row, tx.all(query.order_by(WordingApproval.approved_at, WordingApproval.approved_by))
 
 
 def find(tx: Tx, key: Key) -> Pack | None:

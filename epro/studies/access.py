@@ -6,12 +6,14 @@ is answered exactly like a row that does not exist. PostgreSQL's row policies sa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from epro.errors import Conflict, NotAllowed, NotFound
 from epro.studies.models import Participant
+from epro.trail import INSTALLATION
 from epro.tx import Actor, Grant, Tx
 
 ROLES = ("nurse", "investigator", "data_manager", "monitor", "study_builder", "administrator")
@@ -102,6 +104,14 @@ def some_study(actor: Actor, permission: str, asked: str | None) -> str:
     if len(held) != 1:
         raise Conflict("More than one study is open to you: name it with `study`.")
     return held[0]
+
+
+def beyond_studies(actor: Actor, permission: str) -> Actor:
+    """The actor before what belongs to no study, with those of her roles that carry this permission, wherever held."""
+    roles = sorted({grant.role for grant in grants_for(actor, permission)})
+    if not roles:
+        raise NotAllowed()
+    return replace(actor, grants=tuple(Grant(INSTALLATION, "*", role) for role in roles))
 
 
 def visible(actor: Actor, permission: str, table: Any = Participant) -> sa.ColumnElement[bool]:

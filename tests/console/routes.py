@@ -10,6 +10,7 @@ SITE = "nurse investigator"
 READERS = f"{SITE} data_manager monitor"
 TRAIL = "investigator data_manager monitor"
 BUILDERS = "study_builder administrator"
+HANDLERS = f"{BUILDERS} data_manager"
 ANYBODY = "anybody"  # without signing in
 
 ROUTES: dict[tuple[str, str], str] = {
@@ -93,8 +94,16 @@ ROUTES: dict[tuple[str, str], str] = {
     },
     **{
         ("GET", f"/console/studies/<study_id>/build{page}"): BUILDERS
-        for page in ("", "/versions/<version>/file", "/wording", "/wording/<code>/<version>/<language>")
+        for page in ("", "/versions/<version>/file")
     },
+    **{
+        ("GET", f"/console/studies/<study_id>/build/wording{page}"): HANDLERS
+        for page in ("", "/<code>/<version>/<language>", "/<code>/<version>/<language>/packs/<name>")
+    },
+    (
+        "POST",
+        "/console/studies/<study_id>/build/wording/<code>/<version>/<language>/packs/<name>/approve",
+    ): HANDLERS,
     **{
         ("POST", f"/console/studies/<study_id>/build/{act}"): BUILDERS
         for act in ("check", "publish", "approval")

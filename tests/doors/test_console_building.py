@@ -12,11 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from epro.questionnaires import wording
 from epro.scheduling import protocols
-from epro.tx import look, system
+from epro.tx import Actor, begin, look, system
 from tests.cast import STUDY, STUDY_FILE
 from tests.console.browser import HERE
 from tests.doors.test_console_pages import EVIL, ROOT, browser
+from tests.support.wordings import made_up_words
 
 TEXT = STUDY_FILE.read_text(encoding="utf-8")
 LATER = TEXT.replace('version: "1.0"', 'version: "2.0"', 1)
@@ -130,3 +132,34 @@ def test_wording_is_told_and_shown_where_nothing_can_run(stage, bo):
         assert bo.get(f"{BUILD}/wording/fatigue_diary/1.0/de").status_code == 404
         assert bo.get(f"{address}?pack=none").status_code == 404
         assert "sandbox" not in bo.get(BUILD).headers["Content-Security-Policy"]
+
+
+def test_two_people_who_did_not_import_it_approve_a_wording(stage, bo):
+    key = ("fatigue_diary", "1.0", "en", "7.0")
+    pack, address = made_up_words(*key[:1], "en", "7.0"), f"{BUILD}/wording/fatigue_diary/1.0/en/packs/7.0"
+    said = {"digest": pack.digest, "read": "yes"}
+    with stage.today():
+        with begin(Actor("staff", stage.ids["bo"])) as tx:
+            wording.import_pack(tx, pack)
+        dana, alma = browser(stage, "dana"), browser(stage, "alma")
+        told = bo.get(address).text
+        assert "You imported it" in told and f"{address}/approve" not in told and pack.digest in told
+        assert "words of title" in bo.get(f"{BUILD}/wording/fatigue_diary/1.0/en?pack=7.0").text
+        approve = f"{address}/approve"
+        assert bo.do(approve, on=BUILD, **said).status_code == 409
+        assert dana.do(approve, on=address, **{**said, "digest": "0" * 64}).status_code == 404
+        assert (
+            dana.do(approve, on=address, digest=pack.digest).status_code == 422
+        )  # not without having read it
+        for who, status in ((dana, 303), (dana, 409), (alma, 303), (alma, 409)):
+            assert who.do(approve, on=address, **said).status_code == status
+        told = alma.get(address).text
+        assert "in force" in told and "Dana" in told and "Alma" in told
+        for path in (address.replace("7.0", "8.0"), address.replace("/en/", "/de/")):
+            assert bo.get(path).status_code == 404
+        with look(system("tests")) as tx:
+            by = [one.approved_by for one in wording.story(tx, key)[1]]
+    assert by == [f"staff:{stage.ids[name]}" for name in ("dana", "alma")]
+    with stage.today(minutes=6):
+        late = dana.do(approve, on=BUILD + "/wording", **said)
+    assert late.headers["Location"].startswith("/console/account/proof?next=")

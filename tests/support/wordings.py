@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from epro.questionnaires import wording
-from epro.questionnaires.packs import FACTS, made_of
+from epro.questionnaires import pack_checks, wording
+from epro.questionnaires.library import bundled_instrument
+from epro.questionnaires.packs import FACTS, Pack, made_of
 from epro.tx import Actor, Grant, begin, system
 
 PACK = made_of(
@@ -18,3 +19,15 @@ def keep_a_wording(staff_id: str) -> None:
         wording.import_pack(tx, PACK)
     with begin(Actor("staff", staff_id, grants=(Grant("-", "*", "administrator"),))) as tx:
         wording.approve(tx, ("fss", "1.0", "en", "none"))
+
+
+def made_up_words(code: str, language: str, version: str = "1.0") -> Pack:
+    """A whole pack of one bundled instrument, every text of it made up."""
+    found = bundled_instrument(code)
+    facts = dict.fromkeys(FACTS, "none") | {
+        "instrument": code,
+        "instrument_version": found.version,
+        "language": language,
+        "wording_version": version,
+    }
+    return made_of(facts, {one.key: f"words of {one.key}" for one in pack_checks.places_of(found)})
