@@ -159,6 +159,11 @@ def keys_engine() -> Engine:
     return db.engines["contact_keys"]
 
 
+def keep(name: str, made: Engine) -> None:
+    """One more engine of the application at hand, to be closed with the others."""
+    db.engines[name] = made
+
+
 def reading(made: Engine) -> Engine:
     """The same engine for readers: everything they read is of one instant, and they keep no writer waiting."""
     known: Engine | None = vars(made).get("epro_reader")

@@ -33,7 +33,7 @@ from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
 from epro.privacy import erasing, readings
 from epro.responses import weeks
-from epro.scheduling import occurrences
+from epro.scheduling import counted, occurrences
 from epro.scheduling.models import Occurrence
 from epro.signin.models import RateCount
 from epro.stream import comparing, delivering, keeping
@@ -177,6 +177,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         sealer = _in(app, lambda: seal(settings["CHECKPOINT_FILE"]))
         scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
         scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)
+        scheduler.add_job(_in(app, counted.keep_due), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})

@@ -74,6 +74,8 @@ def all_signatures(asked: dict[str, Any]) -> dict[str, Any]:
         rows = tx.all(query.limit(asked["limit"] + 1).offset(asked["offset"]))
         found = signatures.standing(tx, rows[: asked["limit"]])
         told = [telling_signatures.signature(tx, one) for one in found]
+        for one in found:
+            looking.at_row(one.signature, "record")
         return {"signatures": told, "more": len(rows) > len(told)}
 
 

@@ -11,9 +11,12 @@ import yaml
 
 from epro import worker
 from epro.cli import progress
-from epro.cli.study import FILE, read_or_exit
+from epro.cli.opening import opened
+from epro.cli.study import BUILDER, FILE, read_or_exit
 from epro.notifications.study_files import known_instruments
+from epro.scheduling import rehearsals
 from epro.simulation import parts, report
+from epro.tx import begin, look
 
 
 @click.command()
@@ -29,15 +32,27 @@ from epro.simulation import parts, report
     show_default=True,
     help="Where report.html and report.json are written.",
 )
-def simulate(file: Path, participants: int, days: int, seed: int, folder: Path) -> None:
-    """Rehearse a study file with virtual participants on a moved clock. Exits with 1 if an invariant broke."""
+@click.option("--keep", is_flag=True, help="Keep the report in the database, beside the published study.")
+def simulate(file: Path, participants: int, days: int, seed: int, folder: Path, keep: bool) -> None:
+    """Rehearse a study file with virtual participants on a moved clock. Exits with 1 if an invariant broke.
+
+    With --keep the study builder finds the report on the page of the study file. It needs no other option: which
+    version was rehearsed is known by its digest.
+    """
     protocol, text = read_or_exit(file, known_instruments()), file.read_text(encoding="utf-8")
+    if keep:
+        with opened(), look(BUILDER) as tx:  # before an hour is spent
+            rehearsals.refuse_unknown(tx, protocol.study_id)
     asked = parts.Asked(participants, days, seed)
     with progress.shown("Rehearsing", parts.steps(asked), lines=True) as done:
         outcome = parts.rehearse(protocol, text, asked, worker.attend, worker.send, done)
     told = report.told(protocol, asked, outcome, _prices(text))
     report.write(told, protocol, folder)
     _say(told, folder)
+    if keep:
+        with opened(), begin(BUILDER) as tx:
+            new = rehearsals.keep(tx, report.figures(told), report.page(told, protocol))
+        click.echo("kept: on the page of the study file" if new else "kept before, exactly so")
     if report.is_broken(told):
         sys.exit(1)
 

@@ -12,12 +12,13 @@ from epro.api.door import actor
 from epro.api.schemas import Strict, Text
 from epro.config import ConfigurationError
 from epro.console.door import act, page
-from epro.console.page import asked, back_to, show
+from epro.console.page import asked, back_to, show, speak
+from epro.console.wordings import SEALED_OFF
 from epro.console.worklist import names_of, site_zone
 from epro.errors import Conflict, Invalid, NotFound
 from epro.notifications import study_files
 from epro.questionnaires import wording
-from epro.scheduling import amending, protocols
+from epro.scheduling import amending, protocols, rehearsals
 from epro.scheduling.protocol import Protocol
 from epro.signin import stepup
 from epro.studies import access
@@ -25,6 +26,8 @@ from epro.tx import Tx, begin, look
 
 BUILDERS = ("study_builder", "administrator")
 LARGEST_FILE = 256 * 1024
+REPORT_SPEAKS = 'lang="{0}" data-lang="{0}"'  # as the report itself begins
+REPORTS = 20  # of rehearsals, on the page
 MOST_TRIED = 300  # participants whose plans are tried while somebody waits
 
 
@@ -54,6 +57,7 @@ def build(study_id: str) -> Response:
             there=there,
             current=protocols.current(tx, study_id),
             approvals=approvals,
+            rehearsals=rehearsals.listed(tx, study_id, REPORTS),
             names=names_of(row.entered_by for row in approvals),
             sites=sorted({site.id for one in protocols.versions(tx, study_id) for site in one.sites}),
         )
@@ -69,6 +73,34 @@ def study_file(study_id: str, version: str) -> Response:
         raise NotFound()
     response = Response(row.source, content_type="application/yaml; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename=f"{study_id}-{row.version}.yaml")
+    return response
+
+
+@page("/studies/<study_id>/build/rehearsals/<digest>", roles=BUILDERS)
+def rehearsal(study_id: str, digest: str) -> Response:
+    """The report of a rehearsal, in a page that may run and load nothing; `?as=file` hands it out as it was made."""
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        made = rehearsals.page_of(tx, study_id, digest)
+    as_file = request.args.get("as") == "file"
+    response = Response(made if as_file else _in_her_language(made), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = SEALED_OFF
+    if as_file:
+        response.headers.set(
+            "Content-Disposition", "attachment", filename=f"{study_id}-rehearsal-{digest[:12]}.html"
+        )
+    return response
+
+
+@page("/studies/<study_id>/build/rehearsals/<digest>/figures", roles=BUILDERS)
+def rehearsal_file(study_id: str, digest: str) -> Response:
+    """The same figures for machines, to the byte that the digest is of."""
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        made = rehearsals.figures_of(tx, study_id, digest)
+    response = Response(made, content_type="application/json; charset=utf-8")
+    name = f"{study_id}-rehearsal-{digest[:12]}.json"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
 
 
@@ -109,6 +141,14 @@ def approve_site(study_id: str) -> Response:
         _refuse_unready(tx, protocol, published=True)
         amending.approve(tx, study_id, wanted["version"], wanted["site"], wanted["day"])
     return back_to("build", study_id=study_id)
+
+
+def _in_her_language(made: str) -> str:
+    """The report holds both languages and chooses by what its root says; its own script may not run here."""
+    language = speak().language
+    return made.replace(
+        f"<html {REPORT_SPEAKS.format('zh-CN')}>", f"<html {REPORT_SPEAKS.format(language)}>", 1
+    )
 
 
 def _uploaded() -> str:

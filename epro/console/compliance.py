@@ -15,6 +15,7 @@ from epro.console.page import show
 from epro.console.participants import READERS
 from epro.console.worklist import labels, site_zone
 from epro.scheduling import compliance as room
+from epro.scheduling import counted
 from epro.studies import access
 from epro.studies.models import Site
 from epro.tx import look
@@ -33,7 +34,7 @@ def compliance(study_id: str) -> Response:
         g.zone = site_zone(tx, study_id)
         today = tx.now.astimezone(ZoneInfo(g.zone)).date()
         first = room.monday_before(today, SPANS[asked["weeks"]] - 1)
-        found = room.counts(
+        found, counted_at = counted.told(
             tx,
             study_id,
             first,
@@ -52,6 +53,7 @@ def compliance(study_id: str) -> Response:
             by_assessment=drawing.bars(list(room.added(found, lambda one: one.assessment_id).items())),
             sites={site.id: site.names for site in sites},
             label=labels(tx, study_id),
+            counted_at=counted_at,
             zone=g.zone,
         )
 

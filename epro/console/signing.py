@@ -38,7 +38,10 @@ def signing(study_id: str) -> Reply:
     with look(actor()) as tx:
         g.zone = site_zone(tx, study_id)
         signs = bool(access.grants_for(actor(), signatures.SIGN))
-        told = [telling_signatures.signature(tx, one) for one in _newest(tx, study_id)]
+        newest = _newest(tx, study_id)
+        told = [telling_signatures.signature(tx, one) for one in newest]
+        for one in newest:
+            looking.at_row(one.signature, "record")
         return show(
             "signing.html",
             signs=signs,

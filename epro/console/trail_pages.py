@@ -41,8 +41,9 @@ def trail_page(study_id: str) -> Response:
         rows = browsing.page(tx, wanted, trail_sight.scope(tx), behind, LINES + 1)
         told = trail_sight.told(tx, rows[:LINES])
         for one in told:
-            if one.event.action == "response.amended" and one.changes:
-                looking.at_row(one.event, "answers")
+            if one.event.subject_id is not None:
+                answers = one.event.action == "response.amended" and one.changes
+                looking.at_row(one.event, "answers" if answers else "record")
         return show(
             "trail.html",
             asked=asked,

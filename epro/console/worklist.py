@@ -121,9 +121,17 @@ def labels(tx: Tx, study_id: str) -> dict[str, Any]:
 
 
 def names_of(ids: Iterable[Any]) -> dict[str, str]:
-    """Who of the staff is called what, by id and by `staff:id`; read from the contact store. Others are not in it."""
+    """Who of the staff is called what, by id and by `staff:id`. Others are not in it.
+
+    All of a page are read from the contact store at once, and kept no longer than the answer takes: who was erased
+    has no name on the next one.
+    """
     wanted = {id for one in ids if one and ":" not in (id := str(one).removeprefix("staff:"))}
-    found = {id: store.of(trail.INSTALLATION, f"staff/{id}").get("name", id[:8]) for id in sorted(wanted)}
+    known: dict[str, str] = g.setdefault("names", {})
+    owners = {f"staff/{id}": id for id in wanted - known.keys()}
+    kept = store.of_many(trail.INSTALLATION, owners, "name")
+    known |= {id: kept.get(owner, id[:8]) for owner, id in owners.items()}
+    found = {id: known[id] for id in wanted}
     return found | {f"staff:{id}": name for id, name in found.items()}
 
 

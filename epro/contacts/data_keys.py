@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -40,6 +41,14 @@ def find(study_id: str, owner: str) -> Opened | None:
     with db.reading(db.keys_engine()).connect() as connection:
         rows = ready.rows(connection, _OF, {"study_id": study_id, "owner": owner})
     return _unwrap(rows[0]) if rows else None
+
+
+def find_many(study_id: str, owners: Collection[str]) -> dict[str, Opened]:
+    """The data keys of those who have one, by owner."""
+    query = sa.select(TABLE).where(TABLE.c.study_id == study_id, TABLE.c.owner.in_(owners))
+    with db.reading(db.keys_engine()).connect() as connection:
+        rows = connection.execute(query).all() if owners else []
+    return {row.owner: _unwrap(row) for row in rows}
 
 
 def hold(study_id: str, owner: str, now: datetime) -> Opened:

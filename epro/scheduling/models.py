@@ -113,6 +113,42 @@ class Occurrence(Base):
     week_at: Mapped[datetime | None]
 
 
+class ComplianceCount(Base):
+    """What was due, answered and missed at one site of a large study, week by week, as it was counted last."""
+
+    __tablename__ = "compliance_counts"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["study_id", "site_id"], ["sites.study_id", "sites.id"]),
+        {"info": {"scope": "site"}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(primary_key=True)
+    counted_at: Mapped[datetime]
+    body: Mapped[str]  # JSON: [week, assessment, due, answered, missed], ...
+
+
+class Rehearsal(Base):
+    """The report of a rehearsal of a study file, kept once and for ever under the digest of its figures."""
+
+    __tablename__ = "rehearsals"
+    __table_args__ = ({"info": {"audited": True, "append_only": True}},)
+
+    study_id: Mapped[str] = mapped_column(sa.ForeignKey("studies.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)  # SHA-256 of report.json
+    version: Mapped[str]
+    protocol_digest: Mapped[str]
+    participants: Mapped[int]
+    days: Mapped[int]
+    seed: Mapped[int] = mapped_column(sa.BigInteger)
+    broken: Mapped[int]  # invariants
+    findings: Mapped[int]
+    figures: Mapped[bytes]  # report.json, compressed
+    page: Mapped[bytes]  # report.html, compressed
+    kept_at: Mapped[datetime]
+    kept_by: Mapped[str]
+
+
 class Snooze(Base):
     """That she put reminders of one occurrence off; its id is that of her phone's request. Never changed."""
 

@@ -67,9 +67,13 @@ def is_broken(report: Json) -> bool:
 def write(report: Json, protocol: Protocol, folder: Path) -> None:
     """Write report.json and report.html."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(figures(report), encoding="utf-8")
     (folder / "report.html").write_text(page(report, protocol), encoding="utf-8")
+
+
+def figures(report: Json) -> str:
+    """The report as a text of JSON."""
+    return json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def page(report: Json, protocol: Protocol) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -100,11 +100,14 @@ def has_trial_database() -> bool:
 
 @contextmanager
 def trial_database() -> Iterator[TrialDatabase]:
-    """The trial database of the settings, for a moment."""
-    with closing(
-        TrialDatabase(db.settings()["TRIAL_DATABASE_URL"] or "", delivering.definitions())
-    ) as target:
-        yield target
+    """The trial database of the settings. This process keeps it, and closes it with its other databases."""
+    url = db.settings()["TRIAL_DATABASE_URL"] or ""
+    kept = db.remembered().get(("trial database", url))
+    if kept is None:
+        kept = TrialDatabase(url, delivering.definitions())
+        kept = db.remembered().setdefault(("trial database", url), kept)
+        db.keep("trial database", kept.engine)
+    yield kept
 
 
 def _added(tx: Tx, row: SinkRow, newest: int) -> Health:

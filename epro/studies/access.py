@@ -129,6 +129,13 @@ def visible(actor: Actor, permission: str, table: Any = Participant) -> sa.Colum
     return sa.exists().where(own, sa.or_(*inside))
 
 
+def at_sites(actor: Actor, permission: str, table: Any) -> sa.ColumnElement[bool]:
+    """The condition under which rows of `table` that tell of a site, and of nobody by herself, may be read."""
+    if actor.kind == "system":
+        return sa.true()
+    return sa.or_(sa.false(), *(_inside(grant, table) for grant in grants_for(actor, permission)))
+
+
 def participant(
     tx: Tx, subject_id: str, permission: str, *, study_id: str | None = None, lock: bool = False
 ) -> Participant:
@@ -153,7 +160,7 @@ def _covers(grant: Grant, study_id: str, site_id: str | None) -> bool:
     return grant.study_id == study_id and (site_id is None or grant.site_id in ("*", site_id))
 
 
-def _inside(grant: Grant) -> sa.ColumnElement[bool]:
+def _inside(grant: Grant, table: Any = Participant) -> sa.ColumnElement[bool]:
     if grant.site_id == "*":
-        return Participant.study_id == grant.study_id
-    return sa.and_(Participant.study_id == grant.study_id, Participant.site_id == grant.site_id)
+        return table.study_id == grant.study_id
+    return sa.and_(table.study_id == grant.study_id, table.site_id == grant.site_id)

@@ -42,6 +42,7 @@ from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.queries import keep_a_query
 from tests.support.readings import keep_a_reading, keep_a_removal
+from tests.support.rehearsals import keep_a_rehearsal
 from tests.support.signatures import keep_a_signature
 from tests.support.weeks import keep_a_week
 from tests.support.wordings import keep_a_wording
@@ -211,6 +212,7 @@ def set_the_scene(cast: Cast) -> Stage:
     with cast.on("2026-03-04T09:00"):
         keep_a_wording(cast.ids["bo"])
         keep_an_approval()
+        keep_a_rehearsal(STUDY)
         keep_a_manifest()
         keep_a_log()
         for name, where in {"ada": (STUDY, "01"), "cara": (STUDY, "02"), "eve": (OTHER, "01")}.items():

@@ -5,6 +5,7 @@ Requirement G30; threats S3 (across studies), S31 (texts of a study file that at
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import re
@@ -13,11 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from epro.questionnaires import wording
-from epro.scheduling import protocols
+from epro.scheduling import protocols, rehearsals
 from epro.tx import Actor, begin, look, system
 from tests.cast import STUDY, STUDY_FILE
 from tests.console.browser import HERE
+from tests.doors.scene import OTHER
 from tests.doors.test_console_pages import EVIL, ROOT, browser
+from tests.support.rehearsals import keep_a_rehearsal
 from tests.support.wordings import made_up_words
 
 TEXT = STUDY_FILE.read_text(encoding="utf-8")
@@ -163,3 +166,29 @@ def test_two_people_who_did_not_import_it_approve_a_wording(stage, bo):
     with stage.today(minutes=6):
         late = dana.do(approve, on=BUILD + "/wording", **said)
     assert late.headers["Location"].startswith("/console/account/proof?next=")
+
+
+def test_a_kept_report_is_shown_where_nothing_can_run_and_fetched_to_the_byte(stage, bo):
+    with stage.today():
+        assert keep_a_rehearsal(STUDY, 7) and not keep_a_rehearsal(STUDY, 7)
+        keep_a_rehearsal(OTHER, 8)
+        told = bo.get(BUILD).text
+        assert (
+            "20 participants, 90 days, seed 7" in told
+            and "1 invariants broke" in told
+            and "seed 8" not in told
+        )
+        address = re.search(r'href="([^"]+/rehearsals/([0-9a-f]{64}))"[^>]*>[^<]*seed 7', told)
+        page, figures = bo.get(address[1]), bo.get(f"{address[1]}/figures")
+        assert page.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert page.text.startswith('<html lang="en" data-lang="en">')
+        assert hashlib.sha256(figures.data).hexdigest() == address[2]
+        for one in (figures, bo.get(f"{address[1]}?as=file")):
+            assert one.headers["Content-Disposition"].startswith("attachment")
+            assert one.headers["Cache-Control"] == "no-store"
+        assert 'lang="zh-CN"' in bo.get(f"{address[1]}?as=file").text  # as it was made
+        with look(system("tests")) as tx:
+            foreign = rehearsals.listed(tx, OTHER, 1)[0].digest
+        for path in (foreign, "0" * 64, f"{foreign}/figures"):
+            assert bo.get(f"{BUILD}/rehearsals/{path}").status_code == 404
+        assert browser(stage, "dana").get(address[1]).status_code == 403

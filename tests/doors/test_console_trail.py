@@ -129,6 +129,8 @@ def test_pages_that_show_what_she_answered_or_how_she_is_planned_leave_a_reading
     ines, ada = browser(stage, "ines"), stage.ada.subject_id
     for who, name, path, kind in (
         (mona, "mona", f"trail?subject={ada}&action=response.amended", "answers"),
+        (mona, "mona", f"trail?subject={ada}&action=participant.enrolled", "record"),
+        (mona, "mona", "signing", "record"),
         (mona, "mona", "held?all=1", "answers"),
         (mona, "mona", "queries?state=asked", "answers"),
         (ines, "ines", "set-aside", "answers"),

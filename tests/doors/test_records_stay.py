@@ -44,6 +44,7 @@ FOR_EVER = (
     "readings",
     "reading_seals",
     "reading_removals",
+    "rehearsals",
 )
 REFUSED = "append-only|permission denied|only a position may be given"
 

@@ -413,6 +413,18 @@ def test_an_erased_person_is_gone_and_the_trail_still_holds(cast, app):
     assert store.erase(*ADA) == 0
 
 
+def test_one_field_of_many_is_read_at_once_and_of_an_erased_person_never(app):
+    people = {f"participant/01-00{n}": f"Name {n}" for n in range(1, 5)}
+    for owner, name in people.items():
+        store.keep("diary", owner, {"name": name, "phone": REACH["phone"]}, MOVED_IN)
+    assert store.of_many("diary", people, "name") == people
+    data_keys.destroy("diary", "participant/01-002")  # her fields are still there, and open no more
+    store.erase("diary", "participant/01-003")
+    left = {owner: name for owner, name in people.items() if owner[-1] in "14"}
+    assert store.of_many("diary", people, "name") == left
+    assert store.of_many("diary", [], "name") == store.of_many("other", people, "name") == {}
+
+
 @on_sqlite
 def test_one_field_can_be_replaced_or_erased(app):
     store.keep(*ADA, REACH, MOVED_IN)

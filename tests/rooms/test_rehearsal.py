@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,11 +17,15 @@ from click.testing import CliRunner
 from epro import worker
 from epro.cli import epro, progress
 from epro.cli.study import known_instruments
+from epro.errors import NotFound
+from epro.scheduling import protocols, rehearsals
 from epro.scheduling.reading import read
 from epro.simulation import habits, invariants, parts, report
 from epro.simulation.facts import Facts
+from epro.tx import begin, look, system
 
 STUDY = Path("tests/studies/diary.yaml")
+TESTS = system("tests")
 SITES = [("01", "Asia/Shanghai"), ("02", "Asia/Shanghai")]
 
 
@@ -135,6 +140,35 @@ def test_a_file_with_faults_is_not_rehearsed(tmp_path):
     done = CliRunner().invoke(epro, ["study", "simulate", str(file), "--report", str(tmp_path / "report")])
     assert done.exit_code == 1
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_a_report_is_kept_once_beside_the_published_study(app, environ, tmp_path, monkeypatch):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    folder = _simulated(tmp_path / "kept", "--participants", "1", "--days", "1", "--keep")
+    figures, page = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("json", "html"))
+    with look(TESTS) as tx:
+        (one,) = rehearsals.listed(tx, "diary", 9)
+        assert (one.digest, one.participants, one.seed) == (sha256(figures.encode()).hexdigest(), 1, 5)
+        assert rehearsals.figures_of(tx, "diary", one.digest) == figures
+        assert rehearsals.page_of(tx, "diary", one.digest) == page
+        assert protocols.published(tx, "diary")[0].digest == one.protocol_digest
+        with pytest.raises(NotFound):
+            rehearsals.page_of(tx, "diary", "0" * 64)
+    with begin(TESTS) as tx:
+        assert not rehearsals.keep(tx, figures, page)
+        with pytest.raises(rehearsals.TooLargeReport):
+            rehearsals.keep(tx, figures, "x" * (rehearsals.LARGEST + 1))
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        STUDY.read_text(encoding="utf-8").replace("id: diary\n", "id: unknown\n"), encoding="utf-8"
+    )
+    done = CliRunner().invoke(
+        epro, ["study", "simulate", str(other), "--report", str(tmp_path / "x"), "--keep"]
+    )
+    assert isinstance(done.exception, NotFound) or done.exit_code
+    assert not (tmp_path / "x").exists()  # said before anything is rehearsed
 
 
 def test_more_than_a_handful_are_rehearsed_in_parts_whose_number_is_theirs_alone():

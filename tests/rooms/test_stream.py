@@ -252,6 +252,21 @@ def test_while_the_trial_database_is_away_everything_else_goes_on(cast, answered
     assert found(cast) == []
 
 
+def test_who_asks_how_the_sinks_are_uses_one_connection_again_and_sees_it_go_and_come(cast, answered, away):
+    def told():
+        with look(TESTS) as tx:
+            (found,) = health.sinks(tx, STUDY)
+        return found.state, found.position
+
+    cast.relay()
+    with health.trial_database() as first, health.trial_database() as second:
+        assert first is second
+    assert told() == (health.UP_TO_DATE, 6)
+    with away():
+        assert told() == (health.AWAY, None)
+    assert told() == (health.UP_TO_DATE, 6)
+
+
 def test_one_that_was_away_from_the_start_is_no_trouble_either(cast, answered, away):
     with away():
         assert cast.relay() == 0
