@@ -161,7 +161,8 @@ def keys_engine() -> Engine:
 
 def keep(name: str, made: Engine) -> None:
     """One more engine of the application at hand, to be closed with the others."""
-    db.engines[name] = made
+    engines: Any = db.engines
+    engines[name] = made
 
 
 def reading(made: Engine) -> Engine:
