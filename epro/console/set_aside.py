@@ -1,8 +1,12 @@
-"""Uploads that could not be filed, and the decision about each: into its place, as a correction, or rejected."""
+"""Uploads that could not be filed, and the decision about each: into its place, as a correction, or rejected.
+
+Filing changes what is on record, so the site decides; a sponsor's roles see the list and may ask.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,15 +22,16 @@ from epro.console.answers import may_correct
 from epro.console.door import act, page
 from epro.console.page import asked_with, back_to, show
 from epro.console.participants import READERS
+from epro.console.queries import may_ask
 from epro.console.worklist import SITE_ROLES, labels, names_of, site_zone
 from epro.errors import Invalid
 from epro.notifications import corrections
 from epro.responses import settling, sight
-from epro.responses.models import SetAside
+from epro.responses.models import Response, SetAside
 from epro.scheduling import occurrences
 from epro.studies import access
 from epro.studies.models import Participant
-from epro.tx import begin, look
+from epro.tx import Tx, begin, look
 
 MOST = 100
 
@@ -77,6 +82,8 @@ def set_aside(study_id: str, set_aside_id: UUID) -> Reply:
             answers=_answers(content),
             places=_places(tx, her) if may_correct(tx, her) else [],
             may=may_correct(tx, her) and made is None and not sight.hides_content(tx, her),
+            about=_on_file(tx, row, made) if may_ask() else None,
+            asks=may_ask(),
             label=labels(tx, study_id),
             names=names_of([made["settled_by"]] if made else []),
         )
@@ -96,6 +103,18 @@ def settle(study_id: str, set_aside_id: UUID) -> Reply:
     except (DataError, IntegrityError):
         raise Invalid(errors=[{"pointer": "", "code": "not_filed", "detail": ""}]) from None
     return back_to("set_aside", study_id=study_id, set_aside_id=set_aside_id)
+
+
+def _on_file(tx: Tx, row: SetAside, made: Mapping[str, Any] | None) -> Any:
+    """The answer on file that a query about this upload stands at: what it was filed as, or what it contradicts."""
+    if made and made["response_id"]:
+        return made["response_id"]
+    try:
+        named = UUID(row.response_id or "")
+    except ValueError:
+        return None
+    hers = (Response.study_id == row.study_id, Response.subject_id == row.subject_id, Response.id == named)
+    return tx.one(sa.select(Response.id).where(*hers))
 
 
 def _is_site() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,12 +39,12 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(environ: dict[str, str], moment: datetime) -> Iterator[str]:
-    """These databases served on this machine, at an hour that stands still; gives the address."""
+def serving(environ: dict[str, str], moment: datetime | Callable[[], datetime]) -> Iterator[str]:
+    """These databases served on this machine, at an hour that stands still or that is asked for; gives the address."""
     app = create_app({**environ, "EPRO_SECURE_COOKIES": "off"})
 
     def at_this_hour(asked: Any, start: Any) -> Any:
-        with clock.moved_to(moment):
+        with clock.moved_to(moment() if callable(moment) else moment):
             return app(asked, start)
 
     server = make_server("127.0.0.1", 0, at_this_hour, threaded=True, request_handler=_Quiet)
@@ -128,3 +128,20 @@ class Window:
         found: list[str] = self.page.evaluate(LOOK)
         wider = self.page.evaluate(WIDER)
         return [*found, *([f"{wider} pixels wider than the window"] if wider > 0 else [])]
+
+    def picture(self, name: str) -> None:
+        """With EPRO_TEST_PICTURES set, keep there how this page looks: both languages, on a phone and at a desk."""
+        folder = os.environ.get("EPRO_TEST_PICTURES")
+        if not folder:
+            return
+        for language in ("en", "zh-CN"):
+            self._speak_for_now(language)
+            for width in (375, 1280):
+                self.page.set_viewport_size({"width": width, "height": 900})
+                self.page.screenshot(path=f"{folder}/{name}-{language}-{width}.png", full_page=True)
+        self._speak_for_now(self.language)
+        self.page.set_viewport_size({"width": self.width, "height": 900})
+
+    def _speak_for_now(self, language: str) -> None:
+        self.page.context.add_cookies([{"name": "epro-language", "value": language, "url": self.address}])
+        self.page.reload()
