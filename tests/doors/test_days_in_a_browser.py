@@ -36,7 +36,9 @@ pytestmark = [
 ]
 ROOT = f"/console/studies/{STUDY}"
 TESTS = system("tests")
-REFUSED = r"(status of|Error Code) (401|403)"  # a wrong password, and who is asked to show once more who she is
+REFUSED = (
+    r"(status of|Error Code) (401|403)"  # a wrong password, and who is asked to show once more who she is
+)
 FILE = STUDY_FILE.read_text(encoding="utf-8")
 
 
