@@ -15,7 +15,6 @@ from epro.export.odm_changes import CONTEXT, INSERT, Change, changes_of
 from epro.export.odm_content import Content, Definitions, ItemDef, Place, Values
 from epro.export.odm_xml import Dialect, Parts, clean, head
 from epro.export.records import Subject
-from epro.signing.meanings import MEANINGS
 
 ODM = Dialect("http://www.cdisc.org/ns/odm/v1.3", "FormRef", "FormOID")
 VERSION = "1.3.2"
@@ -87,10 +86,7 @@ def _admin(extract: Extract, definitions: Definitions) -> Any:
         if user in definitions.signers:
             ODM.add(made, "FullName", clean(definitions.signers[user]))
     ODM.locations(admin, extract, definitions, LocationType="Site")
-    for meaning in definitions.meanings:
-        said = ODM.add(admin, "SignatureDef", OID=f"SD.{meaning}", Methodology="Electronic")
-        ODM.add(said, "Meaning", meaning)
-        ODM.add(said, "LegalReason", MEANINGS[meaning]["en"])
+    ODM.meanings(admin, definitions)
     return admin
 
 
@@ -134,11 +130,8 @@ def _audited(made: Any, change: Change, site: str) -> None:
 
 def _signed(form: Any, change: Change, site: str) -> None:
     """Whose signature stands under the form as it is at this point of the file."""
-    made = ODM.add(form, "Signature", ID=f"SIG.{change.source}.{change.place.form_key}")
-    ODM.add(made, "UserRef", UserOID=change.by)
-    ODM.add(made, "LocationRef", LocationOID=f"L.{site}")
-    ODM.add(made, "SignatureRef", SignatureOID=f"SD.{change.signed}")
-    ODM.add(made, "DateTimeStamp", change.at)
+    assert change.signed
+    ODM.sign(form, (change.source, change.place.form_key), change.by, site, change.signed, change.at)
 
 
 def _changed(made: Any, change: Change, event_comes: str, site: str) -> int:

@@ -129,6 +129,8 @@ class Definitions:
     signers: dict[str, str] = field(default_factory=dict)
     """User OID -> name under her signatures."""
     meanings: tuple[str, ...] = ()
+    speakers: dict[str, str] = field(default_factory=dict)
+    """User OID -> the role in which she last spoke in a query."""
 
     def forms(self) -> list[FormDef]:
         return list({form.oid: form for event in self.events for form in event.forms}.values())
@@ -155,6 +157,7 @@ class Content:
         events = [self._subject_event(), *self._events(used)]
         found = Definitions(events, [], [], sorted(used.users), sorted(used.sites | self._sites()))
         found.signers, found.meanings = used.signers, tuple(sorted(used.meanings))
+        found.speakers = used.speakers
         found.lists = [_reasons(), *(one for name in self._named() for one in name.lists)]
         found.methods = [one for name in self._named() for one in name.methods]
         return found
@@ -249,6 +252,7 @@ class _Used:
     sites: set[str]
     signers: dict[str, str] = field(default_factory=dict)
     meanings: set[str] = field(default_factory=set)
+    speakers: dict[str, str] = field(default_factory=dict)
 
     def add(self, content: Content, subject: Subject) -> None:
         self.users |= {patient(subject), staff_of(subject.site), SYSTEM}
@@ -265,6 +269,8 @@ class _Used:
             self.users.add(oid)
             self.signers[oid] = signature.told["name"]
             self.meanings.add(signature.told["meaning"])
+        for entry in subject.queries:
+            self.speakers[user(entry["query"]["said_by"])] = entry["query"]["role"]
         for miss in subject.misses:
             self.forms.add((content.missed(miss).event, f"F.{STATUS}"))
         for week in subject.weeks:

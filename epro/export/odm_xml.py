@@ -14,6 +14,7 @@ from epro.export.define import study_oid, version_oid
 from epro.export.extract import Extract
 from epro.export.odm_content import Definitions, ItemDef, Place, Texts, Values
 from epro.export.records import Subject
+from epro.signing.meanings import MEANINGS
 
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 CANNOT_STAND = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in any XML 1.0 document
@@ -110,6 +111,21 @@ class Dialect:
         for site in definitions.sites:
             place = self.add(admin, "Location", OID=f"L.{site}", Name=site, **kind)
             self.add(place, "MetaDataVersionRef", **_version(extract), EffectiveDate=since)
+
+    def meanings(self, admin: Any, definitions: Definitions) -> None:
+        """What signatures mean."""
+        for meaning in definitions.meanings:
+            said = self.add(admin, "SignatureDef", OID=f"SD.{meaning}", Methodology="Electronic")
+            self.add(said, "Meaning", meaning)
+            self.add(said, "LegalReason", MEANINGS[meaning]["en"])
+
+    def sign(self, form: Any, named: tuple[str, str], by: str, site: str, meaning: str, at: str) -> None:
+        """A signature under a form."""
+        made = self.add(form, "Signature", ID=".".join(("SIG", *named)))
+        self.add(made, "UserRef", UserOID=by)
+        self.add(made, "LocationRef", LocationOID=f"L.{site}")
+        self.add(made, "SignatureRef", SignatureOID=f"SD.{meaning}")
+        self.add(made, "DateTimeStamp", at)
 
     def subject(
         self,

@@ -39,6 +39,7 @@ WEEK = {
 }
 
 
+QUERY = "60000000-0000-4000-8000-000000000001"
 SIGNATURE = "50000000-0000-4000-8000-000000000001"
 
 
@@ -61,6 +62,20 @@ def busy():
     broken |= {"response_id": None, "broken_by": "staff:ines", "broken_at": "2026-04-21T09:00:00.000000Z"}
     feed.add(first["subject_id"], "signature.broken", signature_break=broken)
     return feed
+
+
+def said(number, kind, role, text, item, response_id):
+    """One step of a query."""
+    at = f"2026-04-2{number}T10:00:00.000000Z"
+    told = {
+        "id": QUERY,
+        "original_id": response_id,
+        "item": item,
+        "number": number,
+        "kind": kind,
+        "text": text,
+    }
+    return told | {"said_by": f"staff:{role}", "role": role, "said_at": at}
 
 
 def signature_of(response_id):
@@ -153,6 +168,31 @@ def test_the_archive_holds_signatures_with_name_meaning_and_instant(made):
     assert root.findtext(".//o:User[@OID='U.staff.imke']/o:FullName", None, NS) == "Ines <Wang>"
     assert root.findtext(".//o:SignatureDef[@OID='SD.approved']/o:Meaning", None, NS) == "approved"
     assert not parsed(made, "snapshot.xml").findall(".//o:Signature", NS)
+
+
+@pytest.mark.parametrize("about", ["item", "form"])
+def test_odm_2_has_signatures_that_hold_and_queries_with_their_steps(tmp_path, about):
+    feed = busy()
+    stored = [one for one in feed.entries if one["kind"] == "response.stored"]
+    whose, response = stored[-1]["subject_id"], stored[-1]["response"]
+    signature = signature_of(response["id"]) | {"id": QUERY}
+    feed.add(whose, "signature.made", signature=signature)
+    item = next(iter(response["answers"])) if about == "item" else None
+    steps = [("asked", "monitor", "is it <so>?"), ("answered", "nurse", "it is"), ("closed", "monitor", None)]
+    for number, step in enumerate(steps, 1):
+        feed.add(whose, f"query.{step[0]}", query=said(number, *step, item, response["id"]))
+    root = parsed(written(feed, tmp_path), "snapshot-odm2.xml")
+    SCHEMA_2.assertValid(root)
+    (signed,) = root.findall(".//o:ItemGroupData/o:Signature", NS2)  # of the broken one nothing is left
+    assert signed.getparent().get("ItemGroupRepeatKey") == response["id"]
+    assert root.findtext(".//o:User[@OID='U.staff.imke']/o:FullName", None, NS2) == "Ines <Wang>"
+    (query,) = root.findall(".//o:ItemData/o:Query" if item else ".//o:ItemGroupData/o:Query", NS2)
+    assert (query.get("State"), query.get("Source")) == ("Closed", "Site Monitor")
+    assert query.findtext("o:Value", None, NS2) == "is it <so>?"
+    told = [one.findtext("o:ReasonForChange", None, NS2) for one in query.findall("o:AuditRecord", NS2)]
+    assert told == ["asked: is it <so>?", "answered: it is", None]
+    referred = {one.get("UserOID") for one in root.iter("{*}UserRef")}
+    assert referred <= {one.get("OID") for one in root.iter("{*}User")}
 
 
 def test_what_is_written_is_what_counts(made):

@@ -29,10 +29,9 @@ log = logging.getLogger(__name__)
 
 REFUSED = (DataError, IntegrityError)  # what no repeating mends: this entry is not for these tables
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # it is not written as its kind must be
-MANY = (
-    500  # entries; so many are a backlog. A crash that takes some back takes the position back with them, so
-)
-# nobody waits for the disk until the end of the backlog is written.
+# So many entries at once are a backlog: the disk is waited for at its end only. A crash that takes some of them back
+# takes the position back with them, and they are told again.
+MANY = 500
 WAITS = "Waits"  # the reason of an entry that only stands behind another of its record
 
 
