@@ -11,11 +11,20 @@ from typing import NamedTuple
 from epro.questionnaires import packs
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.packs import FACTS, Pack, PackFault
+from epro.questionnaires.unfilled import signs
 
 META = "meta."
 LONGEST = {"title": 200, "recall": 600, "item": 600, "option": 120, "message": 300}
 """Characters that a text of each kind may have: what a phone can show."""
 LONGEST_FACT = 300
+TO_FILL = ("wording_version", "licence_holder", "licence_reference", "translation_certificate")
+"""What a pack must say of itself and no other check knows."""
+UNITS = (
+    "mg", "g", "kg", "ml", "l", "dl", "mm", "cm", "m", "km", "s", "min", "h", "d", "kcal", "kj", "mmhg", "°c", "℃", "x",
+)  # fmt: skip
+"""May stand beside the digits of an option in any script."""
+EVERYWHERE = ("n/a", "na", "ok")
+"""Options that some holders leave in Latin letters in every language."""
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
@@ -117,12 +126,19 @@ def _fact(name: str, row: Row) -> Iterator[PackFault]:
     if len(row.text) > LONGEST_FACT and name != "same_as_label":
         mend = f"Say it in {LONGEST_FACT} characters."
         yield PackFault(row.place, "too_long", f"{row.key} has {len(row.text)} characters.", mend)
+    if name in TO_FILL and (found := signs(row.text) or _is_meaning(name, row.text)):
+        detail = f"{row.key} is not filled in: it holds {' and '.join(found)}."
+        yield PackFault(row.place, "unfilled", detail, f"Write there: {FACTS[name]}.")
     if name == "wording_version" and row.text and not _VERSION.fullmatch(row.text):
         mend = "Use letters, digits, dots and dashes, at most 40, such as 1.0."
         yield PackFault(row.place, "bad_wording_version", "This cannot be a version.", mend)
     if name == "language" and row.text and not is_language(row.text):
         mend = "Use a language tag in its usual spelling, such as en, zh-CN or zh-Hant-TW."
         yield PackFault(row.place, "bad_language", f"{row.text[:40]} is no language tag.", mend)
+
+
+def _is_meaning(name: str, text: str) -> list[str]:
+    return ["what the template says of this line"] if _plain(text) == _plain(FACTS[name]) else []
 
 
 def _named(facts: Mapping[str, Row], find: FindInstrument) -> Instrument | None:
@@ -185,7 +201,10 @@ def _text(row: Row, place: Place, language: str) -> Iterator[PackFault]:
     if _MARKUP.search(row.text):
         mend = "Write plain words: nothing is formatted, and nothing filled in."
         yield PackFault(row.place, "markup", f"{row.key} holds markup or a gap to fill.", mend)
-    if place.kind == "item" and not _is_written_as(language, row.text):
+    if found := signs(row.text, language or "en", question=place.kind == "item"):
+        detail = f"{row.key} is not filled in: it holds {' and '.join(found)}."
+        yield PackFault(row.place, "unfilled", detail, "Put the words that participants are to read.")
+    elif not _is_written_as(language, row.text) and not _needs_no_script(place, row.text):
         mend = "Put the texts of the language that meta.language names."
         yield PackFault(row.place, "other_script", f"{row.key} is not written as {language} is.", mend)
 
@@ -194,6 +213,14 @@ def _is_written_as(language: str, text: str) -> bool:
     """Chinese has Chinese characters, Japanese and Korean may, and no other language has."""
     stem = language.split("-")[0]
     return stem in ("ja", "ko") or bool(_HAN.search(text)) == (stem in ("zh", "yue"))
+
+
+def _needs_no_script(place: Place, text: str) -> bool:
+    """A title may be a name. An option may be a number, with its unit or without."""
+    if place.kind == "option" and not _HAN.search(text):
+        words = re.findall(r"°?[^\W\d_]+", plain := _plain(text))
+        return plain in EVERYWHERE or any(c.isdigit() for c in plain) and all(w in UNITS for w in words)
+    return place.kind == "title"
 
 
 def _characters(row: Row) -> Iterator[PackFault]:
@@ -208,7 +235,7 @@ def _characters(row: Row) -> Iterator[PackFault]:
 
 def _placeholder(row: Row, place: Place, instrument: Instrument) -> Iterator[PackFault]:
     """Only where our labels are placeholders, and are neutral words that an owner would hardly choose."""
-    if "placeholder" not in instrument.wording.values() or place.kind not in ("item", "option"):
+    if "placeholder" not in instrument.wording.values() or place.kind not in ("item", "option", "recall"):
         return
     if place.key in (packs.NOT_APPLICABLE, packs.REFUSED):
         return

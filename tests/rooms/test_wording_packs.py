@@ -47,6 +47,7 @@ EVERY_INSTRUMENT = pytest.mark.parametrize(
     "instrument", bundled(), ids=lambda one: f"{one.code}-{one.version}"
 )
 FSS = bundled_instrument("fss")
+GAD7 = bundled_instrument("gad7")
 
 
 def versions(code: str) -> dict[str, Instrument]:
@@ -187,6 +188,7 @@ BAD = {
     "damaged_text": line("item.fss2", "caf\ufffd"),
     "markup": line("item.fss2", "a <b>bold</b> word"),
     "other_script": line("item.fss2", "中文"),
+    "unfilled": line("item.fss2", "the question to come, TBD"),
 }
 BAD_XML = {
     "bad_xml": put("</file>", "</fle>"),
@@ -227,6 +229,130 @@ def test_no_entity_is_ever_followed(name, tmp_path):
     raw = f"<?xml version='1.0'?><!DOCTYPE x [{inner}]>{in_xliff(FSS).partition('?>')[2]}"
     pack, faults = pack_files.read(raw.replace("words of title", "&x;").encode(), versions)
     assert pack is None and [fault.code for fault in faults] == ["dtd_refused"]
+
+
+UNFILLED = {
+    "item.gad01": [
+        "TODO 中", "TODO中", "待翻译", "感到紧张（待补充）", "结果待定。", "[第6题在此]", "【第6题】",
+        "（第6题）", "%s 您好", "%s您好", "您好 %1$s", "第%d题", "您好 ____", "您好＿＿", "……",
+        "ＴＯＤＯ：问题", "fixme 问题", "问题 xxxx", "中 T.B.D.", "Lorem ipsum 中",
+    ],
+    "choice.frequency.0": [
+        "…", "-", "tbd", "？？？", "[0]", "请翻译",
+    ],
+    "title": [
+        "TBC", "GAD-7 (TBD)",
+    ],
+    "recall": [
+        "待填", "to be translated",
+    ],
+    "meta.translation_certificate": [
+        "TBD", "tba",
+    ],
+    "meta.licence_reference": [
+        "LIC-____ of ____", "LIC-XXX-2026", "[number and date]", "待定", "number and date of the licence",
+    ],
+    "meta.licence_holder": [
+        "-", "TODO: ask", "Who holds the rights in the wording",
+    ],
+    "meta.wording_version": [
+        "TBD",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "text"), [(key, text) for key, texts in UNFILLED.items() for text in texts])
+def test_what_was_not_filled_in_is_refused_by_name_and_place(key, text):
+    raw = line(key, text)(filled(GAD7, "zh-CN"))
+    number = raw.decode()[: raw.decode().index(f"\n{key},") + 1].count("\n") + 1
+    faults = [fault for fault in pack_files.read(raw, versions)[1] if fault.code == "unfilled"]
+    assert [(fault.place, fault.detail.startswith(key)) for fault in faults] == [(f"line {number}", True)]
+
+
+def test_a_text_that_is_not_filled_in_is_told_with_all_its_signs():
+    faults = pack_files.read(line("item.gad01", "%s 您好 ____")(filled(GAD7, "zh-CN")), versions)[1]
+    assert [fault.detail for fault in faults] == [
+        "item.gad01 is not filled in: it holds a mark such as %s that a program fills in and a gap of underscores."
+    ]
+
+
+HONEST = {
+    ("zh-CN", "item.gad01"): [
+        "等待定期检查时，您有多少事情要做？", "（在工作时）您有多疲劳（平均）？",
+        "您有 50% 的时间感到紧张吗？", "期待翻译的时候",
+    ],
+    ("zh-CN", "choice.frequency.0"): [
+        "0", "10", "0-3", "≥ 5 mg", "37.5℃", "50%", "N/A", "30min", "没有",
+    ],
+    ("zh-CN", "title"): [
+        "GAD-7", "《焦虑量表》",
+    ],
+    ("zh-CN", "recall"): [
+        "过去十四天",
+    ],
+    ("en", "item.gad01"): [
+        "How much was there to do today?", "Were you waiting for a plan to be confirmed?",
+        "I felt tired 100% of the day (even at rest)", "I wish ...",
+    ],
+    ("en", "choice.frequency.0"): [
+        "++", "🙂", "N/A", "10", "10 (most)",
+    ],
+    ("en", "recall"): [
+        "(past two weeks)",
+    ],
+    ("es", "item.gad01"): [
+        "Todo el tiempo, con cualquier método",
+    ],
+    ("es", "choice.frequency.0"): [
+        "Todo",
+    ],
+    ("it", "item.gad01"): [
+        "Ha avuto la TBC?",
+    ],
+    ("fr", "item.gad01"): [
+        "Mon método préféré",
+    ],
+    ("ja", "item.gad01"): [
+        "つかれ",
+    ],
+    ("en", "meta.licence_holder"): [
+        "Todo Salud S.A.",
+    ],
+    ("en", "meta.licence_reference"): [
+        "none: in the public domain", "MAPI_LIC_2026",
+    ],
+    ("en", "meta.translation_certificate"): [
+        "original",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "key", "text"), [(*place, text) for place, texts in HONEST.items() for text in texts]
+)
+def test_honest_words_pass(language, key, text):
+    assert pack_files.read(line(key, text)(filled(GAD7, language)), versions)[1] == []
+
+
+NOT_CHINESE = ["Not at all", "A", "level 0", "0 points", "OK then", "5 x a day"]
+
+
+@pytest.mark.parametrize("text", NOT_CHINESE)
+def test_an_option_in_another_script_is_refused(text):
+    faults = pack_files.read(line("choice.frequency.0", text)(filled(GAD7, "zh-CN")), versions)[1]
+    assert [fault.code for fault in faults] == ["other_script"]
+
+
+def test_a_chinese_option_in_an_english_pack_is_refused():
+    faults = pack_files.read(line("choice.frequency.0", "没有 0")(filled(GAD7)), versions)[1]
+    assert [fault.code for fault in faults] == ["other_script"]
+
+
+def test_our_own_label_of_the_recall_is_refused_until_it_is_confirmed():
+    raw = line("recall", "past 2 weeks")(filled(GAD7))
+    assert [fault.code for fault in pack_files.read(raw, versions)[1]] == ["still_placeholder"]
+    raw = line("recall", "past 2 weeks")(filled(GAD7, same_as_label="recall"))
+    assert pack_files.read(raw, versions)[1] == []
 
 
 def test_every_fault_is_told_at_once_with_its_place():
