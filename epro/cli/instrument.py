@@ -23,9 +23,14 @@ from epro.questionnaires.instrument import (
     Item,
     UnknownLanguage,
     localised,
-    parse,
 )
-from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument, with_tables
+from epro.questionnaires.library import (
+    UnknownInstrument,
+    bundled,
+    bundled_instrument,
+    definition,
+    with_tables,
+)
 
 VERSION = click.option("--version", metavar="V", help="Version of the definition; the newest if not given.")
 
@@ -130,7 +135,7 @@ def defined(file: Path) -> Instrument:
         whole = with_tables(data)
         if whole is None:
             raise click.ClickException(f"{file.name} names a table that is not among the bundled ones.")
-        return parse(whole)
+        return definition(whole)
     except InstrumentFault as fault:
         for one in fault.errors:
             click.echo(f"{file.name}: {one['pointer'] or '/'}: {one['detail']} [{one['code']}]", err=True)

@@ -8,22 +8,27 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from epro.questionnaires.conditions import items_of
 from epro.questionnaires.methods import METHODS, Method, Span
+from epro.questionnaires.parts import (
+    Fault,
+    as_text,
+    as_whole,
+    asked_about,
+    dict_in,
+    entries,
+    items_of_scale,
+    list_in,
+    numbered,
+    offered,
+    scored_codes,
+    texts_in,
+)
 
 MOST_PATTERNS = 1 << 22  # of a scale scored by pattern: they are laid out for scoring by the million
-
-
-class Fault(NamedTuple):
-    """`pointer` is a JSON pointer into the definition, `code` a stable word, `detail` says the mend."""
-
-    pointer: str
-    code: str
-    detail: str
 
 
 @cache
@@ -74,89 +79,89 @@ def _shape(data: Any) -> Iterator[Fault]:
 
 def _doubles(data: dict[str, Any]) -> Iterator[Fault]:
     for part, key in (("items", "id"), ("scales", "name"), ("checks", "id")):
-        names = [entry.get(key) for _, entry in _entries(data, part)]
+        names = [entry.get(key) for _, entry in entries(data, part)]
         yield from _twice(f"/{part}", f"duplicate_{key}", names)
-    tests = [entry.get("sdtm") for part in ("items", "scales") for _, entry in _entries(data, part)]
+    tests = [entry.get("sdtm") for part in ("items", "scales") for _, entry in entries(data, part)]
     codes = [test.get("qstestcd") for test in tests if isinstance(test, dict)]
     yield from _twice("", "duplicate_qstestcd", codes)
-    for number, scale in _entries(data, "scales"):
-        yield from _twice(f"/scales/{number}/items", "duplicate_item", _list(scale, "items"))
+    for number, scale in entries(data, "scales"):
+        yield from _twice(f"/scales/{number}/items", "duplicate_item", list_in(scale, "items"))
 
 
 def _references(data: dict[str, Any]) -> Iterator[Fault]:
-    ids = {_text(item.get("id")) for _, item in _entries(data, "items")}
-    for number, item in _entries(data, "items"):
+    ids = {as_text(item.get("id")) for _, item in entries(data, "items")}
+    for number, item in entries(data, "items"):
         yield from _named(f"/items/{number}", item, "choices", data, "choice_sets")
         yield from _named(f"/items/{number}", item, "recode", data, "recodes")
-    for number, scale in _entries(data, "scales"):
-        for unknown in [name for name in _list(scale, "items") if _text(name) not in ids]:
+    for number, scale in entries(data, "scales"):
+        for unknown in [name for name in list_in(scale, "items") if as_text(name) not in ids]:
             yield Fault(f"/scales/{number}/items", "unknown_item", f"No item has the id {unknown!r}.")
         yield from _named(f"/scales/{number}", scale, "recode", data, "recodes")
         yield from _named(f"/scales/{number}", scale, "grid", data, "grids")
-        yield from _named(f"/scales/{number}/table", _dict(scale, "table"), "name", data, "tables")
+        yield from _named(f"/scales/{number}/table", dict_in(scale, "table"), "name", data, "tables")
 
 
 def _named(at: str, part: dict[str, Any], key: str, data: dict[str, Any], where: str) -> Iterator[Fault]:
-    if key in part and _text(part[key]) not in _dict(data, where):
+    if key in part and as_text(part[key]) not in dict_in(data, where):
         one = where.removesuffix("s")
         yield Fault(f"{at}/{key}", f"unknown_{one}", f"Name one of {where}.")
 
 
 def _codes(data: dict[str, Any]) -> Iterator[Fault]:
-    for name, choices in _dict(data, "choice_sets").items():
+    for name, choices in dict_in(data, "choice_sets").items():
         if isinstance(choices, dict):
-            lowest, highest = (_version(_dict(choices, end).get("code")) for end in ("lowest", "highest"))
+            lowest, highest = (as_whole(dict_in(choices, end).get("code")) for end in ("lowest", "highest"))
             if lowest >= highest:
                 yield Fault(
                     f"/choice_sets/{name}", "empty_range", "The lowest code must be below the highest."
                 )
             continue
-        codes = [choice.get("code") for _, choice in _numbered(choices)]
+        codes = [choice.get("code") for _, choice in numbered(choices)]
         yield from _twice(f"/choice_sets/{name}", "duplicate_code", codes)
 
 
 def _recodes(data: dict[str, Any]) -> Iterator[Fault]:
     """A recode must say what becomes of every code of the items it is used on."""
-    for number, item in _entries(data, "items"):
+    for number, item in entries(data, "items"):
         yield from _recoded(f"/items/{number}", item, [item], data)
         if "recode" in item and item.get("reversed") is True:
             yield Fault(
                 f"/items/{number}/reversed", "reversed_twice", "A recode already says how it is scored."
             )
-    for number, scale in _entries(data, "scales"):
-        yield from _recoded(f"/scales/{number}", scale, _items_of(data, scale), data)
+    for number, scale in entries(data, "scales"):
+        yield from _recoded(f"/scales/{number}", scale, items_of_scale(data, scale), data)
 
 
 def _recoded(
     at: str, part: dict[str, Any], items: list[dict[str, Any]], data: dict[str, Any]
 ) -> Iterator[Fault]:
-    table = _dict(_dict(data, "recodes"), _text(part.get("recode")))
+    table = dict_in(dict_in(data, "recodes"), as_text(part.get("recode")))
     if "recode" not in part or not table:
         return
-    lacking = sorted({code for item in items for code in _offered(data, item) if str(code) not in table})
+    lacking = sorted({code for item in items for code in offered(data, item) if str(code) not in table})
     if lacking:
         yield Fault(f"{at}/recode", "recode_lacks_codes", f"It says nothing of the codes {lacking}.")
 
 
 def _tables(data: dict[str, Any]) -> Iterator[Fault]:
     """A table is one row for each sum, from the lowest on, as wide as its columns."""
-    for name, table in _dict(data, "tables").items():
+    for name, table in dict_in(data, "tables").items():
         if not isinstance(table, dict):
             continue
         columns, rows = (
-            _list(table, "columns"),
-            [row for row in _list(table, "rows") if isinstance(row, list)],
+            list_in(table, "columns"),
+            [row for row in list_in(table, "rows") if isinstance(row, list)],
         )
         yield from _twice(f"/tables/{name}/columns", "duplicate_column", columns)
         if any(len(row) != len(columns) for row in rows):
             yield Fault(f"/tables/{name}/rows", "uneven_rows", "Each row needs one number for each column.")
-        sums = [_version(row[0]) for row in rows if row]
+        sums = [as_whole(row[0]) for row in rows if row]
         if sums and sums != list(range(sums[0], sums[0] + len(sums))):
             yield Fault(f"/tables/{name}/rows", "sums_with_gaps", "One row for each sum, from the lowest on.")
-    for number, scale in _entries(data, "scales"):
-        table = _dict(_dict(data, "tables"), _text(_dict(scale, "table").get("name")))
-        column = _dict(scale, "table").get("column")
-        if table and column not in _list(table, "columns")[1:]:
+    for number, scale in entries(data, "scales"):
+        table = dict_in(dict_in(data, "tables"), as_text(dict_in(scale, "table").get("name")))
+        column = dict_in(scale, "table").get("column")
+        if table and column not in list_in(table, "columns")[1:]:
             yield Fault(
                 f"/scales/{number}/table/column", "unknown_column", "Name one of the table's columns."
             )
@@ -165,18 +170,18 @@ def _tables(data: dict[str, Any]) -> Iterator[Fault]:
 def _conditions(data: dict[str, Any]) -> Iterator[Fault]:
     """A condition may ask only about items that stand before; an edit check about any."""
     before: set[str] = set()
-    for number, item in _entries(data, "items"):
-        asked = _asked_about(item.get("asked_if"))
+    for number, item in entries(data, "items"):
+        asked = asked_about(item.get("asked_if"))
         if asked - before:
             detail = f"It asks about {sorted(asked - before)}, which do not stand before it."
             yield Fault(f"/items/{number}/asked_if", "forward_condition", detail)
         as_code = item.get("not_asked_as")
-        if "not_asked_as" in item and ("asked_if" not in item or as_code not in _offered(data, item)):
+        if "not_asked_as" in item and ("asked_if" not in item or as_code not in offered(data, item)):
             detail = "Give one of its codes, and only where asked_if may leave it out."
             yield Fault(f"/items/{number}/not_asked_as", "bad_not_asked_as", detail)
-        before.add(_text(item.get("id")))
-    for number, check in _entries(data, "checks"):
-        if unknown := _asked_about(check.get("fails_if")) - before:
+        before.add(as_text(item.get("id")))
+    for number, check in entries(data, "checks"):
+        if unknown := asked_about(check.get("fails_if")) - before:
             yield Fault(
                 f"/checks/{number}/fails_if", "unknown_item", f"No item has the id {sorted(unknown)}."
             )
@@ -186,20 +191,23 @@ def _screens(data: dict[str, Any]) -> Iterator[Fault]:
     """Screens, where given, show every item once and in order; a grid needs one choice set."""
     if not data.get("screens"):
         return
-    sets = {_text(item.get("id")): _text(item.get("choices")) for _, item in _entries(data, "items")}
-    shown = [name for _, screen in _entries(data, "screens") for name in _list(screen, "items")]
+    sets = {as_text(item.get("id")): as_text(item.get("choices")) for _, item in entries(data, "items")}
+    shown = [name for _, screen in entries(data, "screens") for name in list_in(screen, "items")]
     if shown != list(sets):
         yield Fault(
             "/screens", "screens_differ", "The screens must show every item once, in the order of items."
         )
-    for number, screen in _entries(data, "screens"):
-        if screen.get("layout") == "grid" and len({sets.get(_text(n)) for n in _list(screen, "items")}) > 1:
+    for number, screen in entries(data, "screens"):
+        if (
+            screen.get("layout") == "grid"
+            and len({sets.get(as_text(n)) for n in list_in(screen, "items")}) > 1
+        ):
             yield Fault(f"/screens/{number}", "mixed_grid", "The items of a grid need the same choices.")
 
 
 def _languages(data: dict[str, Any]) -> Iterator[Fault]:
-    wanted = set(_dict(data, "wording"))
-    for pointer, texts in _texts(data):
+    wanted = set(dict_in(data, "wording"))
+    for pointer, texts in texts_in(data):
         for language in sorted(wanted - set(texts)):
             yield Fault(pointer, "missing_language", f"Give this text in {language}, too.")
         for language in sorted(set(texts) - wanted):
@@ -211,33 +219,33 @@ def _labels_of_kinds(data: dict[str, Any]) -> Iterator[Fault]:
         ("not_applicable", "not_applicable_label", "'not applicable'"),
         ("refusable", "refused_label", "'prefer not to answer'"),
     ):
-        offered = any(item.get(flag) is True for _, item in _entries(data, "items"))
+        offered = any(item.get(flag) is True for _, item in entries(data, "items"))
         if offered and label not in data:
             yield Fault("", f"missing_{label}", f"An item offers {words}: give its label.")
 
 
 def _methods(data: dict[str, Any]) -> Iterator[Fault]:
-    for number, scale in _entries(data, "scales"):
+    for number, scale in entries(data, "scales"):
         at = f"/scales/{number}"
         yield from _minimum_within_reach(at, scale)
-        method = METHODS.get((_text(scale.get("method")), _version(scale.get("method_version"))))
+        method = METHODS.get((as_text(scale.get("method")), as_whole(scale.get("method_version"))))
         if method is None:
             known = ", ".join(f"{name} {version}" for name, version in METHODS)
             yield Fault(f"{at}/method", "unknown_method", f"Known methods and versions: {known}.")
             continue
         faults = list(_fits(at, scale, method))
         yield from faults
-        scored = [_scored(data, scale, item) for item in _items_of(data, scale)]
-        if not faults and scored and all(scored) and len(scored) == len(_list(scale, "items")):
+        scored = [scored_codes(data, scale, item) for item in items_of_scale(data, scale)]
+        if not faults and scored and all(scored) and len(scored) == len(list_in(scale, "items")):
             yield from _in_numbers(at, scale, method, scored, data)
 
 
 def _fits(at: str, scale: dict[str, Any], method: Method) -> Iterator[Fault]:
     """Whether the scale gives its method what it takes, and nothing that it does not."""
-    if method.items is not None and len(_list(scale, "items")) != method.items:
+    if method.items is not None and len(list_in(scale, "items")) != method.items:
         word = "one_item_needed" if method.items == 1 else "other_number_of_items"
         yield Fault(f"{at}/items", word, f"{scale['method']} takes exactly {method.items}.")
-    if method.needs_all and _dict(scale, "missing").get("kind") != "all":
+    if method.needs_all and dict_in(scale, "missing").get("kind") != "all":
         yield Fault(
             f"{at}/missing", "needs_all", f"{scale['method']} is defined on complete answers: say all."
         )
@@ -278,6 +286,9 @@ def _lookups(
         yield Fault(f"{at}/table", "table_of_other_length", detail)
     if "cuts" in scale and list(span.cuts) != sorted(set(span.cuts)):
         yield Fault(f"{at}/cuts", "cuts_not_ascending", "Each cut must be above the one before.")
+    elif idle := [cut for cut in span.cuts if not span.least < cut <= span.most]:
+        detail = f"Of the sums {span.least} to {span.most}, none or all reach {idle}: put cuts from {span.least + 1} to"
+        yield Fault(f"{at}/cuts", "cut_out_of_reach", f"{detail} {span.most}.")
     if "grid" in scale and not _has_levels(span.grid, [max(codes) + 1 for codes in scored]):
         yield Fault(
             f"{at}/grid", "grid_of_other_shape", "It needs one level for each item, a value for each code."
@@ -286,7 +297,7 @@ def _lookups(
 
 def _domain(at: str, scale: dict[str, Any], span: Span, scored: list[list[int]]) -> Iterator[Fault]:
     """Numbers on which a method would give what it does not mean."""
-    method = _text(scale.get("method"))
+    method = as_text(scale.get("method"))
     if method == "mean_to_0_100" and span.lowest == span.highest:
         yield Fault(f"{at}/items", "no_spread", "All codes are scored alike: there is nothing to stretch.")
     if method == "digits" and span.highest > 8:
@@ -318,15 +329,15 @@ def _has_levels(grid: Any, sizes: list[int]) -> bool:
 
 
 def _minimum_within_reach(at: str, scale: dict[str, Any]) -> Iterator[Fault]:
-    k = _version(_dict(scale, "missing").get("k"))
-    if k > len(_list(scale, "items")):
+    k = as_whole(dict_in(scale, "missing").get("k"))
+    if k > len(list_in(scale, "items")):
         yield Fault(f"{at}/missing/k", "more_than_items", "The scale has fewer items than it needs.")
 
 
 def _blinding(data: dict[str, Any]) -> Iterator[Fault]:
-    for number, scale in _entries(data, "scales"):
+    for number, scale in entries(data, "scales"):
         shows = scale.get("blinded") is not True
-        if shows and any(item.get("blinded") is True for item in _items_of(data, scale)):
+        if shows and any(item.get("blinded") is True for item in items_of_scale(data, scale)):
             yield Fault(
                 f"/scales/{number}/blinded", "unblinds", "A scale with a blinded item must be blinded."
             )
@@ -346,64 +357,11 @@ RULES = (
     _blinding,
 )
 
-# What follows reads a part of the data if it has the right shape, and nothing otherwise.
-
-
-def _entries(data: dict[str, Any], part: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    return _numbered(data.get(part))
-
-
-def _numbered(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    entries = value if isinstance(value, list) else []
-    return ((number, entry) for number, entry in enumerate(entries) if isinstance(entry, dict))
-
-
-def _list(data: dict[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _dict(data: dict[str, Any], key: str) -> dict[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _version(value: Any) -> int:
-    return value if type(value) is int else 0
-
 
 def _twice(pointer: str, code: str, values: Iterable[Any]) -> Iterator[Fault]:
     seen = Counter(value for value in values if isinstance(value, str | int))
     for value in [value for value, times in seen.items() if times > 1]:
-        yield Fault(pointer, code, f"{value!r} stands more than once.")
-
-
-def _items_of(data: dict[str, Any], scale: dict[str, Any]) -> list[dict[str, Any]]:
-    by_id = {_text(item.get("id")): item for _, item in _entries(data, "items")}
-    return [by_id[_text(name)] for name in _list(scale, "items") if _text(name) in by_id]
-
-
-def _offered(data: dict[str, Any], item: dict[str, Any]) -> list[int]:
-    """The codes an item offers; empty where they cannot be read."""
-    choices = _dict(data, "choice_sets").get(_text(item.get("choices")))
-    if isinstance(choices, dict):
-        low, high = (_version(_dict(choices, end).get("code")) for end in ("lowest", "highest"))
-        return list(range(low, high + 1)) if 0 <= low <= high <= 250 else []
-    return [choice["code"] for _, choice in _numbered(choices) if type(choice.get("code")) is int]
-
-
-def _scored(data: dict[str, Any], scale: dict[str, Any], item: dict[str, Any]) -> list[int]:
-    """An item's scored codes on a scale; empty where they cannot be told."""
-    codes = _offered(data, item)
-    name = _text(scale.get("recode")) or _text(item.get("recode"))
-    if not name or not codes:
-        return codes
-    values = [_dict(_dict(data, "recodes"), name).get(str(code)) for code in codes]
-    return [value for value in values if type(value) is int] if None not in values else []
+        yield Fault(pointer, code, f"{value!r} stands more than once: keep one, or rename the other.")
 
 
 def _column(scale: dict[str, Any], data: dict[str, Any]) -> tuple[float, ...]:
@@ -417,33 +375,3 @@ def _column(scale: dict[str, Any], data: dict[str, Any]) -> tuple[float, ...]:
 
 def _frozen(grid: Any) -> Any:
     return tuple(_frozen(part) for part in grid) if isinstance(grid, list) else grid
-
-
-def _asked_about(condition: Any) -> set[str]:
-    """Items of a condition that has the right shape; of another, none (its shape is a fault already)."""
-    if not isinstance(condition, dict):
-        return set()
-    try:
-        return {name for name in items_of(condition) if isinstance(name, str)}
-    except (TypeError, KeyError, AttributeError):
-        return set()
-
-
-def _texts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    keys = ("title", "not_applicable_label", "refused_label")
-    found: list[tuple[str, Any]] = [(f"/{key}", data.get(key)) for key in keys]
-    found.append(("/recall/label", _dict(data, "recall").get("label")))
-    for part in ("items", "scales", "checks"):
-        for number, entry in _entries(data, part):
-            found += [(f"/{part}/{number}/{key}", entry.get(key)) for key in ("label", "text", "message")]
-    for number, scale in _entries(data, "scales"):
-        for fact, entry in _entries(scale, "interpretation"):
-            found.append((f"/scales/{number}/interpretation/{fact}/text", entry.get("text")))
-    for name, choices in _dict(data, "choice_sets").items():
-        at = f"/choice_sets/{name}"
-        if isinstance(choices, dict):
-            found += [
-                (f"{at}/{end}/label", _dict(choices, end).get("label")) for end in ("lowest", "highest")
-            ]
-        found += [(f"{at}/{number}/label", choice.get("label")) for number, choice in _numbered(choices)]
-    return ((pointer, texts) for pointer, texts in found if isinstance(texts, dict))

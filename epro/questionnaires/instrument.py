@@ -19,9 +19,10 @@ from epro import canonical
 from epro.errors import Invalid, NotFound
 from epro.questionnaires import packs
 from epro.questionnaires.conditions import Condition
-from epro.questionnaires.faults import Fault, faults_of, span_of
+from epro.questionnaires.faults import faults_of, span_of
 from epro.questionnaires.methods import Span
 from epro.questionnaires.packs import Pack
+from epro.questionnaires.parts import Fault
 
 Texts = Mapping[str, str]
 """One text in each language of the definition: language tag -> text."""

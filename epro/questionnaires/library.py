@@ -13,7 +13,9 @@ from typing import Any
 
 from epro import canonical
 from epro.errors import NotFound
-from epro.questionnaires.instrument import Instrument, parse
+from epro.questionnaires.instrument import Instrument, InstrumentFault, parse
+from epro.questionnaires.parts import Fault
+from epro.questionnaires.sense import beside, senseless
 
 # Answers of this code or more want a person at once, whatever the scores come to. PHQ-9: item 9 (CamCOPS documentation,
 # phq9). Scoring does not know of it: the alerts of a study's file must look.
@@ -37,6 +39,29 @@ def bundled_instrument(code: str, version: str | None = None) -> Instrument:
     if not found:
         raise UnknownInstrument()
     return found[-1]
+
+
+def definition(data: Any) -> Instrument:
+    """The instrument that a new definition describes; `parse`, and whether it makes sense beside the bundled ones.
+
+    Raises InstrumentFault, all faults named.
+    """
+    found: list[Fault] = []
+    try:
+        instrument = parse(data)
+        data = instrument.document()
+    except InstrumentFault as fault:
+        found += [Fault(**one) for one in fault.errors]
+    if isinstance(data, dict):
+        found += [*senseless(data), *beside(data, _codes_of)]
+    if found:
+        raise InstrumentFault(found)
+    return instrument
+
+
+def _codes_of(code: str) -> dict[str, tuple[int, ...]] | None:
+    known = [one for one in _bundled() if one.code == code]
+    return {item.id: item.codes for item in known[-1].items} if known else None
 
 
 @cache

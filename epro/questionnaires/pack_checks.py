@@ -11,6 +11,7 @@ from typing import NamedTuple
 from epro.questionnaires import packs
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.packs import FACTS, Pack, PackFault
+from epro.questionnaires.sense import plain
 from epro.questionnaires.unfilled import signs
 
 META = "meta."
@@ -138,7 +139,7 @@ def _fact(name: str, row: Row) -> Iterator[PackFault]:
 
 
 def _is_meaning(name: str, text: str) -> list[str]:
-    return ["what the template says of this line"] if _plain(text) == _plain(FACTS[name]) else []
+    return ["what the template says of this line"] if plain(text) == plain(FACTS[name]) else []
 
 
 def _named(facts: Mapping[str, Row], find: FindInstrument) -> Instrument | None:
@@ -218,8 +219,8 @@ def _is_written_as(language: str, text: str) -> bool:
 def _needs_no_script(place: Place, text: str) -> bool:
     """A title may be a name. An option may be a number, with its unit or without."""
     if place.kind == "option" and not _HAN.search(text):
-        words = re.findall(r"°?[^\W\d_]+", plain := _plain(text))
-        return plain in EVERYWHERE or any(c.isdigit() for c in plain) and all(w in UNITS for w in words)
+        words = re.findall(r"°?[^\W\d_]+", said := plain(text))
+        return said in EVERYWHERE or any(c.isdigit() for c in said) and all(w in UNITS for w in words)
     return place.kind == "title"
 
 
@@ -239,7 +240,7 @@ def _placeholder(row: Row, place: Place, instrument: Instrument) -> Iterator[Pac
         return
     if place.key in (packs.NOT_APPLICABLE, packs.REFUSED):
         return
-    if _plain(row.text) in {_plain(label) for label in place.labels.values()}:
+    if plain(row.text) in {plain(label) for label in place.labels.values()}:
         mend = "Put the licensed words. If they are really these, add the key to meta.same_as_label."
         yield PackFault(row.place, "still_placeholder", f"{row.key} holds our own label.", mend)
 
@@ -254,12 +255,8 @@ def _options(texts: Mapping[str, Row], instrument: Instrument) -> Iterator[PackF
         )
         seen: dict[str, str] = {}
         for key in [key for key in keys if key in texts and texts[key].text]:
-            first = seen.setdefault(_plain(texts[key].text), key)
+            first = seen.setdefault(plain(texts[key].text), key)
             if first != key and (first, key) not in told:
                 told.add((first, key))
                 detail = f"{key} and {first} have the same words."
                 yield PackFault(texts[key].place, "same_options", detail, "Give each option its own words.")
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

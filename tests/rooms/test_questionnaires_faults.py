@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epro.questionnaires import faults as faults_file
-from epro.questionnaires.instrument import InstrumentFault, parse
+from epro.questionnaires import library
+from epro.questionnaires import sense as sense_file
+from epro.questionnaires.instrument import InstrumentFault
 
 Definition = dict[str, Any]
 Change = Callable[[Definition], object]
@@ -25,7 +27,13 @@ def both(text: str) -> dict[str, str]:
 
 
 def item(name: str, choices: str = "often", **more: Any) -> dict[str, Any]:
-    plain = {"id": name, "number": 1, "label": both(name), "choices": choices, "reversed": False}
+    plain = {
+        "id": name,
+        "number": name.removeprefix("m"),
+        "label": both(name),
+        "choices": choices,
+        "reversed": False,
+    }
     return plain | {"not_applicable": False, "blinded": False} | more
 
 
@@ -83,19 +91,19 @@ def good() -> Definition:
             scale("band", "band", ["m1", "m2"], [0, 2], cuts=[2, 4]),
             scale("grade", "grade", ["m1", "m2"], [0, 3], grid="g", missing={"kind": "by_method"}),
             scale("hours", "item_value", ["m4"], [0, 10], blinded=True),
-            scale("twice", "sum", ["m1", "m2"], [0, 12], recode="twice"),
+            scale("twice", "sum", ["m2"], [0, 6], recode="twice"),
         ],
     }  # fmt: skip
 
 
 def faults(definition: Any) -> set[tuple[str, str]]:
     with pytest.raises(InstrumentFault) as caught:
-        parse(definition)
+        library.definition(definition)
     return {(fault["pointer"], fault["code"]) for fault in caught.value.errors}
 
 
 def test_the_definition_that_is_broken_below_is_good(definition):
-    assert parse(definition).document() == definition
+    assert library.definition(definition).document() == definition
 
 
 # One change, one fault
@@ -151,7 +159,15 @@ def with_a_check_twice(definition: Definition) -> None:
     definition["checks"] *= 2
 
 
+def fact(**said: Any) -> Change:
+    """Say this of the first scale, whose scores lie between 0 and 6."""
+    return put(
+        "/scales/0/interpretation", [{"text": both("Fact"), "source": "ours", "certainty": "?"} | said]
+    )
+
+
 ABOUT = {"is": "equal", "code": 1}
+DIARY = {"instrument": "fatigue_diary", "item": "worst_fatigue", "days": 7}
 WIDE = [[raw, 30 + raw, 2.5] for raw in range(9)]
 
 FAULTS: list[tuple[Change, str, str]] = [
@@ -215,6 +231,53 @@ FAULTS: list[tuple[Change, str, str]] = [
     ),
     (put("/items/1/not_asked_as", 4), "/items/1/not_asked_as", "bad_not_asked_as"),
     (put("/items/0/not_asked_as", 0), "/items/0/not_asked_as", "bad_not_asked_as"),
+    # Without effect
+    (put("/items/1/asked_if/code", 3), "/items/1/asked_if", "never_true"),
+    (put("/items/1/asked_if", {"item": "m1", "is": "equal", "code": 7}), "/items/1/asked_if", "never_true"),
+    (put("/items/2/asked_if/any/1/code", 9), "/items/2/asked_if/any/1", "never_true"),
+    (
+        put("/items/2/asked_if", {"all": [ABOUT | {"item": "m1"}, {"item": "m1", "is": "above", "code": 1}]}),
+        "/items/2/asked_if",
+        "never_true",
+    ),
+    (
+        put("/items/1/asked_if", {"item": "m1", "is": "above", "other_item": "m1"}),
+        "/items/1/asked_if",
+        "never_true",
+    ),
+    (
+        put("/checks/0/fails_if", {"item": "m4", "is": "above", "code": 10}),
+        "/checks/0/fails_if",
+        "never_true",
+    ),
+    (
+        put("/checks/0/fails_if", {"item": "m4", "is": "below", "code": 11}),
+        "/checks/0/fails_if",
+        "always_true",
+    ),
+    (
+        put("/items/1/asked_if", {"item": "m1", "is": "not_equal", "code": 4}),
+        "/items/1/asked_if",
+        "always_true",
+    ),
+    (put("/scales/5/items", ["m1"]), "/scales/5/recode", "recode_hides_item"),
+    (put("/scales/5/items", ["m3"]), "/scales/5/recode", "recode_hides_item"),
+    (put("/scales/2/cuts", [2, 1000]), "/scales/2/cuts", "cut_out_of_reach"),
+    (put("/scales/2/cuts", [2, 7]), "/scales/2/cuts", "cut_out_of_reach"),
+    (put("/scales/2/cuts", [0, 2]), "/scales/2/cuts", "cut_out_of_reach"),
+    (fact(kind="cut_off", value=999), "/scales/0/interpretation/0/value", "fact_out_of_range"),
+    (fact(kind="cut_off", value=-1), "/scales/0/interpretation/0/value", "fact_out_of_range"),
+    (fact(kind="band", **{"from": 5, "to": 7}), "/scales/0/interpretation/0/to", "fact_out_of_range"),
+    (fact(kind="norm", value=6.1), "/scales/0/interpretation/0/value", "fact_out_of_range"),
+    (fact(kind="mid", value=-6.5), "/scales/0/interpretation/0/value", "fact_out_of_range"),
+    (fact(kind="band", **{"from": 3, "to": 1}), "/scales/0/interpretation/0", "band_reversed"),
+    (put("/items/3/label/zh-CN", " \u3000"), "/items/3/label/zh-CN", "blank_text"),
+    (put("/title/en", "\u200b"), "/title/en", "blank_text"),
+    (put("/choice_sets/often/2/label", both("1")), "/choice_sets/often/2/label", "same_labels"),
+    (put("/choice_sets/often/2/label/en", " NO  answer"), "/refused_label", "same_labels"),
+    (put("/choice_sets/hours/highest/label", both("0")), "/choice_sets/hours/highest/label", "same_labels"),
+    (put("/items/3/number", 1), "/items/3/number", "duplicate_number"),
+    (put("/derived_from", DIARY | {"days": 6}), "/derived_from/days", "other_number_of_days"),
     # Screens
     (drop("/screens/3"), "/screens", "screens_differ"),
     (put("/screens/3/items", ["m4"]), "/screens", "screens_differ"),
@@ -285,9 +348,12 @@ FAULTS: list[tuple[Change, str, str]] = [
 )
 def test_a_fault_is_named_with_its_place(definition, change, pointer, code):
     with_two_more_marks(definition)
-    parse(definition)
+    library.definition(definition)
     change(definition)
-    assert (pointer, code) in faults(definition)
+    with pytest.raises(InstrumentFault) as caught:
+        library.definition(definition)
+    told = {(fault["pointer"], fault["code"]): fault["detail"] for fault in caught.value.errors}
+    assert (pointer, code) in told and (told[pointer, code].endswith(".") or code == "shape")
 
 
 SOLITARY = {
@@ -314,13 +380,18 @@ def test_one_fault_does_not_drag_others_along(definition, change, code):
 
 
 def test_every_code_that_can_be_given_stands_in_the_table():
-    told = {code for _, _, code in FAULTS} | set(UNSCORABLE)
-    for pattern in codes_given(ast.parse(inspect.getsource(faults_file))):
+    told = {code for _, _, code in FAULTS} | set(UNSCORABLE) | {code for *_, code in BESIDE}
+    for pattern in codes_given(sources()):
         assert any(re.fullmatch(pattern, code) for code in told), pattern
     assert {"duplicate_id", "duplicate_name"} <= told
     assert {f"unknown_{one}" for one in ("choice_set", "recode", "grid", "table")} <= told
     assert {f"missing_{label}" for label in ("not_applicable_label", "refused_label")} <= told
     assert {f"{key}_and_method" for key in ("table", "cuts", "grid")} <= told
+
+
+def sources() -> ast.Module:
+    read = [ast.parse(inspect.getsource(one)) for one in (faults_file, sense_file)]
+    return ast.Module([node for tree in read for node in tree.body], [])
 
 
 def codes_given(tree: ast.Module) -> Iterator[str]:
@@ -357,7 +428,7 @@ def names(assign: ast.Assign) -> list[str]:
 
 
 def test_the_scan_of_codes_sees_them_all():
-    assert len(set(codes_given(ast.parse(inspect.getsource(faults_file))))) >= 30
+    assert len(set(codes_given(sources()))) >= 30
 
 
 # Damage
@@ -418,7 +489,7 @@ def test_scraps_of_json_are_named(scrap):
 
 def readable_or_named(definition: Any) -> None:
     try:
-        parse(definition)
+        library.definition(definition)
     except InstrumentFault as fault:
         assert fault.errors
         assert all(one["code"] and isinstance(one["pointer"], str) for one in fault.errors)
@@ -445,6 +516,32 @@ AWKWARD = [
 def test_parts_of_another_kind_are_named_like_any_fault(definition, change):
     change(definition)
     assert faults(definition)
+
+
+# Beside other instruments
+
+BESIDE = [
+    ({"instrument": "fatigue_dairy"}, "/derived_from/instrument", "unknown_instrument"),
+    ({"item": "best_fatigue"}, "/derived_from/item", "unknown_item"),
+    ({"instrument": "gad7", "item": "gad01"}, "/items/0/choices", "other_codes"),
+    ({"days": 6}, "/derived_from/days", "other_number_of_days"),
+]
+
+
+@pytest.mark.parametrize(("changed", "pointer", "code"), BESIDE, ids=[code for *_, code in BESIDE])
+def test_days_of_what_there_is_not_are_named(changed, pointer, code):
+    weekly = library.bundled_instrument("fatigue_diary_weekly").document()
+    weekly["derived_from"] |= changed
+    weekly["scales"][0]["range"] = [0, 99]
+    with pytest.raises(InstrumentFault) as caught:
+        library.definition(weekly)
+    told = {(one["pointer"], one["code"]): one["detail"] for one in caught.value.errors}
+    assert told[pointer, code].endswith(".") and ("/scales/0/range", "wrong_range") in told
+
+
+@pytest.mark.parametrize("one", library.bundled(), ids=lambda one: one.code)
+def test_every_bundled_definition_is_good_beside_the_others(one):
+    assert library.definition(one.document()) == one
 
 
 # Accepted, and then scored wrongly or not at all
