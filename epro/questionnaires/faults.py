@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache
-from importlib.resources import files
 from math import prod
 from typing import Any
-
-from jsonschema import Draft202012Validator
 
 from epro.questionnaires.methods import METHODS, Method, Span
 from epro.questionnaires.parts import (
@@ -27,21 +22,9 @@ from epro.questionnaires.parts import (
     scored_codes,
     texts_in,
 )
+from epro.questionnaires.shape import faults_of_shape
 
 MOST_PATTERNS = 1 << 22  # of a scale scored by pattern: they are laid out for scoring by the million
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the definition format."""
-    text = files("epro.questionnaires").joinpath("instrument.schema.json").read_text("utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(schema())
 
 
 def faults_of(data: Any) -> list[Fault]:
@@ -49,7 +32,7 @@ def faults_of(data: Any) -> list[Fault]:
 
     The rules look at whatever part has the right shape, so that one reading of the list mends the file.
     """
-    found = list(_shape(data))
+    found = list(faults_of_shape(data))
     if isinstance(data, dict):
         for rule in RULES:
             found += rule(data)
@@ -69,12 +52,6 @@ def span_of(scale: dict[str, Any], data: dict[str, Any], scored: list[list[int]]
         cuts=tuple(int(cut) for cut in scale.get("cuts", ())),
         grid=_frozen(data["grids"][scale["grid"]]["values"]) if "grid" in scale else (),
     )
-
-
-def _shape(data: Any) -> Iterator[Fault]:
-    for error in sorted(_validator().iter_errors(data), key=lambda error: [str(part) for part in error.path]):
-        pointer = "".join(f"/{part}" for part in error.path)
-        yield Fault(pointer, "shape", error.message[:200])
 
 
 def _doubles(data: dict[str, Any]) -> Iterator[Fault]:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from epro.questionnaires import faults as faults_file
-from epro.questionnaires import library
+from epro.questionnaires import library, shape
 from epro.questionnaires import sense as sense_file
+from epro.questionnaires.faults import faults_of
 from epro.questionnaires.instrument import InstrumentFault
 
 Definition = dict[str, Any]
@@ -331,9 +333,9 @@ FAULTS: list[tuple[Change, str, str]] = [
     (put("/expression", "1 + 1"), "", "shape"),
     (drop("/items/0/reversed"), "/items/0", "shape"),
     (put("/choice_sets/often/0/code", 251), "/choice_sets/often/0/code", "shape"),
-    (put("/items/1/asked_if/code", 70_000), "/items/1/asked_if", "shape"),
-    (put("/items/1/asked_if/is", "like"), "/items/1/asked_if", "shape"),
-    (put("/items/2/asked_if", {"any": []}), "/items/2/asked_if", "shape"),
+    (put("/items/1/asked_if/code", 70_000), "/items/1/asked_if/code", "shape"),
+    (put("/items/1/asked_if/is", "like"), "/items/1/asked_if/is", "shape"),
+    (put("/items/2/asked_if", {"any": []}), "/items/2/asked_if/any", "shape"),
     (put("/recodes/twice/03", 5), "/recodes/twice", "shape"),
     (put("/scales/0/missing", {"kind": "at_least"}), "/scales/0/missing", "shape"),
     (put("/items/0/required", "perhaps"), "/items/0/required", "shape"),
@@ -353,7 +355,7 @@ def test_a_fault_is_named_with_its_place(definition, change, pointer, code):
     with pytest.raises(InstrumentFault) as caught:
         library.definition(definition)
     told = {(fault["pointer"], fault["code"]): fault["detail"] for fault in caught.value.errors}
-    assert (pointer, code) in told and (told[pointer, code].endswith(".") or code == "shape")
+    assert (pointer, code) in told and told[pointer, code].endswith(".")
 
 
 SOLITARY = {
@@ -390,7 +392,7 @@ def test_every_code_that_can_be_given_stands_in_the_table():
 
 
 def sources() -> ast.Module:
-    read = [ast.parse(inspect.getsource(one)) for one in (faults_file, sense_file)]
+    read = [ast.parse(inspect.getsource(one)) for one in (faults_file, sense_file, shape)]
     return ast.Module([node for tree in read for node in tree.body], [])
 
 
@@ -516,6 +518,67 @@ AWKWARD = [
 def test_parts_of_another_kind_are_named_like_any_fault(definition, change):
     change(definition)
     assert faults(definition)
+
+
+# The shape, in plain sentences
+
+SHAPES: list[tuple[Change, str, str]] = [
+    (drop("/items/0/reversed"), "/items/0", "reversed is missing: add it, true or false."),
+    (drop("/scales/0/label"), "/scales/0", "label is missing: add it, the text in each language of wording."),
+    (drop("/checks/0/level"), "/checks/0", 'level is missing: add it, "soft" or "hard".'),
+    (drop("/format"), "", "format is missing: add it, 1."),
+    (put("/items/0/reversd", True), "/items/0", 'There is no key "reversd" here: did you mean reversed? Known are'),
+    (put("/recall/x", True), "/recall", 'There is no key "x" here: take them out, or use label, period.'),
+    (put("/items/0/number", []), "/items/0/number", "Here stands a list: write a whole number or a text."),
+    (put("/items/0/blinded", "no"), "/items/0/blinded", "Here stands a text: write true or false."),
+    (put("/format", 2), "/format", "2 does not fit here: write 1."),
+    (put("/items/0/required", "perhaps"), "/items/0/required",
+     '"perhaps" is none of the words known here: write "soft" or "hard".'),
+    (put("/items/0/sdtm/qstestcd", "1ABC"), "/items/0/sdtm/qstestcd",
+     '"1ABC" does not fit here. Write at most eight capital letters, digits and underscores, no digit first.'),
+    (put("/items/0/id", "M1"), "/items/0/id",
+     '"M1" does not fit here. Write a name: a small letter, then small letters, digits and underscores, 40 at most.'),
+    (put("/recodes/twice/03", 5), "/recodes/twice",
+     'The key "03" is not such a name. Write a code in quotes, such as "3", without a zero before it.'),
+    (put("/scales/0/items", []), "/scales/0/items", "Too few are listed here (0): give at least 1."),
+    (put("/scales/0/range", [0, 1, 2]), "/scales/0/range", "Too many are listed here (3): give 2 at most."),
+    (put("/wording", {}), "/wording", "Too few are listed here (0): give at least 1."),
+    (put("/choice_sets/often/0/code", 251), "/choice_sets/often/0/code", "251 is too high: write 250 or less."),
+    (put("/choice_sets/often/0/code", -1), "/choice_sets/often/0/code", "-1 is too low: write 0 or more."),
+    (put("/title/en", ""), "/title/en", "This text is empty: write at least one character."),
+    (put("/items/0/sdtm/qstest", "x" * 41), "/items/0/sdtm/qstest", "This text has 41 characters: write 40 at most."),
+    (put("/items/1/asked_if", {"all": []}), "/items/1/asked_if/all", "Too few are listed here (0): give at least 1."),
+    (put("/items/1/asked_if/is", "like"), "/items/1/asked_if/is", '"like" is none of the words known here: write'),
+    (put("/items/1/asked_if", {"all": [{"item": "m1", "is": "above", "code": -1}]}), "/items/1/asked_if/all/0/code",
+     "-1 is too low: write 0 or more."),
+    (put("/items/1/asked_if", {"item": "m1"}), "/items/1/asked_if", "This has none of the shapes allowed here. A cond"),
+    (put("/scales/0/missing", {"kind": "some"}), "/scales/0/missing", "This has none of the shapes allowed here. A m"),
+    (put("/scales/0/missing", {"kind": "at_least", "k": 0}), "/scales/0/missing/k", "0 is too low: write 1 or more."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "pointer", "said"), SHAPES, ids=[said[:40] for *_, said in SHAPES])
+def test_a_fault_of_shape_says_what_to_write(definition, change, pointer, said):
+    change(definition)
+    told = [one for one in faults_of(definition) if one.code == "shape"]
+    assert [one.pointer for one in told] == [pointer]
+    assert told[0].detail.startswith(said) and told[0].detail.endswith(".")
+
+
+def test_every_keyword_of_the_schema_has_its_sentence():
+    silent = {"properties", "propertyNames", "items", "prefixItems", "if", "then", "else"}
+    assert set(keywords(shape.schema())) - silent == set(shape.SENTENCES) - {"anyOf"}
+
+
+def keywords(part: dict[str, Any]) -> Iterator[str]:
+    yield from part.keys() & Draft202012Validator.VALIDATORS.keys() - {"$ref"}
+    maps = [one for key in ("properties", "$defs") for one in part.get(key, {}).values()]
+    lists = [one for key in ("oneOf", "prefixItems") for one in part.get(key, ())]
+    ones = [
+        part[key] for key in ("items", "additionalProperties", "propertyNames", "then", "else") if key in part
+    ]
+    for inner in [one for one in [*maps, *lists, *ones] if isinstance(one, dict)]:
+        yield from keywords(inner)
 
 
 # Beside other instruments

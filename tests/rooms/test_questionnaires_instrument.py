@@ -10,9 +10,9 @@ import pytest
 import rfc8785
 from jsonschema import Draft202012Validator
 
-from epro.questionnaires.faults import schema
 from epro.questionnaires.instrument import InstrumentFault, UnknownLanguage, localised, parse
 from epro.questionnaires.library import UnknownInstrument, bundled, bundled_instrument
+from epro.questionnaires.shape import schema
 
 every_instrument = pytest.mark.parametrize(
     "instrument", bundled(), ids=lambda one: f"{one.code}-{one.version}"
