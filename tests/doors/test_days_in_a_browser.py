@@ -102,6 +102,10 @@ def of(name: str, language: str, width: int) -> pytest.MarkDecorator:
 
 def seen(window: chromium.Window, name: str, *texts: str) -> None:
     """These words stand on the page, nothing on it keeps anybody out, and it can be photographed."""
+    window.page.mouse.move(
+        0, 0
+    )  # a button that changes its colours under the mouse has those of neither state
+    window.page.evaluate("() => Promise.all(document.getAnimations().map(one => one.finished))")
     main = window.page.inner_text("main")
     assert [text for text in texts if text not in main] == [], main
     assert (name, window.faults()) == (name, [])
