@@ -22,7 +22,7 @@ from epro.console.door import (
     open_page,
     page,
 )
-from epro.console.page import back_to, show, way
+from epro.console.page import back_to, on_to, show, way
 from epro.errors import Invalid
 from epro.signin import (
     browsers,
@@ -262,7 +262,7 @@ def _sent_to(name: str, **names: Any) -> Response:
         response.status_code = 403
         response.headers["HX-Redirect"] = url_for(f"console.{name}", **names)
         return response
-    return back_to(name, **names)
+    return on_to(name, **names)
 
 
 def _stood_on() -> str:

@@ -16,7 +16,7 @@ from epro.api.door import actor
 from epro.api.health import SILENT
 from epro.api.schemas import ReasonIn, Strict, Text
 from epro.console.door import act, page
-from epro.console.page import asked, back_to, show
+from epro.console.page import asked, back_to, done_now, show
 from epro.console.worklist import names_of, site_zone
 from epro.contacts import store
 from epro.errors import NotFound
@@ -239,7 +239,8 @@ def _keys(study_id: str, made: str | None) -> Response:
     with look(actor()) as tx:
         g.zone = site_zone(tx, study_id)
         rows = accounts.keys_of(tx, study_id)
-        return show("keys.html", rows=rows, made=made, key_roles=KEY_ROLES)
+        said = {"just_done": done_now()} if made else {}
+        return show("keys.html", rows=rows, made=made, key_roles=KEY_ROLES, **said)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ POLICY = (
 )
 EVERYBODY = frozenset(ROLES)
 DOOR = system("console")
+DONE = "epro-done"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -206,6 +207,20 @@ def take_way(response: Response) -> None:
 
 def keep_language(response: Response, language: str) -> None:
     _set(response, "epro-language", language, 365 * 86_400)
+
+
+def keep_done(response: Response, act: str) -> None:
+    """What was done just now, for the next page to say: the act's name and nothing about anybody."""
+    _set(response, DONE, act, 60)
+
+
+def done_before() -> str | None:
+    """What the page before this one has done, while no other page has said it."""
+    return request.cookies.get(DONE)
+
+
+def take_done(response: Response) -> None:
+    _set(response, DONE, "", 0)
 
 
 def _set(response: Response, name: str, value: str, seconds: int) -> None:

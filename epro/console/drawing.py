@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,43 +50,27 @@ def sparklines(responses: Sequence[dict[str, Any]]) -> list[Line]:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart: what it stands for, its counts, where it begins and how long its two parts are."""
+    """One bar of a chart: what it stands for, its counts, and how much of a hundred its two parts are."""
 
     of: Any
     sum: Sum
-    at: float
-    size: float
-    answered: float
-    missed: float
+
+    @property
+    def answered(self) -> float:
+        return 100 * self.sum.answered / self.sum.due if self.sum.due else 0.0
+
+    @property
+    def missed(self) -> float:
+        return 100 * self.sum.missed / self.sum.due if self.sum.due else 0.0
 
     @property
     def percent(self) -> str:
         return "" if self.sum.share is None else f"{100 * self.sum.share:.0f}"
 
 
-COLUMN_HIGH, COLUMN_WIDE, GAP = 120.0, 560.0, 0.25
-BAR_LONG, BAR_HIGH = 300.0, 22.0
-
-
-def columns(found: Sequence[tuple[Any, Sum]]) -> list[Bar]:
-    """One upright bar for each, as high as the share that was answered; what was missed stands on it."""
-    step = COLUMN_WIDE / max(1, len(found))
-    return [
-        Bar(of, one, n * step + step * GAP / 2, step * (1 - GAP), *_parts(one, COLUMN_HIGH))
-        for n, (of, one) in enumerate(found)
-    ]
-
-
-def bars(found: Sequence[tuple[Any, Sum]]) -> list[Bar]:
-    """The same lying, one below the other."""
-    return [
-        Bar(of, one, n * BAR_HIGH, BAR_HIGH * 0.7, *_parts(one, BAR_LONG))
-        for n, (of, one) in enumerate(found)
-    ]
-
-
-def _parts(one: Sum, whole: float) -> tuple[float, float]:
-    return (whole * one.answered / one.due, whole * one.missed / one.due) if one.due else (0.0, 0.0)
+def bars(found: Iterable[tuple[Any, Sum]]) -> list[Bar]:
+    """One bar for each. How wide it is drawn, and which way, is the page's: letters stay as large as all others."""
+    return [Bar(of, one) for of, one in found]
 
 
 def drawn(svg: str) -> Markup:

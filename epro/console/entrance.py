@@ -19,7 +19,7 @@ from epro.console.door import (
     take_cookie,
     viewer,
 )
-from epro.console.page import STATIC, back_to, open_to_her, show, study_title, way
+from epro.console.page import STATIC, back_to, on_to, open_to_her, show, study_title, way
 from epro.errors import NotFound
 from epro.signin import browsers, sso, staff
 from epro.tx import begin, look
@@ -77,7 +77,7 @@ def home() -> Response:
     who = viewer()
     assert who is not None
     if len(who.studies) == 1:
-        return back_to("study", study_id=who.studies[0])
+        return on_to("study", study_id=who.studies[0])
     with look(actor()) as tx:
         return show("home.html", studies=[(one, study_title(tx, one)) for one in who.studies])
 
@@ -86,7 +86,7 @@ def home() -> Response:
 def study(study_id: str) -> Response:
     """The first page that is open to her in this study."""
     menu = open_to_her(study_id)
-    return back_to(menu[0][0], study_id=study_id) if menu else show("nothing.html")
+    return on_to(menu[0][0], study_id=study_id) if menu else show("nothing.html")
 
 
 @open_page("/static/<path:name>")

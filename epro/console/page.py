@@ -16,7 +16,7 @@ from marshmallow import Schema, ValidationError
 
 from epro import clock
 from epro.console import saying
-from epro.console.door import PAGES, viewer
+from epro.console.door import PAGES, done_before, keep_done, take_done, viewer
 from epro.console.saying import Voice
 from epro.errors import Invalid
 from epro.scheduling import protocols
@@ -36,9 +36,23 @@ TEMPLATES = Environment(
 
 
 def show(template: str, status: int = 200, /, **values: Any) -> Response:
-    """A whole page, or the part of one that the template makes."""
-    made = TEMPLATES.get_template(template).render(**_carried(), **values)
-    return Response(made, status, content_type="text/html; charset=utf-8")
+    """A whole page, or the part of one that the template makes. A whole one says what was done just before, once."""
+    kept = None if template.startswith("_") else done_before()
+    made = TEMPLATES.get_template(template).render(**_carried(), **{"just_done": _words_of(kept), **values})
+    response = Response(made, status, content_type="text/html; charset=utf-8")
+    if kept is not None:
+        take_done(response)
+    return response
+
+
+def done_now() -> str:
+    """What the act at hand has done, for an act that ends in a page of its own."""
+    return _words_of((request.endpoint or "").removeprefix("console."))
+
+
+def _words_of(act: str | None) -> str:
+    key = f"done.{act}"
+    return speak()(key) if key in saying.texts() else ""
 
 
 def asked_with(
@@ -53,7 +67,14 @@ def asked_with(
 
 
 def back_to(endpoint: str, **names: Any) -> Response:
-    """After something was done: the page that shows it. Asked again it is only looked at again."""
+    """After something was done: the page that shows it, and says so. Asked again it is only looked at again."""
+    response = on_to(endpoint, **names)
+    keep_done(response, (request.endpoint or "").removeprefix("console."))
+    return response
+
+
+def on_to(endpoint: str, **names: Any) -> Response:
+    """Another page, where nothing was done."""
     return redirect(url_for(f"console.{endpoint}", **names), 303)  # type: ignore[return-value]
 
 

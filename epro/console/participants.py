@@ -17,7 +17,7 @@ from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
 from epro.console import drawing
 from epro.console.door import act, page
-from epro.console.page import asked, back_to, show, speak
+from epro.console.page import asked, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
 from epro.scheduling import leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -116,6 +116,7 @@ def show_letter(row: Participant, site: Site | None, text: str, expires_at: date
     g.study_id = row.study_id
     return show(
         "letter.html",
+        just_done=done_now(),
         row=row,
         code=text,
         qr=drawing.drawn(devices.qr_svg(text)),
