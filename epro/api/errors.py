@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, redirect, request
 from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
@@ -77,6 +77,8 @@ def _ours(error: EproError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
+    if _is_a_visitor(status):
+        return redirect("/console/", 303)  # type: ignore[return-value]
     if status == 405 and request.path.startswith("/cdisc/"):
         return problem(501, "not_built", "This part of the interface is optional and is not built here.")
     code = {
@@ -96,6 +98,14 @@ def _of_http(error: HTTPException) -> Response:
     if status == 429 and limiter.current_limit is not None:
         response.headers["Retry-After"] = str(rates.seconds_until(limiter.current_limit.reset_at))
     return response
+
+
+def _is_a_visitor(status: int) -> bool:
+    """Somebody who typed nothing but the host: a browser, which asks for a page. Programs are answered as anywhere."""
+    wants_page = request.accept_mimetypes.quality("text/html") > request.accept_mimetypes.quality(
+        "application/json"
+    )
+    return status == 404 and request.path == "/" and request.method in ("GET", "HEAD") and wants_page
 
 
 def _database_away(error: Exception) -> Response:

@@ -6,10 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Response, current_app, jsonify, redirect, request, url_for
+from flask import Response, jsonify, redirect, request, url_for
 from markupsafe import Markup
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
 
 from epro.api.door import actor, coming, guesses, limiter
 from epro.console.door import (
@@ -18,11 +16,12 @@ from epro.console.door import (
     act,
     console,
     give_cookie,
+    keep_form,
     know_device,
     open_page,
     page,
 )
-from epro.console.page import back_to, on_to, show, way
+from epro.console.page import back_to, on_to, page_at_or_above, show, way
 from epro.errors import Invalid
 from epro.signin import (
     browsers,
@@ -247,6 +246,7 @@ def prove() -> Response:
 
 @console.errorhandler(stepup.StepUpNeeded)
 def to_the_proof(error: stepup.StepUpNeeded) -> Response:
+    keep_form()
     return _sent_to("proof", next=_stood_on())
 
 
@@ -270,23 +270,8 @@ def _stood_on() -> str:
     if request.method == "GET":
         return way(request.full_path.rstrip("?"))
     parts = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
-    path = _page_at_or_above(parts.path)
+    path = page_at_or_above(parts.path)
     return way(f"{path}?{parts.query}" if parts.query and path == parts.path else path)
-
-
-def _page_at_or_above(path: str) -> str:
-    """This address, or the next one above it that can be looked at: what a form has answered cannot be."""
-    map = current_app.url_map.bind("")
-    while path.startswith("/console/"):
-        try:
-            if map.match(path, method="GET")[0] != "console.nowhere":
-                return path
-        except RequestRedirect:
-            return path
-        except HTTPException:
-            pass
-        path = path.rstrip("/").rpartition("/")[0]
-    return "/console/"
 
 
 def _proof(status: int = 200, *, refused: bool = False) -> Response:

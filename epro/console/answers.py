@@ -118,6 +118,7 @@ def _answer(
             her=her,
             told=told,
             sheet=read,
+            scales=scales_of(read),
             seen=seen,
             lines=lines,
             visit=visit_label(tx, her, occurrence),
@@ -133,6 +134,11 @@ def _answer(
             filled=request.form,
             **signing_facts(tx),
         )
+
+
+def scales_of(read: words.Sheet) -> dict[str, Mapping[str, str]]:
+    """What the scales of an instrument are called."""
+    return {scale.name: scale.label for scale in read.instrument.scales}
 
 
 def signing_facts(tx: Tx) -> dict[str, Any]:

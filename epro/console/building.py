@@ -11,10 +11,10 @@ from epro import production
 from epro.api.door import actor
 from epro.api.schemas import Strict, Text
 from epro.config import ConfigurationError
-from epro.console.door import act, page
-from epro.console.page import asked, back_to, show, speak
+from epro.console.door import act, kept_form, page
+from epro.console.page import asked, back_to, on_to, show, speak
 from epro.console.wordings import SEALED_OFF
-from epro.console.worklist import names_of, site_zone
+from epro.console.worklist import labels, names_of, site_zone
 from epro.errors import Conflict, Invalid, NotFound
 from epro.notifications import study_files
 from epro.questionnaires import wording
@@ -110,7 +110,19 @@ def check_study(study_id: str) -> Response:
     text = _uploaded()
     with look(actor()) as tx:
         access.one_study(actor(), "study.publish", study_id)
-        return show("study_check.html", text=text, **_tried(tx, study_id, text))
+        return _checked(tx, study_id, text)
+
+
+@page("/studies/<study_id>/build/check", roles=BUILDERS)
+def checked_study(study_id: str) -> Response:
+    """What was checked before she was asked to show who she is, checked again; else where a file is chosen."""
+    form = kept_form()
+    text = (form.fields.get("source") or [""])[0].replace("\r\n", "\n") if form else ""
+    if not text:
+        return on_to("build", study_id=study_id)
+    with look(actor()) as tx:
+        access.one_study(actor(), "study.publish", study_id)
+        return _checked(tx, study_id, text)
 
 
 @act("/studies/<study_id>/build/publish", roles=BUILDERS)
@@ -151,6 +163,13 @@ def _in_her_language(made: str) -> str:
     )
 
 
+def _checked(tx: Tx, study_id: str, text: str) -> Response:
+    told = _tried(tx, study_id, text)
+    found = told["protocol"].assessments if told["protocol"] else ()
+    label = labels(tx, study_id) | {one.id: one.label for one in found}
+    return show("study_check.html", text=text, label=label, **told)
+
+
 def _uploaded() -> str:
     file = request.files.get("file")
     raw = file.read(LARGEST_FILE + 1) if file else b""
@@ -170,13 +189,13 @@ def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
     if protocol is None:
         return told
     if protocol.study_id != study_id:
-        return told | {"refused": [f"study.id: {protocol.study_id}"], "protocol": None, "other_study": True}
+        return told | {"refused": [("study.id", protocol.study_id)], "protocol": None, "other_study": True}
     try:
         before = amending.amended(tx, protocol)
         amending.refuse_unfit(tx, protocol)
         _refuse_unready(tx, protocol)
     except (Conflict, NotFound) as fault:
-        refused = [f"{one['pointer']}: {one['detail']}" for one in fault.errors] or [fault.detail]
+        refused = [(one["pointer"], one["detail"]) for one in fault.errors] or [("", fault.detail)]
         return told | {"refused": refused}
     many = len(amending.concerned(tx, protocol))
     if many > MOST_TRIED:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flask import Response, g, request
 
 from epro import clock, db
 from epro.api.door import Door
 from epro.errors import EproError, NotAllowed, NotFound, NotSignedIn
-from epro.signin import browsers, factors, known
+from epro.signin import browsers, factors, kept, known
 from epro.signin.models import Staff
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, begin, look, system
@@ -83,6 +84,8 @@ OPEN = (
 FROM_ELSEWHERE = {"console.signed_out_elsewhere"}  # no form: what comes is signed
 
 
+PROVING = {f"console.{name}" for name in ("prove", "proof_challenge", "prove_by_passkey")}
+"""On the way of who shows once more who she is: what she had typed waits for her return."""
 WITHOUT_SECOND_FACTOR: set[str] = {"console.sign_out"}
 
 
@@ -153,6 +156,8 @@ def only_our_forms() -> None:
         given = request.form.get("form_token") or request.headers.get("X-Form-Token", "")
         if not browsers.is_form_token(g.viewer.secret, given):
             raise ForgedForm()
+        if g.form_waits and request.endpoint not in PROVING:
+            _forget_form()
 
 
 @console.after_request
@@ -209,6 +214,36 @@ def keep_language(response: Response, language: str) -> None:
     _set(response, "epro-language", language, 365 * 86_400)
 
 
+def keep_form() -> None:
+    """The form at hand waits until its sender has shown who she is; an upload does not."""
+    session_id = _session_id()
+    if session_id and request.method == "POST" and not request.is_json:
+        fields = request.form.to_dict(flat=False)
+        with begin(DOOR, clock.now()) as tx:
+            kept.keep(tx, session_id, g.viewer.secret, kept.Form(request.path, fields))
+
+
+def kept_form() -> kept.Form | None:
+    """What she had typed, once she has shown who she is."""
+    session_id = _session_id()
+    if not session_id or not g.get("goes_on"):
+        return None
+    with look(DOOR) as tx:
+        return kept.find(tx, session_id, g.viewer.secret)
+
+
+def _forget_form() -> None:
+    session_id = _session_id()
+    if session_id:
+        with begin(DOOR, clock.now()) as tx:
+            kept.forget(tx, session_id)
+
+
+def _session_id() -> UUID | None:
+    actor: Actor | None = g.get("actor")
+    return actor.session_id if actor else None
+
+
 def keep_done(response: Response, act: str) -> None:
     """What was done just now, for the next page to say: the act's name and nothing about anybody."""
     _set(response, DONE, act, 60)
@@ -246,6 +281,7 @@ def _signed_in() -> Actor:
             raise factors.SecondFactorMissing()
         person, late = tx.get(Staff, session.staff_id), browsers.is_to_be_noted(tx, session)
         assert person is not None
+    g.form_waits, g.goes_on = kept.waits(session), kept.may_go_on(session)
     g.viewer = Viewer(browsers.name_in(session, secret), person.language, actor.grants, secret)
     if late and not PAGES[request.endpoint or ""].live:
         with begin(DOOR, clock.now()) as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class Line:
     """One score over time: (local day, value) in order, and the points of its line."""
 
     scale: str
+    label: Mapping[str, str]
     values: Sequence[tuple[str, float]]
 
     @property
@@ -36,16 +37,24 @@ class Line:
         ]
 
 
-def sparklines(responses: Sequence[dict[str, Any]]) -> list[Line]:
+def sparklines(responses: Sequence[dict[str, Any]], labels: Mapping[str, Mapping[str, str]]) -> list[Line]:
     """The scores that may be seen, of responses that count, scale by scale; two points make a line."""
     found: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for response in sorted((one for one in responses if one["counts"]), key=lambda one: one["local_day"]):
         for score in response["scores"]:
             if score["value"] is not None:
-                found[f"{response['instrument']['code']} · {score['scale']}"].append(
+                found[scale_key(response["instrument"]["code"], score["scale"])].append(
                     (response["local_day"], float(score["value"]))
                 )
-    return [Line(scale, values) for scale, values in sorted(found.items()) if len(values) > 1]
+    return [
+        Line(scale, labels.get(scale, {}), values)
+        for scale, values in sorted(found.items())
+        if len(values) > 1
+    ]
+
+
+def scale_key(instrument: str, scale: str) -> str:
+    return f"{instrument} · {scale}"
 
 
 @dataclass(frozen=True)

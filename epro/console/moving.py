@@ -112,7 +112,8 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
     if wish.arm and not sight.knows_arm(tx, row):  # what would change tells which one it is
         raise NotAllowed()
     found = replanning.preview(tx, row, wish)
-    return telling.differences(found, preview=True, recalled=recalled(tx, found))
+    told = telling.differences(found, preview=True, recalled=recalled(tx, found))
+    return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
 
 
 def _mark(told: dict[str, Any]) -> str:

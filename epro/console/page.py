@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, g, redirect, request, url_for
+from flask import Response, current_app, g, redirect, request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from epro import clock
-from epro.console import saying
-from epro.console.door import PAGES, done_before, keep_done, take_done, viewer
+from epro.console import filling, saying
+from epro.console.door import PAGES, done_before, keep_done, kept_form, take_done, viewer
 from epro.console.saying import Voice
 from epro.errors import Invalid
 from epro.scheduling import protocols
@@ -39,10 +41,16 @@ def show(template: str, status: int = 200, /, **values: Any) -> Response:
     """A whole page, or the part of one that the template makes. A whole one says what was done just before, once."""
     kept = None if template.startswith("_") else done_before()
     made = TEMPLATES.get_template(template).render(**_carried(), **{"just_done": _words_of(kept), **values})
-    response = Response(made, status, content_type="text/html; charset=utf-8")
+    response = Response(_filled(made, status), status, content_type="text/html; charset=utf-8")
     if kept is not None:
         take_done(response)
     return response
+
+
+def _filled(made: str, status: int) -> str:
+    """The page with what she had typed before she was asked to show who she is, where its form stands on it."""
+    form = kept_form() if g.get("goes_on") and request.method == "GET" and status == 200 else None
+    return (filling.filled(made, form, speak()("proof.goes_on")) if form else None) or made
 
 
 def done_now() -> str:
@@ -115,6 +123,26 @@ def way(wanted: str | None) -> str:
     return wanted or "/console/"
 
 
+def page_at_or_above(path: str) -> str:
+    """This address, or the next one above it that can be looked at: what a form has answered cannot be."""
+    map = current_app.url_map.bind("")
+    while path.startswith("/console/"):
+        try:
+            if map.match(path, method="GET")[0] != "console.nowhere":
+                return path
+        except RequestRedirect:
+            return path
+        except HTTPException:
+            pass
+        path = path.rstrip("/").rpartition("/")[0]
+    return "/console/"
+
+
+def _here() -> str:
+    """Where one may come back to: this page, or the one that its form stands on."""
+    return request.full_path.rstrip("?") if request.method == "GET" else page_at_or_above(request.path)
+
+
 def study_title(tx: Tx, study_id: str) -> str:
     """A study as it calls itself."""
     protocol = protocols.current(tx, study_id)
@@ -135,7 +163,8 @@ def _carried() -> dict[str, Any]:
         "study_id": study_id,
         "menu": open_to_her(study_id) if who else [],
         "endpoint": (request.endpoint or "").removeprefix("console."),
-        "here": request.full_path.rstrip("?"),
+        "form_waits": bool(g.get("form_waits")),
+        "here": _here(),
         "link": lambda endpoint, **names: url_for(f"console.{endpoint}", **names),
         "asset": asset,
         "now": clock.now(),

@@ -19,6 +19,7 @@ from epro.console import drawing
 from epro.console.door import act, page
 from epro.console.page import asked, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
+from epro.questionnaires import catalogue
 from epro.scheduling import leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
@@ -87,7 +88,7 @@ def participant(study_id: str, subject_id: str) -> Response:
             anchor_label={
                 one.id: one.label for one in protocols.find(tx, study_id, row.protocol_version).anchors
             },
-            lines=drawing.sparklines(told["responses"]),
+            lines=drawing.sparklines(told["responses"], _scales(tx, told["responses"])),
             phones=devices.of(tx, row),
             names=names_of(
                 [
@@ -193,6 +194,17 @@ def _counts(tx: Tx, study_id: str, rows: list[Participant]) -> Mapping[str, Any]
         .group_by(Occurrence.subject_id)
     )
     return {row.subject_id: row for row in tx.session.execute(query)} if rows else {}
+
+
+def _scales(tx: Tx, responses: list[dict[str, Any]]) -> dict[str, Mapping[str, str]]:
+    """What each scale that was scored is called, by the newest definition that was answered."""
+    versions = {(one["instrument"]["code"], one["instrument"]["version"]) for one in responses}
+    return {
+        drawing.scale_key(code, scale.name): scale.label
+        for code, version in sorted(versions)
+        if (found := catalogue.find(tx, code, version)) is not None
+        for scale in found.scales
+    }
 
 
 def _calendar(tx: Tx, row: Participant) -> list[tuple[Any, list[tuple[Occurrence, str]]]]:

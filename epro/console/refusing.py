@@ -49,7 +49,7 @@ def of_http(error: HTTPException) -> Response:
 
 def _said(error: EproError) -> str:
     key = f"problem.{error.code}"
-    return speak()(key) if key in texts() and not _tells_more(error) else error.detail
+    return speak()(key) if key in texts() and not _tells_more(error) else speak().phrase(error.detail)
 
 
 def _tells_more(error: EproError) -> bool:
@@ -66,4 +66,4 @@ def _field(fault: dict[str, str]) -> tuple[str, str]:
     """(field, what is wrong with it), in her language where we know how."""
     t, name = speak(), fault.get("pointer", "").strip("/").rpartition("/")[2]
     words = t.of("fault", fault.get("code"))
-    return t.of("field", name), fault.get("detail", "") if words == fault.get("code") else words
+    return t.of("field", name), t.phrase(fault.get("detail", "")) if words == fault.get("code") else words

@@ -11,6 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
+from markupsafe import Markup, escape
+
+from epro.console import phrases
 
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 FOLDER = Path(__file__).parent / "texts"
@@ -54,6 +57,15 @@ class Voice:
         alike = (tag for tag in labels if tag.partition("-")[0] == self.language.partition("-")[0])
         tag = self.language if self.language in labels else next(alike, next(iter(labels)))
         return labels[tag]
+
+    def phrase(self, text: str) -> Markup:
+        """What a room says in English, in this language where it is known; else marked as English."""
+        words, language = phrases.spoken(text, self.language)
+        return (
+            escape(words)
+            if language == self.language
+            else Markup('<span lang="{}">{}</span>').format(language, words)
+        )
 
     def day(self, day: date, *, weekday: bool = False) -> str:
         """A day without its year, as one speaks of the days around today."""

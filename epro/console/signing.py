@@ -13,7 +13,7 @@ from flask import g, request
 from epro.api import looking, site_signatures, telling_signatures
 from epro.api.door import actor, guesses
 from epro.api.schemas_signatures import ManySigningIn, OneSigningIn
-from epro.console.answers import may_sign, signing_facts
+from epro.console.answers import may_sign, scales_of, signing_facts
 from epro.console.door import act, page
 from epro.console.page import asked_with, back_to, show, speak
 from epro.console.participants import READERS
@@ -126,6 +126,7 @@ def _read(tx: Tx, row: Response, *, seen: bool) -> dict[str, Any]:
         "now": now,
         "mark": signatures.marks(tx, row.study_id, [now])[now.id],
         "sheet": found,
+        "scales": scales_of(found),
         "lines": found.lines(receiving.answers_of(now)) if seen else [],
         "scores": scores if seen else [],
     }

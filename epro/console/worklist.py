@@ -6,7 +6,7 @@ Taking in hand, noting a call, saying what came of it: the same functions as beh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +57,7 @@ def alert(study_id: str, alert_id: UUID) -> Response:
             "alert.html",
             alert=told,
             stands=alerts.stands(row),
+            withdrawn_at=_withdrawn_at(tx, row),
             label=labels(tx, study_id),
             names=names_of([*told["colleagues"], told["owner"], *(step["by"] for step in told["steps"])]),
             me=actor().id,
@@ -160,6 +161,7 @@ def _worklist(study_id: str, template: str) -> Response:
             label=labels(tx, study_id),
             names=names_of(one["owner"] for one in told),
             days=_days(tx, standing),
+            gone=_gone(tx, study_id, standing),
             me=f"staff:{actor().id}",
         )
 
@@ -192,6 +194,23 @@ def _find(tx: Tx, alert_id: UUID) -> Alert:
     participant = tx.get(Participant, row.study_id, row.subject_id)
     g.zone = participant.time_zone if participant else "UTC"
     return row
+
+
+def _withdrawn_at(tx: Tx, row: Alert) -> datetime | None:
+    """When she has left the study, if she has."""
+    participant = tx.get(Participant, row.study_id, row.subject_id)
+    return participant.withdrawn_at if participant else None
+
+
+def _gone(tx: Tx, study_id: str, rows: list[Alert]) -> set[str]:
+    """Who of these has left the study."""
+    query = sa.select(Participant.subject_id).where(
+        Participant.study_id == study_id,
+        access.visible(tx.actor, "alert.read"),
+        Participant.subject_id.in_({row.subject_id for row in rows}),
+        Participant.withdrawn_at.is_not(None),
+    )
+    return set(tx.all(query)) if rows else set()
 
 
 def _done(study_id: str, alert_id: UUID, act: Callable[[Tx], Any]) -> Response:

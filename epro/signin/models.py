@@ -113,6 +113,8 @@ class SignInSession(Base):
     shown_name: Mapped[
         str | None
     ]  # sealed with her cookie's secret, so that pages need not open the contact store
+    kept_form: Mapped[str | None] = mapped_column(sa.Text, deferred=True)  # sealed likewise; see `kept.py`
+    kept_at: Mapped[datetime | None]
 
 
 class ActivationCode(Base):

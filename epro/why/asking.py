@@ -6,7 +6,7 @@ The reader is the act's actor: what his role may not see of scores and answers s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from epro import trail
+from epro.contacts import store
 from epro.errors import Invalid, NotFound
 from epro.notifications import alerts
 from epro.notifications.models import Alert, AlertStep, Message
@@ -31,7 +33,7 @@ from epro.trail.models import Event
 from epro.tx import Tx
 from epro.why import due, page, raised, scored, sent
 from epro.why.happened import Happened
-from epro.why.sentences import LANGUAGES, OURS, Said, Who, told
+from epro.why.sentences import LANGUAGES, OURS, Said, Who, staff_in, told
 
 SUBJECTS = ("occurrence", "reminder", "alert", "response")
 OF_THE_PLAN = (
@@ -64,10 +66,17 @@ def why(tx: Tx, participant: Participant, asked: Mapping[str, Any], language: st
     answer = _answer(tx, participant, asked)
     spoken = language if language in LANGUAGES else OURS
     in_order = sorted(answer.said, key=lambda one: one.at)
+    names = _names({one for said in in_order for one in staff_in(said)})
     return {
         "question": told(answer.question, spoken, answer.zone)["text"],
-        "sentences": [told(one, spoken, answer.zone) for one in in_order],
+        "sentences": [told(one, spoken, answer.zone, names) for one in in_order],
     }
+
+
+def _names(actors: Collection[str]) -> dict[str, str]:
+    """Who of the staff is called what; whose name is erased is not in it."""
+    kept = {one: store.of(trail.INSTALLATION, one.replace(":", "/", 1)).get("name") for one in sorted(actors)}
+    return {actor: name for actor, name in kept.items() if name}
 
 
 def _answer(tx: Tx, participant: Participant, asked: Mapping[str, Any]) -> Answer:

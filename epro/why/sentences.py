@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -43,10 +43,13 @@ class Said:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def told(said: Said, language: str, zone: str) -> dict[str, Any]:
-    """The sentence in this language, its instants by the clock of `zone`; the facts as JSON."""
+def told(said: Said, language: str, zone: str, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The sentence in this language, its instants by the clock of `zone`, people by their `names`; facts as JSON.
+
+    Names stand in the text alone: the facts know people as the trail does.
+    """
     spoken = language if language in LANGUAGES else OURS
-    words = {name: _in_words(value, spoken, zone) for name, value in said.facts.items()}
+    words = {name: _in_words(value, spoken, zone, names or {}) for name, value in said.facts.items()}
     if "reason" in said.facts:
         words["reason"] = WORDS["given"]["reason"][spoken].format(words["reason"]) if words["reason"] else ""
     return {
@@ -61,14 +64,14 @@ def _as_sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _in_words(value: Any, language: str, zone: str) -> str:
+def _in_words(value: Any, language: str, zone: str, names: Mapping[str, str]) -> str:
     match value:
         case None:
             return ""
         case Word():
             return WORDS[value.kind].get(value.value, {}).get(language, value.value)
         case Who():
-            return _named(value, language)
+            return _named(value, language, names)
         case datetime():
             local = value.astimezone(ZoneInfo(zone)) if value.tzinfo else value
             return local.strftime("%Y-%m-%d %H:%M")
@@ -77,19 +80,29 @@ def _in_words(value: Any, language: str, zone: str) -> str:
         case Mapping():
             return str(value.get(language) or next(iter(value.values()), ""))
         case tuple() | list():
-            return WORDS["given"]["comma"][language].join(_in_words(one, language, zone) for one in value)
+            return WORDS["given"]["comma"][language].join(
+                _in_words(one, language, zone, names) for one in value
+            )
         case _:
             return str(value)
 
 
-def _named(who: Who, language: str) -> str:
-    """By role, and by the first figures of the account's id: names are contact data."""
+def staff_in(said: Said) -> Iterator[str]:
+    """The people of the staff that a sentence speaks of, as the trail names them."""
+    for value in said.facts.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(one, Who) and one.actor.startswith("staff:"):
+                yield one.actor
+
+
+def _named(who: Who, language: str, names: Mapping[str, str]) -> str:
+    """By role and name; who has none any more by the first figures of the account's id."""
     kind, _, id = who.actor.partition(":")
     if kind != "staff":
         return WORDS["actor"].get(kind, {}).get(language, kind)
     roles = who.roles or ("staff",)
     named = WORDS["given"]["or"][language].join(WORDS["role"][role][language] for role in roles)
-    return WORDS["given"]["named"][language].format(named, id[:8])
+    return WORDS["given"]["named"][language].format(named, names.get(who.actor) or id[:8])
 
 
 def _length(length: timedelta, language: str) -> str:

@@ -94,7 +94,10 @@ ROUTES: dict[tuple[str, str], str] = {
     },
     **{
         ("GET", f"/console/studies/<study_id>/build{page}"): BUILDERS
-        for page in ("", "/versions/<version>/file", "/rehearsals/<digest>", "/rehearsals/<digest>/figures")
+        for page in (
+            *("", "/check", "/versions/<version>/file", "/rehearsals/<digest>"),
+            "/rehearsals/<digest>/figures",
+        )
     },
     **{
         ("GET", f"/console/studies/<study_id>/build/wording{page}"): HANDLERS

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from lxml import html
 
 from epro.console import saying
 from epro.console.door import DONE, PAGES
+from tests.cast import PASSWORD
+from tests.doors.test_console_building import LATER
 from tests.doors.test_console_pages import ROOT, browser
 
 ANSWERS_ITSELF = {
@@ -69,3 +72,92 @@ def test_a_table_that_becomes_cards_has_a_heading_at_every_value(stage):
                 for row in re.findall(r'<tr role="row">(.*?)</tr>', table.split("<tbody")[1], re.S):
                     assert re.findall(r'<t[dh] role="\w+" data-label="(.*?)"', row) == heads
             assert tables, page
+
+
+def test_after_showing_who_she_is_the_form_is_as_she_left_it(stage):
+    alma, page = browser(stage, "alma"), f"{ROOT}/staff"
+    typed = {
+        "name": "Nina Neu",
+        "email": "nina@example.org",
+        "language": "zh-CN",
+        "role": "monitor",
+        "site": "02",
+    }
+    with stage.today(minutes=6):
+        here = {"Sec-Fetch-Site": "same-origin", "Referer": f"https://epro.test{page}"}
+        asked = alma.send(page, here, form_token=alma.token(page), **typed)
+        proof = asked.headers["Location"]
+        assert proof == f"/console/account/proof?next={page}"  # nothing of what she typed
+        told = alma.get(proof).text
+        assert "What you had typed is kept meanwhile" in told and "Nina" not in told
+        assert "Nina" not in alma.get(page).text  # not before she has shown who she is
+        back = alma.do("/console/account/proof", on=proof, password=PASSWORD, next=page)
+        assert back.headers["Location"] == page
+        told = alma.get(page).text
+        assert "You have shown who you are." in told and 'value="Nina Neu"' in told
+        assert '<option value="monitor" selected' in told and '<option value="02" selected' in told
+        form = next(one for one in html.document_fromstring(told).forms if one.action == page)
+        sent = alma.send(page, **dict(form.form_values()))
+        assert sent.status_code == 303 and re.match(rf"{page}/[0-9a-f-]{{36}}$", sent.headers["Location"])
+        assert "Nina" not in alma.get(page).text.split("<form")[-1]  # what was sent is kept no longer
+
+
+def test_a_file_that_was_checked_is_still_there_after_showing_who_she_is(stage):
+    bo, check = browser(stage, "bo"), f"{ROOT}/build/check"
+    with stage.today():
+        assert bo.get(check).headers["Location"] == f"{ROOT}/build"
+    with stage.today(minutes=6):
+        here = {"Sec-Fetch-Site": "same-origin", "Referer": f"https://epro.test{check}"}
+        asked = bo.send(f"{ROOT}/build/publish", here, form_token=bo.token(f"{ROOT}/build"), source=LATER)
+        assert asked.headers["Location"] == f"/console/account/proof?next={check}"
+        bo.do("/console/account/proof", on="/console/account/proof", password=PASSWORD, next=check)
+        told = bo.get(check).text
+        form = next(one for one in html.document_fromstring(told).forms if one.action.endswith("/publish"))
+        assert form.form_values()[1][1].strip() == LATER.strip()
+        assert bo.send(f"{ROOT}/build/publish", **dict(form.form_values())).status_code == 303
+
+
+def test_who_types_the_host_alone_comes_to_the_console(stage):
+    visitor = browser(stage, "noor").client
+    page = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    for path, accept, status in (("/", page, 303), ("/", "*/*", 404), ("/", None, 404), ("/none", page, 404)):
+        answer = visitor.get(path, headers={"Accept": accept} if accept else {})
+        assert answer.status_code == status, (path, accept)
+        there = ("/console/", None) if status == 303 else (None, "not_found")
+        assert (answer.headers.get("Location"), (answer.get_json(silent=True) or {}).get("code")) == there
+
+
+def test_a_preview_is_in_the_order_of_time_and_says_what_its_headings_mean(stage):
+    noor = browser(stage, "noor")
+    with stage.today():
+        told = noor.get(
+            f"{ROOT}/participants/{stage.ada.subject_id}/plan?anchor=enrolment&date=2026-03-01"
+        ).text
+    moved = told[told.index("These move") :]
+    assert "in another window" in moved
+    days = re.findall(r'<td class="nowrap">(\d+) (\w{3}) ', moved.split("</table>")[0])
+    assert len(days) > 2 and days == sorted(
+        days, key=lambda day: ("Feb Mar Apr May".index(day[1]), int(day[0]))
+    )
+
+
+def test_whoever_has_left_is_said_to_have_left_where_her_alert_stands(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/alerts/{stage.ada.alert}"
+    with stage.today():
+        assert "She left the study" not in noor.get(address).text
+        participant = f"{ROOT}/participants/{stage.ada.subject_id}"
+        assert noor.do(f"{participant}/withdraw", on=participant, reason="moves away").status_code == 303
+        told, listed = noor.get(address).text, noor.get(f"{ROOT}/worklist").text
+        assert "She left the study" in told and '<option value="withdrew" selected' in told
+        assert "withdrawn</span>" in listed
+        assert noor.do(f"{address}/resolve", on=address, outcome="withdrew").status_code == 303
+        assert "She left the study" not in noor.get(address).text
+
+
+def test_the_account_leads_back_and_the_language_to_a_page_that_can_be_looked_at(stage):
+    noor = browser(stage, "noor")
+    with stage.today():
+        assert '<a href="/console/">← Back to the study</a>' in noor.get("/console/account").text
+        page = f"{ROOT}/participants/{stage.ada.subject_id}"
+        refused = noor.do(f"{page}/notes", on=page)
+    assert refused.status_code == 422 and f'name="next" value="{page}"' in refused.text

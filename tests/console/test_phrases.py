@@ -1,0 +1,78 @@
+"""What the rooms say in English has words in Chinese: every fault of a study file, every reason of production."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+import yaml
+
+from epro import config
+from epro.console import phrases
+from epro.notifications.study_files import known_instruments
+from epro.notifications.wording import faults_of_own
+from epro.scheduling.reading import read
+from epro.scheduling.shape import schema
+
+FAULTY = sorted((Path(__file__).parents[1] / "faulty_studies").glob("*.yaml"))
+
+
+def is_told(text: str) -> bool:
+    words, language = phrases.spoken(text, "zh-CN")
+    return language == "zh-CN" and bool(re.search(r"[\u4e00-\u9fff]", words))
+
+
+def test_every_fault_of_a_study_file_and_its_mend_is_told():
+    known, silent = known_instruments(), set()
+    for file in FAULTY:
+        _, faults = read(file.read_text(encoding="utf-8", errors="replace"), known, faults_of_own)
+        silent |= {text for one in faults for text in (one.message, one.mend) if not is_told(text)}
+    assert len(FAULTY) > 80 and silent == set()
+
+
+def described(part: object) -> set[str]:
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    own = (
+        {part["description"]}
+        if isinstance(part, dict) and isinstance(part.get("description"), str)
+        else set()
+    )
+    return own.union(*map(described, inner))
+
+
+def test_whatever_a_study_file_wants_at_a_place_is_told():
+    assert [text for text in described(schema()) if not is_told(text)] == []
+
+
+def test_whatever_production_refuses_is_told():
+    nothing = dict.fromkeys((one.name.removeprefix("EPRO_") for one in config.SETTINGS), "x")
+    worst = nothing | {"SESSIONS_AT_ONCE": "99", "SESSION_IDLE_MINUTES": "99", "SSO_CLIENT_ID": None}
+    worst |= {f"{name}_SENDER": "console" for name in ("SMS", "SMS_CN", "EMAIL", "PUSH")}
+    found = config.refusals(worst | {"SECRET_KEY": config.DEMO_SECRET}) + config.refusals(worst)
+    assert len(set(found)) > 18 and [one for one in found if not is_told(one)] == []
+
+
+def test_both_languages_have_the_same_places_and_no_phrase_stands_twice():
+    listed = yaml.safe_load(phrases.FILE.read_text(encoding="utf-8"))
+
+    def places(text):
+        return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
+
+    assert [pair for pair in listed if places(pair[0]) != places(pair[1])] == []
+    assert len({pair[0] for pair in listed}) == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("this is text, not a whole number", ("此处是文本，而不是整数", "zh-CN")),
+        ("there is no anchor text", ("没有起点日 text", "zh-CN")),
+        ("nobody has written this", ("nobody has written this", "en")),
+    ],
+    ids=["a phrase within one", "a value stays as it is", "what is in no list"],
+)
+def test_values_stay_and_phrases_are_told(text, told):
+    assert phrases.spoken(text, "zh-CN") == told
+    assert phrases.spoken(text, "en") == (text, "en")
