@@ -14,7 +14,7 @@ READY := .venv/.ready-$(KEY)
 .PHONY: help setup demo test check format conformance chaos chaos-feed races bench mutants docs lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## the environment in .venv/, made once
 

@@ -34,7 +34,7 @@ from epro.cli import (
     wording,
 )
 from epro.config import ConfigurationError
-from epro.errors import EproError
+from epro.errors import EproError, NotFound
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,4 +92,4 @@ def main() -> None:
         click.echo(f"epro: {fault.detail}", err=True)
         for one in fault.errors:
             click.echo(f"  {one.get('pointer', '')}: {one.get('detail', '')}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(fault, NotFound) else 1)  # what is not there was not checked

@@ -8,6 +8,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from epro import config, schema
+from epro.cli.opening import Refused
 
 
 @click.group()
@@ -23,5 +24,5 @@ def upgrade() -> None:
     try:
         schema.upgrade(settings)
     except OperationalError as fault:
-        raise click.ClickException(f"The database does not answer ({type(fault.orig).__name__}).") from None
+        raise Refused(f"The database does not answer ({type(fault.orig).__name__}).") from None
     click.echo("The databases are at the newest schema.")

@@ -132,6 +132,8 @@ def _environ(place: Path, port: int) -> dict[str, str]:
     return {
         "EPRO_DATABASE_URL": file("demo.sqlite"),
         "EPRO_TRIAL_DATABASE_URL": file("trial.sqlite"),
+        "EPRO_EXPORT_DIR": str(place / "exports"),
+        "EPRO_SIGNATURE_CERTIFICATION": "a demo: nothing is certified to any authority",
         "EPRO_SECRET_KEY": secrets.token_urlsafe(48),
         "EPRO_PUBLIC_URL": f"http://{HOST}:{port}",
         "EPRO_SECURE_COOKIES": "off",  # there is no TLS on this machine's own address

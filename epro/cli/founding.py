@@ -29,7 +29,7 @@ from epro.responses.models import Response
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
 from epro.signin import staff
-from epro.simulation import characters, history
+from epro.simulation import characters, desk, history
 from epro.simulation.people import Line, StaffMember, in_process
 from epro.stream import delivering
 from epro.stream.reconciling import differences
@@ -44,6 +44,7 @@ from epro.tx import Grant, Tx, begin, look, system
 SEED = 2024
 DEMO = system("demo")
 EVERYWHERE = ("investigator", "data_manager", "monitor", "study_builder", "administrator")
+OFFICE = ("investigator", "data_manager")
 REHEARSAL = {
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_SECOND_FACTOR": "optional",
@@ -169,6 +170,8 @@ def _history(
         )
         people.play(acts, done)
         clockwork.run_until(clock.now())
+        desk.Desk(people, *_office(in_process(app), logins), worker.export, SEED).fill()
+        clockwork.tick()
         delivering.relay([target])
     return sum(len(sender.taken) for sender in taken)
 
@@ -186,6 +189,12 @@ def _nurses(line: Line, logins: list[Login]) -> dict[str, StaffMember]:
         for login in logins
         if login.role == "nurse"
     }
+
+
+def _office(line: Line, logins: list[Login]) -> list[StaffMember]:
+    """The investigator and the data manager."""
+    wanted = {login.role: login for login in logins if login.role in OFFICE}
+    return [StaffMember(line, email=wanted[role].email, password=wanted[role].password) for role in OFFICE]
 
 
 @contextmanager

@@ -145,8 +145,9 @@ def defined(file: Path) -> Instrument:
 
 
 def read_json(file: Path) -> Any:
+    """What stands in a file, or (-) on standard input."""
     try:
-        return canonical.decode(file.read_bytes())
+        return canonical.decode(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
     except EproError as fault:
         detail = str(fault.detail).replace("The body is", "it is")
         raise click.ClickException(f"{file.name} cannot be read as JSON: {detail}") from None

@@ -22,7 +22,7 @@ FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_
 
 @click.command("explain")
 @click.argument("code")
-@FILE
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @VERSION
 @click.option("--lang", metavar="L", help="Language of the explanation, en or zh-CN for instance.")
 @click.option("--scale", metavar="S", help="Only this scale.")
@@ -32,8 +32,8 @@ def explain_(
 ) -> None:
     """Say how each score of CODE comes about from the answers in FILE.
 
-    CODE is a bundled instrument, or a definition of your own: ./my_scale-1.0.json. FILE holds one response as
-    JSON: {"answers": {"<item id>": code, ...}}, or the answers alone.
+    CODE is a bundled instrument, or a definition of your own: ./my_scale-1.0.json. FILE (-: standard input) holds
+    one response as JSON: {"answers": {"<item id>": code, ...}}, or the answers alone.
     """
     found = meant(code, version)
     know_language(found, lang)

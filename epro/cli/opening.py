@@ -12,6 +12,12 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from epro import create_app, db, production, schema
 
 
+class Refused(click.ClickException):
+    """Nothing was looked at and nothing was done: exit code 2, as for a call that is wrong."""
+
+    exit_code = 2
+
+
 @contextmanager
 def opened(*, to_serve: bool = False) -> Iterator[Flask]:
     """The application with its context. Says what to do when the database is away or not migrated yet.
@@ -24,12 +30,10 @@ def opened(*, to_serve: bool = False) -> Iterator[Flask]:
             if to_serve:
                 production.refuse_unsafe_start(app)
             if not schema.is_current(db.engine()):
-                raise click.ClickException("The database is not at the newest schema: run `epro db upgrade`.")
+                raise Refused("The database is not at the newest schema: run `epro db upgrade`.")
             yield app
     except (OperationalError, ProgrammingError) as fault:
-        raise click.ClickException(
-            f"The database does not answer as it should ({type(fault.orig).__name__})."
-        ) from None
+        raise Refused(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def signatures() -> None:
 @signatures.command()
 @click.option("--json", "as_json", is_flag=True, help="Each fault as one line of JSON.")
 def verify(as_json: bool) -> None:
-    """Work out again what every signature stands under: exit 1 when one byte of it is not as it was signed.
+    """Check whether every signature still stands under exactly what was signed; exit 1 on one changed byte.
 
     A signature that a correction broke is no fault, as long as the break is on record.
     """

@@ -9,7 +9,7 @@ import click
 
 from epro import db
 from epro.cli import progress
-from epro.cli.opening import opened
+from epro.cli.opening import Refused, opened
 from epro.config import read
 from epro.errors import NotFound
 from epro.stream import delivering
@@ -55,7 +55,7 @@ def reconcile(study: str) -> None:
             with progress.shown("Comparing", count) as done:
                 found = list(differences(target, study, known, done))
         except SinkUnavailable as fault:
-            raise click.ClickException(f"The trial database does not answer ({fault}).") from None
+            raise Refused(f"The trial database does not answer ({fault}).") from None
         finally:
             target.close()
     for difference in found:

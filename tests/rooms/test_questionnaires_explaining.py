@@ -100,6 +100,10 @@ def test_the_command_explains(tmp_path):
     assert "skipped, not used" in done.output and "2 of 3" in done.output
     told = CliRunner().invoke(epro, ["instrument", "explain", "lupusqol", str(file), "--json"])
     assert of(json.loads(told.output), "pain")["value"] == 75
+    piped = CliRunner().invoke(
+        epro, ["instrument", "explain", "lupusqol", "-", "--json"], input=file.read_bytes()
+    )
+    assert piped.output == told.output
 
 
 def test_the_command_says_where_a_band_lies(tmp_path):

@@ -471,7 +471,7 @@ def test_what_cannot_be_reconciled_is_said_in_a_line(cast, reconcile, away, monk
     assert isinstance(reconcile("unheard-of").exception, Exception)
     with away():
         gone = reconcile()
-        assert gone.exit_code == 1 and "does not answer" in gone.stderr
+        assert gone.exit_code == 2 and "does not answer" in gone.stderr
     monkeypatch.delenv("EPRO_TRIAL_DATABASE_URL")
     assert reconcile().exit_code == 2
 

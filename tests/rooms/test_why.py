@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from epro.cli import epro
+from epro.cli import epro, main
 from epro.cli.study import known_instruments
 from epro.notifications import callbacks
 from epro.notifications.models import Alert, Message
@@ -994,5 +995,8 @@ def test_the_command_tells_the_same(cast, environ, monkeypatch):
 def test_the_command_says_what_is_wrong(cast, environ, monkeypatch):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert CliRunner().invoke(epro, ["why", "99-999"]).exit_code == 1
+    monkeypatch.setattr(sys, "argv", ["epro", "why", "99-999"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2  # the call is wrong: nobody has this id
     assert CliRunner().invoke(epro, ["why", "99-999", "--occurrence", "no id"]).exit_code == 2

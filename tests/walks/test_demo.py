@@ -27,10 +27,16 @@ from click.testing import CliRunner
 
 from epro import clock, create_app, db
 from epro.cli import children, demo, founding
-from epro.notifications.models import Alert, Message
+from epro.exporting.models import ExportJob
+from epro.notifications.models import Alert, AlertStep, Message
+from epro.queries import asking
+from epro.queries.models import Query
 from epro.questionnaires.instrument import localised
 from epro.questionnaires.library import bundled
+from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
+from epro.signing import signatures
+from epro.signing.models import Signature
 from epro.simulation import answering, characters
 from epro.simulation.characters import Look, Travel
 from epro.simulation.people import Caller, over_http
@@ -200,6 +206,20 @@ def test_the_worker_goes_on_from_the_history_without_a_burst(running):
     assert [one for one in messages if one.withheld_reason in ("stale", "window_closed")] == []
     assert [row for row in skipped if json.loads(row.body)["reason"] in ("stale", "window_closed")] == []
     assert left == []
+
+
+def test_a_little_of_everything_is_on_the_desks(running):
+    with _reading(running.environment()) as tx:
+        (asked,) = asking.standing(tx, tx.all(sa.select(Query)))
+        (aside,) = tx.all(sa.select(SetAside))
+        (signed,) = signatures.standing(tx, tx.all(sa.select(Signature)))
+        (export,) = tx.all(sa.select(ExportJob))
+        steps = set(tx.all(sa.select(AlertStep.kind)))
+    assert asked.state == asking.ASKED
+    assert (aside.outcome, aside.settled_at) == ("held", None)
+    assert signed.signed and not signed.breaks
+    assert export.finished_at and (running.folder / "exports" / export.made["file"]).is_file()
+    assert {"raised", "taken", "contact_attempt", "reopened"} <= steps
 
 
 def test_its_secrets_are_for_its_owner_only(running):
