@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
+from epro import trail
 from epro.cli.opening import opened
+from epro.console.saying import Voice
+from epro.contacts import store
 from epro.privacy import erasing, reporting
 from epro.studies import access
 from epro.tx import begin, look, system
@@ -41,4 +45,24 @@ def access_report(subject: str, study: str | None, lang: str, as_json: bool) -> 
     """Who has done what with SUBJECT's record, from the trail."""
     with opened(), look(COMMAND) as tx:
         told = reporting.report(tx, access.participant(tx, subject, "participant.read", study_id=study), lang)
-    click.echo(json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.lines(told, lang))
+    if as_json:
+        return click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+    click.echo(reporting.lines({**told, **_in_words(told, Voice(lang))}, lang))
+
+
+def _in_words(told: dict[str, Any], voice: Voice) -> dict[str, Any]:
+    """Acts and doors as the console calls them, people of the staff by name; who has none any more by her account."""
+    return {
+        part: [
+            one
+            | ({"act": voice.of("action", one["act"])} if "act" in one else {})
+            | ({"door": voice.of("door", one["door"])} if "door" in one else {})
+            | {"account": _name(one["account"])}
+            for one in told[part]
+        ]
+        for part in ("acts", "readings")
+    }
+
+
+def _name(account: str) -> str:
+    return store.of(trail.INSTALLATION, f"staff/{account}").get("name") or account[:8]

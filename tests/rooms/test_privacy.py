@@ -236,5 +236,7 @@ def test_the_command_reports_in_both_languages(cast, ada, environ, monkeypatch):
         monkeypatch.setenv(name, value)
     told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001", "--lang", "zh-CN"])
     assert told.exit_code == 0 and told.output.splitlines()[1].split("\t")[0] == "谁"
+    assert "受试者入组" in told.output and "participant.enrolled" not in told.output
+    assert "Noor" in told.output and cast.ids["noor"] not in told.output
     told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001", "--json"])
     assert json.loads(told.output)["subject_id"] == "01-001"
