@@ -161,3 +161,13 @@ def test_the_account_leads_back_and_the_language_to_a_page_that_can_be_looked_at
         page = f"{ROOT}/participants/{stage.ada.subject_id}"
         refused = noor.do(f"{page}/notes", on=page)
     assert refused.status_code == 422 and f'name="next" value="{page}"' in refused.text
+
+
+def test_what_is_refused_is_said_in_her_language(stage):
+    noor = browser(stage, "noor")
+    with stage.today():
+        noor.send("/console/language", language="zh-CN", next="/console/")
+        told = noor.get(f"{ROOT}/participants?q=%00")
+        short = noor.do(f"{ROOT}/alerts/{stage.ada.alert}/note", on=f"{ROOT}/alerts/{stage.ada.alert}")
+    assert told.status_code == 400 and "NUL 字符" in told.text
+    assert short.status_code == 422 and "此项必填。" in short.text
