@@ -79,10 +79,16 @@ ENDPOINTS = {
 }
 EXPLANATIONS = {
     "type": "object",
-    "required": ["response_id", "subject_id", "study", "scores"],
+    "required": ["response_id", "current", "subject_id", "study", "scores"],
     "additionalProperties": False,
     "properties": {
         "response_id": {"type": "string", "format": "uuid"},
+        "current": {
+            "type": "string",
+            "format": "uuid",
+            "description": "the latest correction of this response, whose scores count; of one that was not corrected,"
+            " or is the latest, its own id",
+        },
         "subject_id": {"type": "string"},
         "study": {"type": "string"},
         "scores": rows(

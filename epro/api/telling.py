@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from epro.notifications import alerts, following, rules
 from epro.notifications.models import Alert, Message
-from epro.responses import receiving, settling, sight
+from epro.responses import receiving, runs, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
@@ -195,7 +195,7 @@ def _scores(tx: Tx, row: Participant, responses: list[Response]) -> dict[Any, li
     protocol = protocols.find(tx, row.study_id, row.protocol_version)
     hidden = hides_scores(tx.actor, protocol, row.study_id, row.site_id)
     found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for score in receiving.scores_of(tx, row.study_id, [response.id for response in responses]):
+    for score in runs.scores_of(tx, row.study_id, [response.id for response in responses]):
         if not hidden and not score.blinded:
             found[score.response_id].append(_score(score))
     return found

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from epro.errors import NotFound
 from epro.questionnaires import catalogue
 from epro.questionnaires.explaining import explain, in_words
-from epro.responses import endpoints, receiving, weeks
+from epro.responses import correcting, endpoints, receiving, runs, weeks
 from epro.responses.endpoints import Change, Point
 from epro.responses.models import Response, WeekScore
 from epro.responses.sight import hides_scores
@@ -24,14 +24,18 @@ from epro.tx import Tx
 
 
 def explanations(tx: Tx, response_id: UUID, language: str | None) -> dict[str, Any]:
-    """How each score of a response came about, by the definition of its latest run. Raises NotFound."""
+    """How each score of a response came about, by the definition of its last scoring. `current` is what stands in its
+    place by now: its latest correction, or itself. Raises NotFound.
+    """
     visible = access.visible(tx.actor, "response.read", Response)
     response = tx.one(sa.select(Response).where(Response.id == response_id, visible))
     if response is None:
         raise NotFound()
     participant = tx.get(Participant, response.study_id, response.subject_id)
     assert participant is not None
+    current = correcting.versions(tx, response.study_id, response.id)[-1]
     told = {"response_id": str(response.id), "subject_id": response.subject_id, "study": response.study_id}
+    told["current"] = str(current.id)
     if _hidden(tx, participant):
         return told | {"scores": []}
     return told | {"scores": _explained(tx, response, language)}
@@ -81,7 +85,7 @@ def _hidden(tx: Tx, participant: Participant) -> bool:
 
 
 def _explained(tx: Tx, response: Response, language: str | None) -> list[dict[str, Any]]:
-    latest = {row.scale: row for row in receiving.scores_of(tx, response.study_id, [response.id])}
+    latest = {row.scale: row for row in runs.scores_of(tx, response.study_id, [response.id])}
     answers = receiving.answers_of(response)
     told = []
     for version in sorted({row.definition_version or response.instrument_version for row in latest.values()}):

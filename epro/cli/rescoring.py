@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
@@ -39,24 +40,26 @@ def rescore(study: str, later: tuple[str, ...], dry_run: bool, as_json: bool) ->
     """Score every response of a study again by the present methods.
 
     Each score that comes out otherwise, or by another method or definition, is reported with its reason and, unless
-    --dry-run, appended as the next run: the old one stays. Exit 1 if a response does not fit the version asked for.
+    --dry-run, appended as the next run: the old one stays. A scale that the definition does not have any more is
+    reported too: its score stays and counts no more. Exit 1 if a response does not fit the version asked for.
     """
     with opened():
         definitions = _definitions(later, dry_run)
-        count = {"responses": 0, "changes": 0, "differ": 0, "refused": 0}
+        count = Counter[str]()
         for change in _all(study, definitions, dry_run, count):
             click.echo(_line(change, as_json))
     verb = "would be appended" if dry_run else "appended"
     click.echo(
-        f"{count['responses']} responses scored again: {count['changes'] - count['refused']} scores {verb},"
-        f" {count['differ']} of them with another value, {count['refused']} could not be scored",
+        f"{count['responses']} responses scored again: {count['appended']} scores {verb},"
+        f" {count['differ']} of them with another value, {count['dropped']} not defined any more,"
+        f" {count['refused']} could not be scored",
         err=as_json,
     )
     if count["refused"]:
         sys.exit(1)
 
 
-def _all(study: str, later: Later, dry_run: bool, count: dict[str, int]) -> Iterator[Change]:
+def _all(study: str, later: Later, dry_run: bool, count: Counter[str]) -> Iterator[Change]:
     with look(RESCORER) as tx:
         if tx.get(Study, study) is None:
             raise NotFound(f"There is no study {study}.")
@@ -68,10 +71,12 @@ def _all(study: str, later: Later, dry_run: bool, count: dict[str, int]) -> Iter
                 changes, responses = rescoring.find_changes(tx, study, some, later)
             _write(study, changes, later, dry_run)
             count["responses"] += responses
-            count["changes"] += len(changes)
-            count["refused"] += sum(change.refused for change in changes)
-            count["differ"] += sum(change.differs and not change.refused for change in changes)
-            yield from (change for change in changes if change.differs)
+            for change in changes:
+                count["refused"] += change.refused
+                count["dropped"] += change.dropped
+                count["appended"] += change.appended
+                count["differ"] += change.appended and change.differs
+            yield from changes
             done(len(some))
 
 
@@ -83,7 +88,7 @@ def _write(study: str, changes: list[Change], later: Later, dry_run: bool) -> No
         with begin(RESCORER) as tx:
             some = list(found)
             if rescoring.append(tx, study, subject_id, some, later):
-                again = {change.response_id for change in some if not change.refused}
+                again = {change.response_id for change in some if change.appended}
                 signed.rescored(tx, study, subject_id, again)
 
 

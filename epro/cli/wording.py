@@ -146,9 +146,9 @@ def preview(
     if file and wording_version:
         raise click.UsageError("Give --pack or --wording-version, not both.")
     for language, pack, standing in _pages(found, lang, file, wording_version):
-        _write(
-            out / f"{found.code}-{found.version}-{language}.html", page_of(found, language, pack, standing)
-        )
+        stem = f"{found.code}-{found.version}-{language}"
+        words = f"-wording-{pack.wording_version}" if pack else ""  # two versions stand side by side
+        _write(out / f"{stem}{words}.html", page_of(found, language, pack, standing))
 
 
 def _bundled(code: str, version: str | None) -> Instrument:

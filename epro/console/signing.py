@@ -18,7 +18,7 @@ from epro.console.door import act, page
 from epro.console.page import asked_with, back_to, show, speak
 from epro.console.participants import READERS
 from epro.console.worklist import labels, names_of, site_zone
-from epro.responses import correcting, receiving, words
+from epro.responses import correcting, receiving, runs, words
 from epro.responses.models import Response
 from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence
@@ -120,7 +120,7 @@ def _read(tx: Tx, row: Response, *, seen: bool) -> dict[str, Any]:
     """One response as it is to be read before it is signed."""
     now = correcting.versions(tx, row.study_id, row.id)[-1]
     found = words.sheet(tx, now)
-    scores = [one for one in receiving.scores_of(tx, row.study_id, [now.id]) if not one.blinded]
+    scores = [one for one in runs.scores_of(tx, row.study_id, [now.id]) if not one.blinded]
     return {
         "first": row,
         "now": now,

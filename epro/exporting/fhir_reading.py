@@ -28,6 +28,7 @@ from epro.export.fhir_studies import location, organization, patient, research_s
 from epro.export.fhir_tasks import FACTS, task
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
+from epro.responses import runs
 from epro.responses.models import Response, Score
 from epro.responses.receiving import answers_of
 from epro.responses.sight import hiding_places
@@ -341,7 +342,7 @@ def _scores(tx: Tx, as_of: datetime | None = None) -> sa.Select[Any]:
         Response.corrected_at.label("completed"),
         Response.amends_id,
         Response.id,
-    ).join(Response, sa.and_(Response.study_id == Score.study_id, Response.id == Score.response_id))
+    ).join(Response, runs.SCORED)
     query = _owned(query, Response).where(
         access.visible(tx.actor, "response.read", Response),
         _is_newest(as_of),
@@ -352,6 +353,7 @@ def _scores(tx: Tx, as_of: datetime | None = None) -> sa.Select[Any]:
             later.run > Score.run,
             *([later.scored_at <= as_of] if as_of else []),
         ),
+        runs.of_the_last_scoring(as_of),
         *(_not_hidden(place) for place in hiding_places(tx)),
     )
     return query.where(Score.blinded.is_(False)) if tx.actor.kind == "staff" else query
@@ -380,7 +382,7 @@ def _score_id(tx: Tx, text: str) -> Condition:
         return sa.false()
     rows = tx.session.execute(
         sa.select(Score.scale, Score.response_id)
-        .join(Response, sa.and_(Response.study_id == Score.study_id, Response.id == Score.response_id))
+        .join(Response, runs.SCORED)
         .where(_root(Response) == response, access.visible(tx.actor, "response.read", Response))
     )
     fitting = {row.scale for row in rows if names.observation_id(response, row.scale) == text}

@@ -188,8 +188,8 @@ def _scale(one: Instrument, scale: Scale) -> Iterator[str]:
         ("items", ", ".join(str(one.item(name).number) for name in scale.items)),
         ("method", f"`{scale.method}` {scale.method_version}"),
         ("missing", rule(scale, LANGUAGE)["words"]),
-        ("range", f"{scale.range[0]} to {scale.range[1]}. {DIRECTIONS[scale.direction][LANGUAGE]}"),
-        ("shown with", f"{scale.decimals} decimals; stored unrounded"),
+        ("range", f"{' to '.join(_alike(scale.range))}. {DIRECTIONS[scale.direction][LANGUAGE]}"),
+        ("shown with", f"{scale.decimals} decimal{'' if scale.decimals == 1 else 's'}; stored unrounded"),
     ]
     if scale.recode:
         rows.append(("recoded", " · ".join(f"{code} → {value}" for code, value in scale.recode.items())))
@@ -207,7 +207,14 @@ def _lookup(table: Mapping[str, Any]) -> Iterator[str]:
     yield f"{table['source']} [{table['certainty']}]. {table['rights']}"
     yield from (f"\n{note}" for note in table.get("notes", ()))
     yield ""
-    yield from _table(table["columns"], [[str(value) for value in row] for row in table["rows"]])
+    columns = [_alike(column) for column in zip(*table["rows"], strict=True)]
+    yield from _table(table["columns"], zip(*columns, strict=True))
+
+
+def _alike(column: Sequence[float]) -> list[str]:
+    """The numbers of a column, all with as many decimals as one of them needs: 62.0 beside 62.6."""
+    places = max(len(repr(value).partition(".")[2].rstrip("0")) for value in column)
+    return [f"{value:.{places}f}" for value in column]
 
 
 def _grid(grid: Mapping[str, Any]) -> Iterator[str]:

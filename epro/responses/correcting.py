@@ -19,7 +19,7 @@ from epro import canonical, trail
 from epro.errors import Conflict, Invalid, NotAllowed, NotFound
 from epro.questionnaires import catalogue, checking
 from epro.questionnaires.instrument import Instrument
-from epro.responses import receipts, receiving, sight
+from epro.responses import receipts, receiving, runs, sight
 from epro.responses.models import Amendment, Response, Score
 from epro.responses.receiving import Filed
 from epro.responses.submission import Finding, read
@@ -87,7 +87,7 @@ class Case:
     def filed(self, tx: Tx) -> Filed:
         """The current answers and scores, as alerts look at them."""
         now = self.current
-        values = {row.scale: row.value for row in receiving.scores_of(tx, now.study_id, [now.id])}
+        values = {row.scale: row.value for row in runs.scores_of(tx, now.study_id, [now.id])}
         return Filed(now.id, self.occurrence, receiving.answers_of(now), values, now.corrected_at)
 
 
@@ -251,7 +251,7 @@ def _plain(score: Score) -> dict[str, Any]:
 
 def _scores_before(tx: Tx, case: Case) -> dict[str, Score]:
     now = case.current
-    return {row.scale: row for row in receiving.scores_of(tx, now.study_id, [now.id])}
+    return {row.scale: row for row in runs.scores_of(tx, now.study_id, [now.id])}
 
 
 def _answers(tx: Tx, case: Case, wish: Wish) -> dict[str, Any]:

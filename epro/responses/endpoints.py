@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro.responses import weeks
+from epro.responses import runs, weeks
 from epro.responses.models import Response, Score, WeekScore
 from epro.scheduling import anchors
 from epro.scheduling.models import Occurrence
@@ -51,8 +51,8 @@ def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]
     """The scores of one scale in the order of their days: of several runs the latest, of rivals the one that counts."""
     columns = (Occurrence.visit_id, Occurrence.local_day, Occurrence.study_day)
     query = _answered(participant, assessment, *columns, Score.value, Score.reason, Score.blinded)
-    scored = sa.and_(Score.study_id == Response.study_id, Score.response_id == Response.id)
-    query = query.join(Score, scored).where(Score.scale == scale).order_by(Score.run)
+    query = query.join(Score, runs.SCORED).where(Score.scale == scale, runs.of_the_last_scoring())
+    query = query.order_by(Score.run)
     latest = {row.id: row for row in tx.session.execute(query)}  # a later run takes the place of an earlier
     found = [
         Point(

@@ -527,15 +527,6 @@ def of(tx: Tx, participant: Participant) -> list[Response]:
     return tx.all(query.order_by(Response.received_at, Response.id))
 
 
-def scores_of(tx: Tx, study_id: str, response_ids: list[UUID], until: datetime | None = None) -> list[Score]:
-    """The scores of these responses; of several runs the latest, or the latest by then."""
-    query = sa.select(Score).where(Score.study_id == study_id, Score.response_id.in_(response_ids))
-    if until is not None:
-        query = query.where(Score.scored_at <= until)
-    rows = tx.all(query.order_by(Score.response_id, Score.scale, Score.run))
-    return list({(row.response_id, row.scale): row for row in rows}.values())
-
-
 def set_aside(tx: Tx, participant: Participant) -> list[SetAside]:
     """What waits for a person to settle, oldest first."""
     query = sa.select(SetAside).where(

@@ -1,7 +1,8 @@
 """Scoring again what is on file: by the present methods, or by a later version of the definition.
 
 Differences are found on whole columns. A changed score is appended as the next run, in the trail and in the feed; no
-score is overwritten, and one that comes out the same by the same definition and method is left alone.
+score is overwritten, and one that comes out the same by the same definition and method is left alone. A scale that
+the definition does not have keeps its rows and counts no more (see `runs`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from epro.tx import Tx
 
 Later = Mapping[str, Instrument]
 """Instrument code -> the definition to score by, in place of that of each response's latest run."""
+
+
+NOT_DEFINED = "not_defined"
+"""Why there is no new score: the definition has no such scale."""
 
 
 class NotRescored(Conflict):
@@ -61,6 +66,16 @@ class Change:
         """The answers do not fit the definition: the score stays as it is, and a person must look."""
         return self.new_reason == INVALID_ANSWERS
 
+    @property
+    def dropped(self) -> bool:
+        """The definition has no such scale: nothing is appended, and the score of before counts no more."""
+        return self.new_reason == NOT_DEFINED
+
+    @property
+    def appended(self) -> bool:
+        """Whether this is another row of scores."""
+        return not self.refused and not self.dropped
+
 
 @dataclass(frozen=True)
 class _Filed:
@@ -75,8 +90,12 @@ class _Filed:
     @property
     def version(self) -> str:
         """The definition of the latest run: what was scored by a later one stays with that."""
-        latest = max(self.scores.values(), key=lambda one: one.run, default=None)
-        version: str = (latest and latest.definition_version) or self.row.instrument_version
+        latest = max(self.scores.values(), key=lambda one: (one.scored_at, one.run), default=None)
+        return self.made_by(latest)
+
+    def made_by(self, score: Any) -> str:
+        """The version of the definition that a score of it was made by."""
+        version: str = (score and score.definition_version) or self.row.instrument_version
         return version
 
 
@@ -105,7 +124,7 @@ def append(tx: Tx, study_id: str, subject_id: str, changes: Iterable[Change], la
     participant = tx.get(Participant, study_id, subject_id, lock=True)
     by_response: dict[UUID, list[Change]] = defaultdict(list)
     for change in changes:
-        if not change.refused:
+        if change.appended:
             by_response[change.response_id].append(change)
     if participant is None or not by_response:
         return 0
@@ -198,6 +217,7 @@ def _filed(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> list[_Filed]:
         Score.response_id,
         Score.scale,
         Score.run,
+        Score.scored_at,
         Score.value,
         Score.reason,
         Score.method,
@@ -233,7 +253,9 @@ def _of_group(group: list[_Filed], definition: Instrument) -> Iterator[Change]:
         scale = definition.scale(column.scale)
         how = (scale.method, str(scale.method_version), definition.digest)
         for one, (value, reason) in zip(fitting, outcomes(definition, column), strict=True):
-            yield from _compared(one, column.scale, value, reason, how)
+            yield from _compared(one, column.scale, value, reason, how, definition.version)
+    for one in fitting:
+        yield from _dropped(one, definition)
     for one in refused:
         for name, old in one.scores.items():
             fits = (f"the answers do not fit {definition.code} {definition.version}",)
@@ -252,8 +274,25 @@ def _fitting(group: list[_Filed], definition: Instrument) -> tuple[list[_Filed],
     return fitting, refused, encode(definition, [one.answers for one in fitting])
 
 
+def _dropped(filed: _Filed, definition: Instrument) -> Iterator[Change]:
+    """The scales that counted up to now and that the definition does not have."""
+    for name, old in filed.scores.items():
+        if filed.made_by(old) == filed.version and all(scale.name != name for scale in definition.scales):
+            why = (
+                f"{definition.code} {definition.version} has no such scale;"
+                f" the score by {filed.version} stays on record and counts no more",
+            )
+            known = (filed.row.subject_id, filed.row.id, name, old.run)
+            yield Change(*known, old.value, old.reason, None, NOT_DEFINED, why)
+
+
 def _compared(
-    filed: _Filed, scale: str, value: float | None, reason: str | None, how: tuple[str, str, str]
+    filed: _Filed,
+    scale: str,
+    value: float | None,
+    reason: str | None,
+    how: tuple[str, str, str],
+    version: str,
 ) -> Iterator[Change]:
     old = filed.scores.get(scale)
     if old is None:
@@ -262,13 +301,16 @@ def _compared(
         )
         return
     was = (old.method, old.method_version, old.definition_digest or filed.row.instrument_digest)
+    names = ("method", "method version", f"definition {filed.made_by(old)} -> {version}, digest")
     why = [
         f"{word} {before[:12]} -> {after[:12]}"
-        for word, before, after in zip(("method", "method version", "definition"), was, how, strict=True)
+        for word, before, after in zip(names, was, how, strict=True)
         if before != after
     ]
     if (old.value, old.reason) != (value, reason) and not why:
         why.append("the same definition and method give another number")
+    if filed.made_by(old) != filed.version:
+        why.append(f"a scale that {filed.version} does not have")
     if why:
         known = (filed.row.subject_id, filed.row.id, scale, old.run + 1)
         yield Change(*known, old.value, old.reason, value, reason, tuple(why))

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from epro import canonical, db, keys, trail
 from epro.contacts import store
 from epro.errors import Conflict, Invalid, NotAllowed, NotFound
-from epro.responses import correcting, receipts, receiving, sight
+from epro.responses import correcting, receipts, runs, sight
 from epro.responses.models import Response
 from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence
@@ -124,7 +124,7 @@ def record_digests(
     ids = [row.id for row in rows]
     why = correcting.amendments_of(tx, study_id, ids)
     scores = defaultdict(list)
-    for one in receiving.scores_of(tx, study_id, ids, until):
+    for one in runs.every_scale_of(tx, study_id, ids, until):
         scores[one.response_id].append(one)
     return {row.id: content.digest(row, why.get(row.id), scores[row.id]) for row in rows}
 
@@ -272,7 +272,7 @@ def _refuse_unread(tx: Tx, found: Sequence[Response], wish: Wish) -> None:
     """Raise NotCurrent where scores are not those that were read: other ones by now, or ones of after this
     request. A signature would seem to be older than they are.
     """
-    scores = receiving.scores_of(tx, found[0].study_id, [row.id for row in found])
+    scores = runs.every_scale_of(tx, found[0].study_id, [row.id for row in found])
     if any(one.scored_at > tx.now for one in scores):
         raise correcting.NotCurrent()
     if wish.as_read:

@@ -21,7 +21,7 @@ from epro.notifications import alerts
 from epro.notifications.models import Alert, AlertStep, Message
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
-from epro.responses import correcting, receiving, sight
+from epro.responses import correcting, receiving, runs, sight
 from epro.responses.models import Response, Score, SetAside
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
@@ -210,7 +210,7 @@ def _filed(tx: Tx, participant: Participant, response: Response, hidden: bool) -
     said += _corrected(tx, participant, response)
     if hidden:
         return [*said, Said("score.hidden", response.received_at)]
-    rows = receiving.scores_of(tx, response.study_id, [response.id])
+    rows = runs.scores_of(tx, response.study_id, [response.id])
     return [*said, *scored.scores(rows, {row.scale: _definition(tx, response, row) for row in rows})]
 
 
@@ -223,12 +223,12 @@ def _corrected(tx: Tx, participant: Participant, response: Response) -> list[Sai
     done = _happened(
         tx, participant, sa.and_(Event.action == "response.amended", Event.object_id.in_(ids[1:]))
     )
-    rows = receiving.scores_of(tx, response.study_id, [one.id for one in versions])
-    runs = [{row.scale: row for row in rows if row.response_id == one.id} for one in versions]
+    rows = runs.scores_of(tx, response.study_id, [one.id for one in versions])
+    scores = [{row.scale: row for row in rows if row.response_id == one.id} for one in versions]
     definition = catalogue.find(tx, response.instrument_code, response.instrument_version)
     assert definition is not None
     withheld = sight.hides_content(tx, participant, (definition.code, definition.version))
-    return list(scored.corrected(done, runs, definition, hidden=withheld))
+    return list(scored.corrected(done, scores, definition, hidden=withheld))
 
 
 def _definition(tx: Tx, response: Response, score: Score) -> Instrument:

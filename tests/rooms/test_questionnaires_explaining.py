@@ -191,6 +191,14 @@ def test_pages_that_are_not_ours_are_left_alone(tmp_path):
     assert [page.name for page in tmp_path.iterdir()] == ["mine.md"]
 
 
+def test_a_column_of_a_table_has_the_same_decimals_in_every_row():
+    pages = reference.pages(bundled())
+    seven = pages["promis_fatigue_7a-1.0.md"]
+    assert "| 24 | 62.0 | 2.9 |" in seven and "| 34 | 79.8 | 3.6 |" in seven
+    assert "| range | 41.0 to 79.4." in pages["promis29-1.0.md"]
+    assert "1 decimals" not in "".join(pages.values()) and "1 decimal;" in seven
+
+
 def test_the_reference_pages_are_those_of_the_definitions():
     """`make docs` has been run since a definition changed."""
     folder = Path(__file__).resolve().parents[2] / "docs" / "instruments"

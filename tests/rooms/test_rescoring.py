@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from epro.cli import epro
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled_instrument
-from epro.responses import rescoring
+from epro.responses import endpoints, rescoring, runs
 from epro.responses.models import Response, Score
 from epro.stream import feed
+from epro.studies.models import Participant
 from epro.tx import begin, look, system
 
 RESCORER = system("rescoring")
@@ -23,6 +27,17 @@ def changed(**of_item):
     data = bundled_instrument("fatigue_diary").document()
     data["version"] = "1.1"
     data["items"][0] |= of_item
+    return parse(data)
+
+
+def renamed():
+    """The diary's definition, version 1.1: its only scale has another name, so that the old one is not defined."""
+    data = bundled_instrument("fatigue_diary").document()
+    data["version"] = "1.1"
+    data["scales"][0] |= {
+        "name": "worst",
+        "sdtm": {**data["scales"][0].get("sdtm", {}), "qstestcd": "FDWORST"},
+    }
     return parse(data)
 
 
@@ -56,6 +71,21 @@ def reversed_diary(monkeypatch):
     with begin(RESCORER) as tx:
         catalogue.publish(tx, "fatigue_diary", "1.1")
     return {"fatigue_diary": later}
+
+
+@pytest.fixture
+def renamed_scale(monkeypatch):
+    later = renamed()
+    monkeypatch.setattr(catalogue, "bundled_instrument", lambda code, version: later)
+    return later
+
+
+@pytest.fixture
+def rescore(answered, environ):
+    def run(*more):
+        return CliRunner(env=environ).invoke(epro, ["rescore", "--study", "diary", *more])
+
+    return run
 
 
 def look_for(later):
@@ -140,6 +170,10 @@ def test_a_rescoring_of_a_correction_names_what_it_corrects(cast, answered, reve
         }
         made = cast.staff("ines").call("POST", f"/v1/site/responses/{first}/amendments", correction)
         assert made.ok, made.body
+        noor = cast.staff("noor")
+        for asked in (first, made.body["id"]):  # whoever asks for the first is told what stands in its place
+            told = noor.must("GET", f"/v1/site/responses/{asked}/scores")
+            assert (told["response_id"], told["current"]) == (asked, made.body["id"])
     append(look_for(reversed_diary)[0], reversed_diary)
     cast.relay()
     with look(RESCORER) as tx:
@@ -175,6 +209,60 @@ def test_a_number_that_nothing_explains_is_told(answered):
     (found,) = rescoring._of_group([tampered], definition)
     assert (found.old, found.new) == (99, one.answers["worst_fatigue"])
     assert found.why == ("the same definition and method give another number",)
+
+
+DIARY_1_1 = ("--with", "fatigue_diary=1.1")
+
+
+def test_each_score_by_another_definition_is_told_also_where_the_number_is_the_same(rescore, reversed_diary):
+    for more in ((*DIARY_1_1, "--dry-run"), DIARY_1_1):
+        told = rescore(*more)
+        assert told.exit_code == 0, told.output
+        lines = [line for line in told.stdout.splitlines() if " worst_fatigue: " in line]
+        assert (
+            len(lines) == 6 and sum("5.0 -> 5.0 (definition 1.0 -> 1.1, digest " in one for one in lines) == 2
+        )
+        assert "6 scores" in told.output and "4 of them with another value" in told.output
+    told = rescore("--with", "fatigue_diary=1.1", "--json")
+    assert told.stdout == "" and "0 scores appended" in told.stderr
+
+
+def test_a_scale_that_the_definition_has_no_more_is_told_and_counts_no_more(cast, rescore, renamed_scale):
+    told = rescore(*DIARY_1_1, "--json")
+    assert told.exit_code == 0, told.output
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    dropped = [one for one in lines if one["scale"] == "worst_fatigue"]
+    assert len(lines) == 12 and {one["new_reason"] for one in dropped} == {"not_defined"}
+    assert "no such scale" in dropped[0]["why"][0] and "6 not defined any more" in told.stderr
+    assert Counter((row.run, row.definition_version) for row in rows()) == {(1, None): 6, (1, "1.1"): 6}
+    with look(RESCORER) as tx:
+        response = tx.all(sa.select(Response))[0]
+        assert [one.scale for one in runs.scores_of(tx, "diary", [response.id])] == ["worst"]
+        assert len(runs.every_scale_of(tx, "diary", [response.id])) == 2
+        before = runs.scores_of(tx, "diary", [response.id], response.received_at)
+        assert [one.scale for one in before] == ["worst_fatigue"]
+        her = tx.get(Participant, "diary", response.subject_id)
+        assert endpoints.points(tx, her, "evening", "worst_fatigue") == []
+        assert len(endpoints.points(tx, her, "evening", "worst")) == 3
+    noor = cast.staff("noor")
+    explained = noor.must("GET", f"/v1/site/responses/{response.id}/scores")["scores"]
+    assert [one["scale"] for one in explained] == ["worst"]
+    listed = noor.timeline(response.subject_id)["responses"]
+    assert {score["scale"] for one in listed for score in one["scores"]} == {"worst"}
+    again = rescore()
+    assert again.exit_code == 0 and "0 scores appended" in again.output and "0 not defined" in again.output
+
+
+def test_a_scale_counts_again_when_a_definition_has_it_again(rescore, renamed_scale, monkeypatch):
+    assert rescore(*DIARY_1_1).exit_code == 0
+    monkeypatch.setattr(catalogue, "bundled_instrument", bundled_instrument)
+    told = rescore("--with", "fatigue_diary=1.0")
+    assert told.exit_code == 0, told.output
+    assert "6 scores appended" in told.output and "6 not defined any more" in told.output
+    with look(RESCORER) as tx:
+        ids = tx.all(sa.select(Response.id))
+        found = runs.scores_of(tx, "diary", ids)
+    assert {(one.scale, one.run, one.definition_version) for one in found} == {("worst_fatigue", 2, "1.0")}
 
 
 def test_a_study_that_moved_on_meanwhile_is_left_alone(answered, reversed_diary):

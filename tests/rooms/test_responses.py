@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from epro import canonical, clock
 from epro.questionnaires.library import bundled_instrument
-from epro.responses import receiving, sight
+from epro.responses import receiving, runs, sight
 from epro.responses.models import Draft, Response, Score, SetAside
 from epro.scheduling.models import Occurrence
 from epro.simulation.people import in_process
@@ -376,7 +376,7 @@ def test_a_whole_questionnaire_is_scored_as_its_definition_says(cast, ada):
     (response,) = rows(Response)
     assert response.instrument_digest == instrument.digest
     with look(TESTS) as tx:
-        assert [s.scale for s in receiving.scores_of(tx, "diary", [response.id])] == sorted(found)
+        assert [s.scale for s in runs.scores_of(tx, "diary", [response.id])] == sorted(found)
 
 
 @on_sqlite

@@ -664,7 +664,20 @@ def test_a_wording_comes_in_by_the_command_line(run, cast, tmp_path):
     assert "lupusqol 1.0 zh-CN: placeholder" in told.output and "fatigue_diary 1.0 en: own" in told.output
     seen = run("preview", "lupusqol", "--lang", "en", "--wording-version", "1.0", "--out", tmp_path)
     assert seen.exit_code == 0
-    assert "approved by 2 of 2, in force" in (tmp_path / "lupusqol-1.0-en.html").read_text()
+    assert "approved by 2 of 2, in force" in (tmp_path / "lupusqol-1.0-en-wording-1.0.html").read_text()
+
+
+def test_the_previews_of_two_versions_stand_side_by_side(run, tmp_path):
+    for version in ("1.0", "1.1"):
+        file = tmp_path / f"{version}.csv"
+        file.write_bytes(filled(bundled_instrument("fss"), wording_version=version))
+        assert run("preview", "fss", "--pack", file, "--out", tmp_path / "seen").exit_code == 0
+    assert run("preview", "fss", "--lang", "en", "--out", tmp_path / "seen").exit_code == 0
+    assert sorted(page.name for page in (tmp_path / "seen").iterdir()) == [
+        "fss-1.0-en-wording-1.0.html",
+        "fss-1.0-en-wording-1.1.html",
+        "fss-1.0-en.html",
+    ]
 
 
 def test_who_may_not_approve_is_told_so(run, cast):
