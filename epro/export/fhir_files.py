@@ -110,7 +110,8 @@ def _response(
         told = filed.told
         instrument = extract.instrument(told["instrument"]["code"], told["instrument"]["version"])
         row = _row(subject, told, filed.at)
-        scales = {scale.name for scale in extract.scales(instrument)}
+        made_by = extract.instrument(filed.definition["code"], filed.definition["version"])
+        scales = {scale.name for scale in extract.scales(made_by)}
         shown = [score for score in filed.scores if score["scale"] in scales]
         yield _origin(subject, filed, version, [score["scale"] for score in shown])
         if filed is not response.current:
@@ -124,7 +125,7 @@ def _response(
             row, told.get("answers", {}), instrument, version, base=base, withheld=withheld
         )
         for score in shown:
-            yield observation(_score(row, filed, score), instrument, version)
+            yield observation(_score(row, filed, score), made_by, version)
 
 
 def _row(subject: records.Subject, told: Json, at: str) -> SimpleNamespace:

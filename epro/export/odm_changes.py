@@ -125,8 +125,8 @@ class _History:
 
     def _scored(self, place: Place, version: Version, run: Run, number: int) -> Change:
         names = self.content.of(version.told["instrument"])
-        latest = {score["scale"]: score for one in version.runs[:number] for score in one.scores}
-        values = {**self.stand.get(place, {}), names.scores: names.of_scores(latest.values())}
+        scores = names.of_scores(version.scores_after(number), run.definition)
+        values = {**self.stand.get(place, {}), names.scores: scores}
         return self._now(
             place,
             values,

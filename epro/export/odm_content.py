@@ -173,7 +173,8 @@ class Content:
         """What counts now, form by form, in the order of events."""
         yield SUBJECT_PLACE, subject_values(subject)
         for response in subject.responses:
-            yield self.place(response), self.response_values(response.current, response.current.scores)
+            now = response.current
+            yield self.place(response), self.response_values(now, now.scores, now.definition)
         for miss in subject.unanswered():
             yield self.missed(miss), {f"IG.{STATUS}": dict(MISSED)}
         for week in _latest(subject.weeks):
@@ -199,11 +200,13 @@ class Content:
         days = {f"I.{WEEK}.{name}": str(week.told[name]) for name in OF_A_WEEK}
         return {f"IG.{WEEK}": days, names.scores: names.of_scores(week.scores)}
 
-    def response_values(self, version: Version, scores: Iterable[Mapping[str, Any]]) -> Values:
-        """All values of one version of a response, with these scores of it."""
+    def response_values(
+        self, version: Version, scores: Iterable[Mapping[str, Any]], made_by: Mapping[str, Any] | None = None
+    ) -> Values:
+        """All values of one version of a response, with these scores of it, by this definition."""
         names = self.of(version.told["instrument"])
         found = {names.answers: names.of_answers(version.told), f"IG.{PARADATA}": paradata(version)}
-        found[names.scores] = names.of_scores(scores)
+        found[names.scores] = names.of_scores(scores, made_by)
         return {group: values for group, values in found.items() if values}
 
     def _named(self) -> list[_Names]:
@@ -307,8 +310,10 @@ class _Names:
                 found[oid] = str(answer)
         return found
 
-    def of_scores(self, scores: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-        """Item OID -> score, or under `.ND` why there is none."""
+    def of_scores(
+        self, scores: Iterable[Mapping[str, Any]], made_by: Mapping[str, Any] | None = None
+    ) -> dict[str, str]:
+        """Item OID -> score, or under `.ND` why there is none; by which definition, where it is not the form's."""
         found = {}
         for told in scores:
             oid = self._by_scale.get(told["scale"])
@@ -318,11 +323,16 @@ class _Names:
                 found[f"{oid}.ND"] = str(told["reason"])
             else:
                 found[oid] = number_text(float(told["value"]))
+        if found and made_by and made_by["version"] != self.instrument.version:
+            found[f"{self.scores}.{MADE_BY}"] = str(made_by["version"])
         return found
 
     def _form(self) -> FormDef:
         answers = tuple(one for item in self.items for one in self._item(item))
         scores = tuple(one for scale in self.scales for one in self._score(scale))
+        if scores:
+            label = {"en": "Definition that the scores were made by, where it is not that of the form"}
+            scores = (*scores, ItemDef(f"{self.scores}.{MADE_BY}", MADE_BY, "text", label, None, MADE_BY))
         paradata_group = GroupDef(f"IG.{PARADATA}", "How the answers came", tuple(_plain(PARADATA, TELLING)))
         week = GroupDef(f"IG.{WEEK}", "Week", tuple(_plain(WEEK, OF_A_WEEK)))
         scored = GroupDef(self.scores, f"{self.stem} scores", scores)
@@ -377,6 +387,7 @@ class _Names:
         return MethodDef(f"M.{self.stem}.{scale.name}", f"{self.stem} {scale.name}", words, expression)
 
 
+MADE_BY = "DEFVER"
 SUBJECT_PLACE = Place(f"SE.{SUBJECT}", "1", f"F.{SUBJECT}", "1")
 MISSED = {f"I.{STATUS}.status": "NOT DONE", f"I.{STATUS}.reason": "MISSED"}
 SYSTEM = "U.system"

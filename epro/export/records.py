@@ -1,7 +1,7 @@
 """One participant as the feed tells of her up to a position: what every export is made from. Pure.
 
 Nothing is dropped: a response keeps every version of itself and every run of its scores. What counts now is
-`current`, the latest amendment, and its `scores`, the latest run of each scale.
+`current`, the latest amendment, and its `scores`, the latest run of each scale of the definition in force.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ class Run:
     at: str
     event_id: str
     scores: list[Told]
+    definition: Told = field(default_factory=dict)
+    """By which the scores were made: code, version, digest."""
 
 
 @dataclass(slots=True)
@@ -37,10 +39,21 @@ class Version:
 
     @property
     def scores(self) -> list[Told]:
-        """Of every scale the latest run, in the order they were first told."""
-        if len(self.runs) == 1:
+        """Of every scale of the definition in force the latest run, in the order they were first told."""
+        return self.scores_after(len(self.runs))
+
+    def scores_after(self, runs: int) -> list[Told]:
+        """What counted after so many runs. A scale that the last one's definition does not have counts no more."""
+        if runs == 1:
             return self.runs[0].scores
-        return list({score["scale"]: score for run in self.runs for score in run.scores}.values())
+        latest = {score["scale"]: (run, score) for run in self.runs[:runs] for score in run.scores}
+        by = self.runs[runs - 1].definition.get("version")
+        return [score for run, score in latest.values() if run.definition.get("version") == by]
+
+    @property
+    def definition(self) -> Told:
+        """By which the scores that count were made."""
+        return self.runs[-1].definition
 
     @property
     def amendment(self) -> Told | None:
@@ -180,7 +193,7 @@ def _amended(subject: Subject, of: dict[str, Version], entry: Told) -> None:
 
 def _version(entry: Told, number: int) -> Version:
     position, at, event = entry["position"], entry["at"], entry["event_id"]
-    run = Run(position, at, event, entry["scores"])
+    run = Run(position, at, event, entry["scores"], entry["response"]["instrument"])
     return Version(entry["response"]["id"], number, position, at, event, entry["response"], [run])
 
 
@@ -190,7 +203,8 @@ def _rescored(subject: Subject, of: dict[str, Version], entry: Told) -> None:
         return
     how = {"definition": entry["rescored"]["instrument"]}
     scores = [score | how for score in entry["scores"]]
-    version.runs.append(Run(entry["position"], entry["at"], entry["event_id"], scores))
+    made_by = entry["rescored"]["instrument"]
+    version.runs.append(Run(entry["position"], entry["at"], entry["event_id"], scores, made_by))
 
 
 def _set_aside(subject: Subject, of: dict[str, Version], entry: Told) -> None:

@@ -129,6 +129,7 @@ QUALIFIERS = (
     ("QSFINDGS", "Remarks on the Upload"),
     ("QSAMEND", "Number of Amendments"),
     ("QSEXTRA", "Another Answer Came First"),
+    ("QSDEFVER", "Scored Again by This Definition"),
 )
 SIGNS = str.maketrans({
     **dict.fromkeys("‐‑‒–—−", "-"), **dict.fromkeys("‘’′", "'"), **dict.fromkeys("“”″", '"'), "…": "...", "×": "x",
@@ -264,6 +265,7 @@ class _Maker:
             ";".join(finding["code"] for finding in told["findings"]) or None,
             str(version.number) if version.number else None,
             "Y" if extra else None,
+            _later(version),
         )
         lines = [
             (name, label, value, "eDT", None)
@@ -285,6 +287,12 @@ class _Maker:
             timing = self._timing(instrument, miss)
             yield Block(split(instrument.code), head, number, (miss["id"], None), [line], timing)
             number += 1
+
+
+def _later(version: Version) -> str | None:
+    """The definition that scores were made by, where it is a later one than was answered."""
+    made_by: str = version.definition["version"]
+    return made_by if made_by != version.told["instrument"]["version"] else None
 
 
 class _Lines(dict[Any, tuple[Any, ...]]):

@@ -92,8 +92,10 @@ OF_ANSWER = (
     Column("EXPECTED", WHOLE, "Of a score: how many items it has"),
     Column("METHOD", TEXT, "Of a score: the scoring method"),
     Column("METHODVER", TEXT, "Of a score: the version of the method"),
+    Column("DEFVER", TEXT, "Of a score: the version of the definition that it was made by"),
 )
 LONG = Sheet("long", "Every answer and every score, one a row", OF_RESPONSE, OF_ANSWER)
+DEFVER = Column("DEFVER", TEXT, "Version of the definition that the scores were made by")
 NOTDONE = Column("NOTDONE", TEXT, "Items without a code, each with its reason")
 OF_WEEK = (
     *OF_RESPONSE[:7],
@@ -226,8 +228,13 @@ class _Maker:
             return []
         given = settled(instrument, version.told["answers"])
         found = [of[given[item]] for item, of in self._of_items(instrument)]
-        shown = self._shown(instrument)
-        return found + [_score_line(instrument, score) for score in version.scores if score["scale"] in shown]
+        by = self.made_by(version)
+        shown = self._shown(by)
+        return found + [_score_line(by, score) for score in version.scores if score["scale"] in shown]
+
+    def made_by(self, version: Version) -> Instrument:
+        """The definition of the scores that count: a later one than was answered, where it was scored again."""
+        return self.instrument({"instrument": version.definition})
 
     def _items(self, instrument: Instrument) -> list[tuple[str, _Lines]]:
         return [(item.id, _Lines(item)) for item in self.extract.items(instrument)]
@@ -235,7 +242,7 @@ class _Maker:
     def wide(self, instrument: Instrument, version: Version) -> tuple[Any, ...]:
         names = self._of_wide(instrument.code)
         if "answers" not in version.told:
-            return (*(None for _ in names), None)
+            return (*(None for _ in names), None, None)
         given = settled(instrument, version.told["answers"])
         cells: dict[str, Any] = {}
         missing = []
@@ -245,24 +252,24 @@ class _Maker:
                 missing.append(f"{name}={rows.NOT_DONE[code]}")
             else:
                 cells[name] = float(code)
-        shown = self._shown(instrument)
+        by = self.made_by(version)
+        shown = self._shown(by)
         for score in version.scores:
-            if score["scale"] not in shown:
+            if score["scale"] not in shown or (name := rows.test_code(by.scale(score["scale"]))) not in names:
                 continue
-            name = rows.test_code(instrument.scale(score["scale"]))
             cells[name] = score["value"]
             if score["value"] is None:
                 missing.append(f"{name}={score['reason']}")
-        return (*(cells.get(name) for name in names), "; ".join(missing) or None)
+        return (*(cells.get(name) for name in names), by.version, "; ".join(missing) or None)
 
     def _wide_columns(self, code: str) -> list[str]:
-        return [column.name for column in _wide_sheet(self.extract, code).rest[:-1]]
+        return [column.name for column in _wide_sheet(self.extract, code).rest[:-2]]
 
     def missed(self, subject: Subject) -> Iterator[Block]:
         """A questionnaire that was missed: one line, for the whole of it."""
         line = ("questionnaire", None, "QSALL", "Questionnaire", None, None, "NOT DONE", "MISSED")
         for miss in subject.unanswered():
-            yield Block("long", self._missed_head(subject, miss), [line + (None,) * 4])
+            yield Block("long", self._missed_head(subject, miss), [line + (None,) * 5])
 
     def _missed_head(self, subject: Subject, miss: dict[str, Any]) -> tuple[Any, ...]:
         instrument = self.extract.instrument_of(miss["assessment"])
@@ -339,7 +346,7 @@ class _Lines(dict[Any, tuple[Any, ...]]):
     def __missing__(self, given: Any) -> tuple[Any, ...]:
         row = rows.answer(self.item, given)
         names = ("ITEMID", "QSTESTCD", "QSTEST", "QSORRES", "QSSTRESN", "QSSTAT", "QSREASND")
-        self[given] = line = ("item", *(row[name] for name in names), None, None, None, None)
+        self[given] = line = ("item", *(row[name] for name in names), *(None,) * 5)
         return line
 
 
@@ -407,6 +414,7 @@ def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]
         told["expected"],
         told["method"],
         told["method_version"],
+        instrument.version,
     )
 
 
@@ -436,7 +444,8 @@ def _wide_sheet(extract: Extract, code: str) -> Sheet:
             for part in shown:
                 name = rows.test_code(part)
                 parts.setdefault(name, Column(name, NUMBER, rows.test_name(part)))
-    return Sheet(wide_name(code), f"Responses to {code}, one a row", OF_RESPONSE, (*parts.values(), NOTDONE))
+    rest = (*parts.values(), DEFVER, NOTDONE)
+    return Sheet(wide_name(code), f"Responses to {code}, one a row", OF_RESPONSE, rest)
 
 
 def _subjects_sheet(extract: Extract) -> Sheet:

@@ -7,6 +7,7 @@ told only where every run is told.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -53,11 +54,11 @@ def every_scale_of(
     return _last(tx, _of(study_id, response_ids, until))
 
 
-def _of(study_id: str, response_ids: list[UUID], until: datetime | None) -> sa.Select[tuple[Score]]:
+def _of(study_id: str, response_ids: list[UUID], until: datetime | None) -> sa.Select[Any]:
     query = sa.select(Score).where(Score.study_id == study_id, Score.response_id.in_(response_ids))
     return query if until is None else query.where(Score.scored_at <= until)
 
 
-def _last(tx: Tx, query: sa.Select[tuple[Score]]) -> list[Score]:
+def _last(tx: Tx, query: sa.Select[Any]) -> list[Score]:
     rows = tx.all(query.order_by(Score.response_id, Score.scale, Score.run))
     return list({(row.response_id, row.scale): row for row in rows}.values())

@@ -11,7 +11,7 @@ from typing import Any
 from epro.cli.study import known_instruments
 from epro.export.extract import CutPoint, Extract
 from epro.export.records import fold
-from epro.questionnaires.instrument import Instrument
+from epro.questionnaires.instrument import Instrument, parse
 from epro.questionnaires.library import bundled_instrument
 from epro.questionnaires.scoring import score
 from epro.scheduling.protocol import Protocol
@@ -125,6 +125,28 @@ class Feed:
             "blinded": False,
         }
         return Extract(subjects=subjects, **known | changes)
+
+
+def scored_by_another(scale: str = "worst") -> tuple[Feed, dict[str, Any]]:
+    """A diary scored again by version 1.1, which has another scale in the place of the first; and what `extract` takes
+    to know it.
+    """
+    document = bundled_instrument("fatigue_diary").document()
+    first = document["scales"][0]
+    later = parse({**document, "version": "1.1", "scales": [{**first, "name": scale}]})
+    feed = Feed()
+    feed.enrolled("101-001")
+    response = feed.response("101-001", "fatigue_diary", {"worst_fatigue": 7})
+    made_by = {"code": "fatigue_diary", "version": "1.1", "digest": later.digest}
+    told = [one | {"run": 1} for one in scores(later, {"worst_fatigue": 7})]
+    feed.add(
+        "101-001", "response.rescored", rescored={"response_id": response, "instrument": made_by}, scores=told
+    )
+
+    def instrument(code: str, version: str | None = None) -> Instrument:
+        return later if (code, version) == ("fatigue_diary", "1.1") else bundled_instrument(code, version)
+
+    return feed, {"instrument": instrument}
 
 
 def assessment_of(study: Protocol, code: str) -> str:

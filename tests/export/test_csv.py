@@ -64,7 +64,7 @@ def test_a_response_is_a_row_with_its_codes_and_scores(made):
     first, second = frame(made, "wide_lupusqol.csv").to_dicts()
     assert first["NOTDONE"] is None and first["LUPQ01"] == 1
     assert "LUPQ15=NOT APPLICABLE" in second["NOTDONE"] and "LUPQ02=SKIPPED" in second["NOTDONE"]
-    assert len(first) == 26 + 34 + 8 + 1
+    assert len(first) == 26 + 34 + 8 + 2 and (first["DEFVER"], first["INSTRVER"]) == (1.0, 1.0)
 
 
 def test_of_two_answers_to_one_occurrence_the_one_completed_first_counts(tmp_path):

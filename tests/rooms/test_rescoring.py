@@ -15,7 +15,7 @@ from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled_instrument
 from epro.responses import endpoints, rescoring, runs
 from epro.responses.models import Response, Score
-from epro.stream import feed
+from epro.stream import delivering, feed, reconciling
 from epro.studies.models import Participant
 from epro.tx import begin, look, system
 
@@ -88,6 +88,10 @@ def rescore(answered, environ):
     return run
 
 
+def compared(cast):
+    return list(reconciling.differences(cast.sinks[0], "diary", delivering.definitions()))
+
+
 def look_for(later):
     with look(RESCORER) as tx:
         return rescoring.find_changes(tx, "diary", rescoring.subjects(tx, "diary"), later)
@@ -158,6 +162,14 @@ def test_the_feed_and_the_trial_database_carry_them(cast, answered, reversed_dia
     with cast.sinks[0].engine.connect() as connection:
         found = connection.execute(sa.text('SELECT "RUN", count(*) FROM scores GROUP BY "RUN" ORDER BY 1'))
         assert [tuple(row) for row in found] == [(1, 6), (2, 6)]
+        joined = sa.text('SELECT DISTINCT "RUN", "DEFVER", "INSTRVER" FROM v_current_scores')
+        assert [tuple(row) for row in connection.execute(joined)] == [(2, "1.1", "1.0")]
+    assert compared(cast) == []
+    with cast.sinks[0].engine.begin() as connection:
+        connection.execute(sa.text("""UPDATE scores SET "DEFVER" = '1.0' WHERE "RUN" = 2"""))
+    assert {(one.what, one.table, one.columns) for one in compared(cast)} == {
+        ("changed", "scores", ("DEFVER",))
+    }
 
 
 def test_a_rescoring_of_a_correction_names_what_it_corrects(cast, answered, reversed_diary):

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from epro.cli.study import known_instruments
 from epro.cli.trialdb import trialdb
 from epro.export import rows as export_rows
+from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from epro.stream.feed import Entry
@@ -91,6 +92,19 @@ VERSION = next(
     for a in read(EXAMPLE.read_text(encoding="utf-8"), known_instruments())[0].assessments  # type: ignore[union-attr]
     if a.id == "facit-fatigue"
 )
+
+
+@cache
+def known() -> Definitions:
+    """The same, and FACIT-Fatigue 1.1, which has two scales more: `extra`, and `total` under another name is `sum`."""
+    first = bundled_instrument("facit_fatigue", VERSION).document()
+    total = first["scales"][0]
+    more = [{**total, "name": "extra", "sdtm": {**total["sdtm"], "qstestcd": "EXTRA", "qstest": "Extra"}}]
+    later = parse({**first, "version": "1.1", "scales": [total, *more]})
+    renamed = parse({**first, "version": "1.2", "scales": more})
+    own = {("facit_fatigue", "1.1"): later, ("facit_fatigue", "1.2"): renamed}
+    plain = definitions()
+    return Definitions(lambda *key: own.get(key) or plain.instrument(*key), plain.protocol)
 
 
 def score(value: float | None, **more) -> dict:
@@ -200,11 +214,16 @@ def url(request, tmp_path) -> str:
 def target(url) -> Iterator[TrialDatabase]:
     made = TrialDatabase(url, definitions())
     yield made
-    if made.engine.dialect.name not in ("sqlite", "postgresql"):  # there is one for all tests
-        with made.engine.begin() as connection:
-            for table in trial.metadata.sorted_tables:
-                connection.execute(table.delete())
+    if made.engine.dialect.name not in ("sqlite", "postgresql"):
+        clear(made)
     made.close()
+
+
+def clear(target: TrialDatabase) -> None:
+    """Of MariaDB there is one for all tests."""
+    with target.engine.begin() as connection:
+        for table in trial.metadata.sorted_tables:
+            connection.execute(table.delete())
 
 
 def rows(target: TrialDatabase, name: str, *columns: str) -> list[tuple]:
@@ -306,6 +325,52 @@ def test_changes_count_from_the_last_score_up_to_an_anchor_of_each_participant(t
     assert found == [*before, (7, 21.0, "2026-03-04", 9.0), *after, (12, 10.0, first, 20.0)]
 
 
+def by_a_later_definition() -> list[Entry]:
+    """A response that is scored again by 1.1, which has a scale more, and then by 1.2, which has only that one."""
+
+    def again(position: int, version: str, *scores: dict) -> Entry:
+        code = {"code": "facit_fatigue", "version": version, "digest": f"digest of {version}"}
+        told = {"response_id": FIRST, "instrument": code}
+        return entry(position, "response.rescored", rescored=told, scores=list(scores))
+
+    extra = {"scale": "extra"}
+    return [
+        entry(1, "response.stored", response=response(1, BASE, 0), scores=[score(30.0)]),
+        again(2, "1.1", score(30.0, run=2), score(3.0, run=1, **extra)),
+        again(3, "1.2", score(4.0, run=2, **extra)),
+    ]
+
+
+def test_scores_name_the_definition_that_they_were_made_by_and_what_is_not_defined_any_more_is_not_current(
+    url,
+):
+    told = by_a_later_definition()
+    target = TrialDatabase(url, known())
+    asked = ("SCALE", "RUN", "QSSTRESN", "DEFVER", "DEFDIG")
+    target.apply(STUDY, told[:2])
+    both = [("extra", 1, 3.0, "1.1", "digest of 1.1"), ("total", 2, 30.0, "1.1", "digest of 1.1")]
+    assert rows(target, "v_current_scores", *asked) == both
+    assert rows(target, "v_current_scores", "INSTRVER") == [(VERSION,)] * 2  # what she answered
+    assert rows(target, "v_changes", *asked) == both
+    assert rows(target, "v_facit_fatigue", "DEFVER", "EXTRA") == [("1.1", 3.0)]
+    of_1_1 = [row for row in rows(target, "dictionary", "INSTRVER", "KIND", "NAME") if row[0] == "1.1"]
+    assert ("1.1", "SCALE", "extra") in of_1_1 and len(of_1_1) == 15
+    target.apply(STUDY, told)
+    assert rows(target, "v_current_scores", *asked) == [("extra", 2, 4.0, "1.2", "digest of 1.2")]
+    assert rows(target, "v_facit_fatigue", "DEFVER", "EXTRA", total_code()) == [("1.2", 4.0, None)]
+    assert rows(target, "scores", *asked) == sorted(
+        [*both, ("extra", 2, 4.0, "1.2", "digest of 1.2"), ("total", 1, 30.0, VERSION, "d")], key=str
+    )
+    if target.engine.dialect.name not in ("sqlite", "postgresql"):
+        clear(target)
+    target.close()
+
+
+def total_code() -> str:
+    scale = definitions().instrument("facit_fatigue", VERSION).scales[0]
+    return scale.sdtm.qstestcd if scale.sdtm else scale.name.upper()
+
+
 def test_a_row_of_scores_says_what_exports_say():
     (made,) = rows_of([story()[1]], definitions())["scores"]
     instrument = definitions().instrument("facit_fatigue", VERSION)
@@ -381,7 +446,7 @@ def test_version_1_becomes_ours_without_loss(url, target):
     later.close()
 
 
-def test_version_2_becomes_ours_and_nothing_is_asked_again(url, target):
+def test_version_2_becomes_ours_and_nothing_is_gone(url, target):
     target.apply(STUDY, story())
     before = everything(target)
     old = ("ix_responses_AMENDSID", *(f"ix_{t}_POSITION" for t in ("responses", "answers", "scores")))
@@ -393,13 +458,40 @@ def test_version_2_becomes_ours_and_nothing_is_asked_again(url, target):
             one.drop(connection)
         connection.execute(trial.schema_state.update().values(VERSION=2))
     later = TrialDatabase(url, definitions())
-    assert later.position(STUDY) == 10 and everything(later) == before
+    assert later.position(STUDY) == 0  # what came with version 5 is asked of the feed
+    assert everything(later) == before and later.apply(STUDY, story()) == 10 and everything(later) == before
     look = sa.inspect(later.engine)
     assert {one.name for one in indexes} <= {
         one["name"] for t in trial.APPLIED for one in look.get_indexes(t)
     }
     assert rows(later, "v_changes", "CHG") == [(6.0,), (None,)]
     later.close()
+
+
+def test_version_4_is_told_the_feed_again_and_scores_of_before_name_their_definition(url):
+    told = by_a_later_definition()
+    target = TrialDatabase(url, known())
+    target.apply(STUDY, told)
+    before = everything(target)
+    with target.engine.begin() as connection:
+        for view in ("v_facit_fatigue", "v_changes", "v_current_scores"):
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        quote = connection.dialect.identifier_preparer.quote
+        for column in ("DEFVER", "DEFDIG"):
+            connection.exec_driver_sql(f"ALTER TABLE scores DROP COLUMN {quote(column)}")
+        connection.execute(trial.schema_state.update().values(VERSION=4))
+    later = TrialDatabase(url, known())
+    assert later.position(STUDY) == 0
+    assert rows(later, "scores", "SCALE", "DEFVER") == [("extra", None)] * 2 + [("total", None)] * 2
+    assert len(rows(later, "v_current_scores", "SCALE")) == 2  # as before, until it is known
+    later.apply(STUDY, told[:1])
+    later.apply(STUDY, later.prepare(told[1:]))
+    assert everything(later) == before
+    assert rows(later, "v_facit_fatigue", "DEFVER", "EXTRA") == [("1.2", 4.0)]
+    if later.engine.dialect.name not in ("sqlite", "postgresql"):
+        clear(later)
+    later.close()
+    target.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)

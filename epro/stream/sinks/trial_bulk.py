@@ -1,4 +1,6 @@
-"""Many rows at once into the trial database, each engine by its quickest way. A key that is there keeps its row."""
+"""Many rows at once into the trial database, each engine by its quickest way. A key that is there keeps its row; what
+is blank in it and came with a later version of the schema (`filled`) is filled.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ def _insert_records(connection: sa.Connection, table: sa.Table, rows: Sequence[R
     names = [str(column.name) for column in table.columns]  # plain texts, as JSON wants its keys
     given = postgresql.insert(table).from_select(names, statements.records(table, names))
     told = [dict(zip(names, row, strict=True)) for row in rows]
-    connection.execute(given.on_conflict_do_nothing(), {"rows0": statements.records_text(table, told)})
+    bound = {"rows0": statements.records_text(table, told)}
+    done = connection.execute(given.on_conflict_do_nothing(), bound)
+    if done.rowcount < len(rows) and (filled := table.info.get("filled")):
+        blank = table.c[filled[0]].is_(None)
+        connection.execute(statements.update_records(table, filled).where(blank), bound)
 
 
 @lru_cache(maxsize=64)
@@ -66,11 +72,20 @@ def _copy(table: sa.Table) -> sql.Composed:
 @lru_cache(maxsize=64)
 def _statement(table: sa.Table, kind: str) -> str:
     """An INSERT with a place for each column, in their order, as the driver takes it."""
+    filled: Sequence[str] = table.info.get("filled", ())
     if kind == "sqlite":
-        made: Any = sqlite.insert(table).on_conflict_do_nothing()
+        made: Any = sqlite.insert(table)
+        told: dict[str, Any] = {n: sa.func.coalesce(table.c[n], made.excluded[n]) for n in filled}
+        made = (
+            made.on_conflict_do_update(table.primary_key, set_=told)
+            if told
+            else made.on_conflict_do_nothing()
+        )
         dialect: sa.Dialect = sqlite.dialect(paramstyle="qmark")
     else:  # IGNORE would hide what is refused
         first = next(iter(table.primary_key)).name
-        made = mysql.insert(table).on_duplicate_key_update({first: table.c[first]})
+        made = mysql.insert(table)
+        told = {n: sa.func.coalesce(table.c[n], made.inserted[n]) for n in filled}
+        made = made.on_duplicate_key_update(told or {first: table.c[first]})
         dialect = mysql.dialect(paramstyle="format")
     return str(made.values({c.name: sa.bindparam(c.name) for c in table.columns}).compile(dialect=dialect))

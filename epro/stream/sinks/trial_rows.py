@@ -24,7 +24,10 @@ from epro.stream.sinks import trial_tables as tables
 Json = dict[str, Any]
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
-"""What entries come to, by table."""
+"""What entries come to, by table; and under SCORED_BY, what else is to be known of definitions."""
+
+SCORED_BY = "scored by"
+"""What scores were made by that no response in these rows need name: `instrument` or `definition`, code, version."""
 
 OF_A_RESPONSE = itemgetter(*(str(column.name) for column in tables.responses.columns))
 OF_AN_ANSWER = itemgetter("ITEMID", "QSTESTCD", "QSTEST", "QSORRES", "QSSTRESN", "QSSTAT", "QSREASND")
@@ -62,7 +65,7 @@ def fixed(instrument: Instrument) -> Fixed:
 
 def rows_of(batch: Iterable[Entry], known: Definitions) -> Rows:
     """The rows of a batch of entries."""
-    rows: Rows = {name: [] for name in tables.APPLIED}
+    rows: Rows = {name: [] for name in (*tables.APPLIED, SCORED_BY)}
     for entry in batch:
         content = entry.content
         maker = MAKERS.get(entry.kind)
@@ -106,7 +109,7 @@ def _response(rows: Rows, entry: Entry, content: Json, known: Definitions) -> No
     subject, response_id = usubjid(content), response["id"]
     rows["responses"].append(_about(entry, content, response, instrument, known))
     rows["answers"] += _answers(entry, instrument, response["answers"], response_id, subject)
-    rows["scores"] += _scores(entry, instrument, content["scores"], response_id, subject)
+    rows["scores"] += _scores(entry, instrument, content, response["instrument"], response_id)
     if "amendment" in response:
         rows["amendments"].append(_amendment(entry, response, subject))
 
@@ -114,7 +117,8 @@ def _response(rows: Rows, entry: Entry, content: Json, known: Definitions) -> No
 def _rescored(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told = content["rescored"]
     instrument = known.instrument(told["instrument"]["code"], told["instrument"]["version"])
-    rows["scores"] += _scores(entry, instrument, content["scores"], told["response_id"], usubjid(content))
+    rows["scores"] += _scores(entry, instrument, content, told["instrument"], told["response_id"])
+    rows[SCORED_BY].append(("instrument", instrument.code, instrument.version))
 
 
 def _about(entry: Entry, content: Json, response: Json, instrument: Instrument, known: Definitions) -> Row:
@@ -158,11 +162,12 @@ def _worked_out(instrument: Instrument, same: Fixed, item: str, answered: Any) -
     return found
 
 
-def _scores(
-    entry: Entry, instrument: Instrument, told: list[Json], response_id: str, subject: str
-) -> list[Row]:
-    """The rows of scores, in the order of the columns; `export.rows.score` says the same by name."""
+def _scores(entry: Entry, instrument: Instrument, content: Json, by: Json, response_id: str) -> list[Row]:
+    """The rows of scores, in the order of the columns; `export.rows.score` says the same by name. `by` is how the feed
+    names the definition that they were made by.
+    """
     same, study_id, position = fixed(instrument), entry.study_id, entry.position
+    subject, version, digest_of_it = usubjid(content), by["version"], by["digest"]
     return [
         (
             study_id,
@@ -182,8 +187,10 @@ def _scores(
             listed(one["items_used"]),
             listed(one["items_missing"]),
             position,
+            version,
+            digest_of_it,
         )
-        for one in told
+        for one in content["scores"]
     ]
 
 
@@ -212,7 +219,8 @@ def _week(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
         "EVENTID": str(entry.event_id),
     }
     rows["weeks"].append(OF_A_WEEK(told))
-    rows["scores"] += _scores(entry, instrument, content["scores"], week["id"], told["USUBJID"])
+    rows["scores"] += _scores(entry, instrument, content, week["instrument"], week["id"])
+    rows[SCORED_BY].append(("definition", instrument.code, instrument.version))
 
 
 def _amendment(entry: Entry, response: Json, subject: str) -> Row:

@@ -3,7 +3,8 @@
 From version 1 to 2: columns and tables are added, `entries` and `amendments` are emptied, and the position goes back
 to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
 comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
-found for all scores at once.
+found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
+0, and the feed fills it in where it is blank.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from epro.export.rows import category, test_code, test_name
 from epro.stream.sinks import SinkUnavailable, trial_views
 from epro.stream.sinks import trial_tables as tables
 from epro.stream.sinks.trial_bulk import insert
-from epro.stream.sinks.trial_rows import Definitions, Row, Rows
+from epro.stream.sinks.trial_rows import SCORED_BY, Definitions, Row, Rows
 
 LOCK = 0x65707464  # the advisory lock's number
 
@@ -42,7 +43,9 @@ def _make(connection: sa.Connection, version: int) -> None:
     if 0 < version < tables.VERSION:
         _add_what_is_new(connection)
     if 0 < version < 2:
-        _ask_the_feed_again(connection)
+        _empty_what_grew(connection)
+    if 0 < version < tables.FILLED_FROM:
+        connection.execute(sa.update(tables.feed_state).values(POSITION=0))
     tables.metadata.create_all(connection)
     if version < tables.VERSION or "v_changes" not in sa.inspect(connection).get_view_names():
         trial_views.make_common(connection)
@@ -96,10 +99,9 @@ def _keep_summarized(connection: sa.Connection, names: Iterable[str | None]) -> 
             connection.execute(Summarized(name))
 
 
-def _ask_the_feed_again(connection: sa.Connection) -> None:
+def _empty_what_grew(connection: sa.Connection) -> None:
     connection.execute(sa.delete(tables.entries))
     connection.execute(sa.delete(tables.amendments))
-    connection.execute(sa.update(tables.feed_state).values(POSITION=0))
 
 
 class Summarized(DDLElement):
@@ -150,11 +152,15 @@ class Known:
         code, version, study, protocol = map(column, ("INSTRUMENT", "INSTRVER", "STUDYID", "PROTVER"))
         wanted = {("instrument", row[code], row[version]) for row in rows["responses"]}
         wanted |= {("protocol", row[study], row[protocol]) for row in rows["responses"]}
+        wanted |= set(rows[SCORED_BY])
         with self._guard:
             fresh = wanted - self._told
             with _alone(connection) if fresh else nullcontext():
                 for kind, name, version_of in sorted(fresh):
                     if kind == "instrument":
+                        self._tell_instrument(connection, name, version_of)
+                        self._show_instrument(connection, name, version_of)
+                    elif kind == "definition":
                         self._tell_instrument(connection, name, version_of)
                     else:
                         self._tell_protocol(connection, name, version_of)
@@ -172,9 +178,13 @@ class Known:
             for number, scale in enumerate(instrument.scales, 1)
         ]
         insert(connection, tables.dictionary, told)
+
+    def _show_instrument(self, connection: sa.Connection, code: str, version: str) -> None:
+        scales = self._definitions.instrument(code, version).scales
         view = trial_views.name_of(code)
         there = _told_by(connection, view)
-        fresh = [row[6] for row in told if row[2] == "SCALE" and row[6] not in (there or ())]
+        wanted = [trial_views.DEFINITION, *(test_code(scale) for scale in scales)]
+        fresh = [name for name in wanted if name not in (there or ())]
         if there is None or fresh:
             trial_views.make(connection, view, trial_views.wide(code, [*(there or ()), *fresh]))
 
@@ -194,9 +204,10 @@ class Known:
 
 
 def _told_by(connection: sa.Connection, view: str) -> list[str] | None:
-    """The scales that a wide view has, in its order; None when there is no such view."""
+    """The scales that a wide view has, and `DEFVER`, in its order; None when there is no such view."""
     look = sa.inspect(connection)
     if view not in look.get_view_names():
         return None
     columns = [column["name"] for column in look.get_columns(view)]
-    return [name.removesuffix("_CHG") for name in columns if name.endswith("_CHG")]
+    told = (trial_views.DEFINITION,)
+    return [name.removesuffix("_CHG") for name in columns if name.endswith("_CHG") or name in told]

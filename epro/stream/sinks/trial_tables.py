@@ -124,7 +124,10 @@ scores = sa.Table(
     sa.Column("ITEMSUSED", LONG, nullable=False),
     sa.Column("ITEMSMISS", LONG, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
+    sa.Column("DEFVER", NAME),  # the definition that it was made by; a re-scoring may be by a later one
+    sa.Column("DEFDIG", NAME),  # both are blank only in rows of before, until the feed has filled them
     _by_position("scores"),
+    info={"filled": ("DEFVER", "DEFDIG")},
 )
 
 weeks = sa.Table(
@@ -375,4 +378,6 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 4
+VERSION = 5
+FILLED_FROM = 5
+"""A database of before this version is told its feed again, which fills what is blank."""

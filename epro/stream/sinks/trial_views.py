@@ -28,7 +28,9 @@ AS_OF_A_WEEK = {name: name for name in OF_THE_RESPONSE} | {
     "RECORDID": "RESPONSEID",
 }
 """What a score of a week has in the place of its response's columns."""
-SCORES = tuple(column.name for column in tables.scores.columns)
+DEFINITION = "DEFVER"
+MADE_BY = (DEFINITION, "DEFDIG")
+SCORES = tuple(column.name for column in tables.scores.columns if column.name not in MADE_BY)
 
 
 class View(DDLElement):
@@ -80,13 +82,18 @@ def name_of(code: str) -> str:
 
 
 def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
-    """One row for each response of an instrument that counts now: scores beside each other, with base and change."""
+    """One row for each response of an instrument that counts now: scores beside each other, with base and change.
+    Among `tests`, `DEFVER` is the definition that its scores were made by.
+    """
     change, response = (
-        _seen("v_changes", "STUDYID RESPONSEID INSTRUMENT QSTESTCD QSSTRESN BASE CHG"),
+        _seen("v_changes", "STUDYID RESPONSEID INSTRUMENT QSTESTCD QSSTRESN BASE CHG DEFVER"),
         _current(),
     )
     told = []
     for test in tests:
+        if test == DEFINITION:
+            told.append(sa.func.max(change.c[DEFINITION]).label(DEFINITION))
+            continue
         for name, column in ((test, "QSSTRESN"), (f"{test}_BASE", "BASE"), (f"{test}_CHG", "CHG")):
             told.append(sa.func.max(sa.case((change.c.QSTESTCD == test, change.c[column]))).label(name))
     scored = (
@@ -132,7 +139,9 @@ def current_answers() -> sa.Select[Any]:
 
 
 def current_scores() -> sa.Select[Any]:
-    """The scores of the responses that count now, and of the weeks of diaries (`WEEK`); of several runs the last."""
+    """The scores of the responses that count now, and of the weeks of diaries (`WEEK`): of several runs the last, if it
+    is by the definition of the last scoring. What a later definition does not have stands in `scores` only.
+    """
     mine, later, week = tables.scores, tables.scores.alias("later"), tables.weeks
     again = sa.exists().where(
         *(later.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "SCALE")),
@@ -144,7 +153,25 @@ def current_scores() -> sa.Select[Any]:
             for name, theirs in AS_OF_A_WEEK.items()]  # fmt: skip
     source = mine.outerjoin(response, _same(mine, response)).outerjoin(week, sa.and_(*of_week))
     either = sa.or_(response.c.RESPONSEID.is_not(None), week.c.RESPONSEID.is_not(None))
-    return sa.select(*mine.columns, *told, week.c.WEEK).select_from(source).where(either, ~again)
+    scores = [mine.c[name] for name in SCORES]  # PostgreSQL adds columns at the end only
+    made_by = [mine.c[name] for name in MADE_BY]
+    found = sa.select(*scores, *told, week.c.WEEK, *made_by).select_from(source)
+    return found.where(either, ~again, ~_by_another_definition(mine))
+
+
+def _by_another_definition(mine: Any) -> sa.ColumnElement[bool]:
+    """Whether what a score belongs to was last scored by another definition than this score was made by."""
+    last, newer = tables.scores.alias("last"), tables.scores.alias("newer")
+    overtaken = sa.exists().where(
+        *(newer.c[name] == last.c[name] for name in ("STUDYID", "RESPONSEID")),
+        newer.c.POSITION > last.c.POSITION,
+    )
+    return sa.exists().where(
+        *(last.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID")),
+        last.c.POSITION > mine.c.POSITION,
+        last.c[DEFINITION] != mine.c[DEFINITION],
+        ~overtaken,
+    )
 
 
 def current_weeks() -> sa.Select[Any]:
@@ -184,11 +211,10 @@ def changes() -> sa.Select[Any]:
     counted = sa.and_(base.c.FIRST == 1, *(base.c[name] == score.c[name] for name in names))
     change = sa.case((score.c.LOCALDAY > base.c.LOCALDAY, score.c.QSSTRESN - base.c.QSSTRESN))
     told = (base.c.QSSTRESN.label("BASE"), base.c.LOCALDAY.label("BASEDAY"), change.label("CHG"))
-    first = [
-        column for column in score.columns if column.name != "WEEK"
-    ]  # PostgreSQL adds columns at the end only
+    added = [score.c[name] for name in ("WEEK", *MADE_BY)]  # PostgreSQL adds columns at the end only
+    first = [column for column in score.columns if column.name not in ("WEEK", *MADE_BY)]
     source = score.outerjoin(rule, same).outerjoin(base, counted)
-    return sa.select(*first, *told, score.c.WEEK).select_from(source)
+    return sa.select(*first, *told, *added).select_from(source)
 
 
 def _bases() -> Any:
@@ -234,7 +260,7 @@ def _current() -> Any:
 
 
 def _scores(alias: str | None = None) -> Any:
-    found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE, "WEEK"]))
+    found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE, "WEEK", *MADE_BY]))
     return found.alias(alias) if alias else found
 
 
