@@ -101,6 +101,7 @@ EXPLANATIONS = {
             range="array",
             direction="object",
             formula="object",
+            numbers="array",
             rule="object",
             answered="integer",
             expected="integer",

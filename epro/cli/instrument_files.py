@@ -134,16 +134,28 @@ def _text(told: dict[str, Any], language: str) -> str:
         f"  {told['direction']['words']} {words['range'].format(low=low, high=high)}",
     ]
     lines += [f"    {_item(item, language)}" for item in told["items"]]
-    lines += [
-        f"  {_fact(fact, language)} ({fact['source']} [{fact['certainty']}])"
-        for fact in told["interpretation"]
-    ]
+    lines += [f"  {_number(number, words)}" for number in told["numbers"]]
+    lines += [f"  {_fact(fact, language)} ({_where(fact, words)})" for fact in told["interpretation"]]
     made_with = told["instrument"]
     lines.append(
         f"  {told['formula']['method']} {told['formula']['method_version']}, {made_with['code']}"
         f" {made_with['version']}, {words['digest']} {made_with['digest']}"
     )
     return "\n".join(lines)
+
+
+def _number(number: dict[str, Any], words: dict[str, str]) -> str:
+    value = number["value"]
+    said = (
+        words["comma"].join(map(str, value)) if isinstance(value, list) else "-" if value is None else value
+    )
+    return f"{number['symbol']} = {said}{words['comma']}{number['words']}"
+
+
+def _where(fact: dict[str, Any], words: dict[str, str]) -> str:
+    """Where the score lies by this fact, and who says so."""
+    source = f"{fact['source_words']} [{fact['certainty']}]"
+    return f"{fact['position_words']}{words['semicolon']}{source}" if fact["position"] else source
 
 
 def _fact(fact: dict[str, Any], language: str) -> str:

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from epro.questionnaires.conditions import NOT_ASKED
+from epro.questionnaires.explaining_numbers import NEEDS, WORDS, numbers
 from epro.questionnaires.instrument import Instrument, Item, Scale
 from epro.questionnaires.kinds import kind_of, settled
 from epro.questionnaires.methods import METHODS, REASONS
@@ -55,6 +56,7 @@ LINES = {
     "digest": {"en": "digest", "zh-CN": "摘要值"},
     "colon": {"en": ": ", "zh-CN": "："},
     "comma": {"en": ", ", "zh-CN": "，"},
+    "semicolon": {"en": "; ", "zh-CN": "；"},
 }
 """What an explanation that is printed says besides."""
 FACTS = {
@@ -72,12 +74,41 @@ SYMBOLS = {
     "highest": {"zh-CN": "最高码"},
     "table": {"zh-CN": "换算表"},
     "cut": {"zh-CN": "分界点"},
+    "reached": {"zh-CN": "已达分界点"},
+    "cell": {"zh-CN": "位置"},
+    "digits": {"zh-CN": "各位数字"},
+    "employed": {"zh-CN": "在职"},
     "grid": {"zh-CN": "等级表"},
     "missed": {"zh-CN": "缺勤小时"},
     "worked": {"zh-CN": "工作小时"},
     "effect": {"zh-CN": "影响程度"},
 }
 """Words that stand in formulas, where they are others than ours."""
+POSITIONS = {
+    "in": {"en": "the score lies in it", "zh-CN": "该得分在此范围内"},
+    "not_in": {"en": "the score does not lie in it", "zh-CN": "该得分不在此范围内"},
+    "below": {"en": "the score lies below {cut}", "zh-CN": "该得分低于{cut}"},
+    "at": {"en": "the score is {cut}", "zh-CN": "该得分等于{cut}"},
+    "above": {"en": "the score lies above {cut}", "zh-CN": "该得分高于{cut}"},
+}
+"""Where a score lies: in a band or not, and on which side of a cut-off."""
+SOURCES = {
+    "our own definition": {"zh-CN": "我方自拟定义"},
+    "our policy": {"zh-CN": "我方规定"},
+    "literature": {"zh-CN": "文献"},
+    "literature, to be checked": {"zh-CN": "文献，待核实"},
+    "literature on EQ-5D": {"zh-CN": "EQ-5D相关文献"},
+    "literature on WPAI in other diseases": {"zh-CN": "WPAI用于其他疾病的文献"},
+    "general psychometrics": {"zh-CN": "一般心理测量学"},
+    "the usual names of the bands": {"zh-CN": "各分级的通用名称"},
+    "recomputed, see the table's notes": {"zh-CN": "重新计算，见换算表说明"},
+    "public copies of both tables": {"zh-CN": "两份换算表的公开副本"},
+    "published copies and recomputation": {"zh-CN": "公开副本与重新计算"},
+    "belimumab trials": {"zh-CN": "贝利尤单抗临床试验"},
+    "public program of a nephrology trial": {"zh-CN": "某肾病试验的公开程序"},
+    "LupusQoL owners' scoring page": {"zh-CN": "LupusQoL权利人的计分页面"},
+}
+"""Sources that are words of ours; what names a paper, a page or a holder stays as it is."""
 OURS = "en"
 """The language of our own words where they do not exist in the one asked for."""
 
@@ -134,14 +165,56 @@ def formula(scale: Scale, language: str) -> dict[str, Any]:
 def rule(scale: Scale, language: str) -> dict[str, Any]:
     """The missing rule, by name and in words."""
     expected = len(scale.items)
-    words = in_words(RULES[scale.missing.kind], language)
+    by_method = scale.missing.kind == "by_method" and scale.method in NEEDS
+    words = in_words(NEEDS[scale.method] if by_method else RULES[scale.missing.kind], language)
     least = scale.missing.minimum(expected)
     return {"name": str(scale.missing), "words": words.format(least=least, expected=expected)}
 
 
 def interpretation(scale: Scale, language: str) -> list[dict[str, Any]]:
     """What is known of how to read the score, each fact with its source and how sure it is."""
-    return [{**fact, "text": in_words(fact["text"], language)} for fact in scale.interpretation]
+    return [
+        {**fact, "text": in_words(fact["text"], language), "source_words": _source(fact["source"], language)}
+        for fact in scale.interpretation
+    ]
+
+
+def position(fact: Mapping[str, Any], value: float | None) -> str | None:
+    """Where a score lies by this fact, a key of POSITIONS; None where it says nothing of that."""
+    if value is None:
+        return None
+    if fact["kind"] == "cut_off" and "value" in fact:
+        cut = fact["value"]
+        return "at" if value == cut else "above" if value > cut else "below"
+    if fact["kind"] == "band" and {"value", "from", "to"} & fact.keys():
+        low, high = (fact.get(end, fact.get("value", value)) for end in ("from", "to"))
+        return "in" if low <= value <= high else "not_in"
+    return None
+
+
+def _source(source: str, language: str) -> str:
+    return SOURCES.get(source, {}).get(language, source)
+
+
+def _read(fact: Mapping[str, Any], value: float | None, language: str) -> dict[str, Any]:
+    where = position(fact, value)
+    words = in_words(POSITIONS[where], language).format(cut=fact.get("value")) if where else None
+    return {**fact, "position": where, "position_words": words}
+
+
+def _numbers(
+    scale: Scale, codes: list[int | None], value: float | None, language: str
+) -> list[dict[str, Any]]:
+    """Each number behind the formula: its name, its symbol in this language, its value, and what it is."""
+    return [
+        {
+            "name": name,
+            "symbol": _symbol(name, language),
+            "value": told,
+            "words": in_words(WORDS[name], language),
+        }
+        for name, told in numbers(scale, codes, value)
+    ]
 
 
 def fact_name(fact: Mapping[str, Any], language: str = OURS) -> str:
@@ -163,6 +236,7 @@ def _explained(
     instrument: Instrument, scale: Scale, one: Score, found: Mapping[str, Any], language: str
 ) -> dict[str, Any]:
     scored = next(plan.scored for plan in plan_of(instrument) if plan.scale.name == scale.name)
+    codes = [scored[name].get(found[name]) for name in scale.items]
     return {
         "scale": scale.name,
         "label": scale.label[language],
@@ -173,13 +247,14 @@ def _explained(
         "range": list(scale.range),
         "direction": {"name": scale.direction, "words": in_words(DIRECTIONS[scale.direction], language)},
         "formula": formula(scale, language),
+        "numbers": _numbers(scale, codes, one.value, language),
         "rule": rule(scale, language),
         "answered": one.answered,
         "expected": one.expected,
         "items": [_item(instrument.item(name), found[name], scored[name], language) for name in scale.items],
         "missing": list(one.items_missing),
         "blinded": one.blinded,
-        "interpretation": interpretation(scale, language),
+        "interpretation": [_read(fact, one.value, language) for fact in interpretation(scale, language)],
         "instrument": {
             "code": instrument.code,
             "version": instrument.version,

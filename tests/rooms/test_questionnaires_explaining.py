@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from epro.cli import epro
 from epro.questionnaires import reference
-from epro.questionnaires.explaining import explain, fact_name, shown
+from epro.questionnaires.explaining import POSITIONS, SOURCES, explain, fact_name, position, shown
+from epro.questionnaires.explaining_numbers import NEEDS, OF_METHODS, WORDS
 from epro.questionnaires.instrument import parse
 from epro.questionnaires.library import bundled, bundled_instrument
+from epro.questionnaires.methods import METHODS
 from epro.questionnaires.scoring import InvalidAnswers, score
 
 BRANCHING = {
@@ -78,6 +80,85 @@ def test_every_explanation_agrees_with_its_score(one):
             assert tuple(told["missing"]) == found.items_missing
 
 
+def numbers_of(code, answers, scale, language="en"):
+    told = of(explain(bundled_instrument(code), answers, language), scale)
+    return {one["name"]: one["value"] for one in told["numbers"]}
+
+
+def test_it_says_the_numbers_behind_the_formula():
+    phq9 = dict.fromkeys([f"phq0{n}" for n in range(1, 10)], 1)
+    four = dict(
+        zip([item.id for item in bundled_instrument("promis_fatigue_4a").items], (2, 3, 1, 2), strict=True)
+    )
+    work = {"wp01": 1, "wp02": 10, "wp03": 0, "wp04": 30, "wp05": 4, "wp06": 4}
+    assert numbers_of("phq9", phq9, "severity_band") == {"Σx": 9, "cut": [5, 10, 15, 20], "reached": [5]}
+    assert numbers_of("promis_fatigue_4a", four, "t_score") == {"Σx": 8, "table": 48.6}
+    assert numbers_of("promis_fatigue_4a", {}, "t_score") == {"Σx": 0, "table": None}
+    assert numbers_of("facit_fatigue", {"ff01": 1, "ff02": 3}, "total") == {"Σx": 6 - 2 + 0, "n": 2, "N": 13}
+    assert numbers_of("lupusqol", {"lq15": 2, "lq16": "NA"}, "intimate_relationships") == {
+        "Σx": 2, "n": 1, "lowest": 0, "highest": 4,
+    }  # fmt: skip
+    assert numbers_of("wpai_lupus", work, "overall_work_impairment") == {
+        "employed": 1, "missed": 10, "worked": 30, "effect": 4, "a": 0.25,
+    }  # fmt: skip
+    symptom = bundled_instrument("pro_ctcae_sle").scale("22_composite").items
+    cell = dict(zip(symptom, (2, 3, 1), strict=True))
+    told = numbers_of("pro_ctcae_sle", cell, "22_composite")
+    assert told["cell"] == [2, 3, 1] and told["grid"] in (0, 1, 2, 3)
+    assert numbers_of("pro_ctcae_sle", {symptom[0]: 0}, "22_composite") == {"cell": [0], "grid": 0}
+    assert numbers_of("pro_ctcae_sle", {symptom[0]: 1}, "22_composite") == {"cell": None, "grid": None}
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in METHODS}))
+def test_every_method_tells_its_numbers(name):
+    assert name in OF_METHODS
+
+
+def test_every_own_word_is_told_in_both_languages():
+    for words in (WORDS, NEEDS, POSITIONS):
+        assert all(set(texts) == {"en", "zh-CN"} for texts in words.values())
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "where"),
+    [
+        ({"kind": "band", "from": 5, "to": 9}, 5, "in"),
+        ({"kind": "band", "from": 5, "to": 9}, 9, "in"),
+        ({"kind": "band", "from": 5, "to": 9}, 9.1, "not_in"),
+        ({"kind": "band", "to": 55}, 20, "in"),
+        ({"kind": "band", "from": 70.1}, 70, "not_in"),
+        ({"kind": "band", "value": 2}, 2, "in"),
+        ({"kind": "band", "value": 2}, 1, "not_in"),
+        ({"kind": "band"}, 1, None),
+        ({"kind": "cut_off", "value": 10}, 9.9, "below"),
+        ({"kind": "cut_off", "value": 10}, 10, "at"),
+        ({"kind": "cut_off", "value": 10}, 11, "above"),
+        ({"kind": "cut_off", "value": 10}, None, None),
+        ({"kind": "norm", "value": 10}, 11, None),
+    ],
+)
+def test_where_a_score_lies_by_a_fact(fact, value, where):
+    assert position(fact, value) == where
+
+
+def test_sources_that_are_our_own_words_are_told_in_chinese():
+    told = of(explain(bundled_instrument("pgi_c"), {"pgic01": 4}, "zh-CN"), "change")["interpretation"]
+    assert {(fact["source"], fact["source_words"]) for fact in told} == {
+        ("our own definition", "我方自拟定义")
+    }
+    assert [fact["position_words"] for fact in told[:2]] == ["该得分不在此范围内", "该得分在此范围内"]
+    known = {fact["source"] for one in bundled() for scale in one.scales for fact in scale.interpretation}
+    assert set(SOURCES) <= known
+    assert not [one for one in known - set(SOURCES) if re.match("our |literature|recomputed|general", one)]
+
+
+def test_a_method_that_decides_for_itself_says_what_it_needs():
+    told = of(explain(bundled_instrument("wpai_lupus"), {}, "en"), "absenteeism")["rule"]
+    assert (
+        told["words"] == "Of 3 items, hours missed and worked are needed. Who is not employed has no score."
+    )
+
+
 def test_answers_that_do_not_fit_are_refused():
     with pytest.raises(InvalidAnswers):
         explain(bundled_instrument("fss"), {"fss1": 8})
@@ -110,9 +191,10 @@ def test_the_command_says_where_a_band_lies(tmp_path):
     file = tmp_path / "answers.json"
     file.write_text(json.dumps(dict.fromkeys([f"phq0{n}" for n in range(1, 10)], 1)))
     said = CliRunner().invoke(epro, ["instrument", "explain", "phq9", str(file)]).output
-    assert "  band from 5 to 9: Severity band 1 (" in said
+    assert "  band from 5 to 9: Severity band 1 (the score lies in it; " in said
     assert "  band 1: Mild: total 5-9 (" in said
-    assert "  From 10 on: a case" in said
+    assert "  From 10 on: a case" in said and "(the score lies below 10; " in said
+    assert "  reached = 5, cut points that the sum reaches" in said
 
 
 @pytest.mark.parametrize("instrument", bundled(), ids=lambda one: one.code)
