@@ -249,7 +249,10 @@ def scored(instrument: Any, sets: list[dict[str, Any]]) -> list[Any]:
     tally = bulk.score_file(instrument, BytesIO(b"\n".join(lines)), sink)
     return [
         [scoring.score(instrument, one) for one in sets],
-        [[one, one.value.tolist(), one.answered.tolist(), bulk.outcomes(instrument, one)] for one in columns],
+        [
+            [one[:5], one.value.tolist(), one.answered.tolist(), bulk.outcomes(instrument, one)]
+            for one in columns
+        ],
         [sink.getvalue(), tally],
     ]
 

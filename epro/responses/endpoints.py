@@ -16,7 +16,7 @@ from epro.responses import runs, weeks
 from epro.responses.models import Response, Score, WeekScore
 from epro.scheduling import anchors
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import Baseline, Endpoint, settled
+from epro.scheduling.protocol import Baseline, Endpoint
 from epro.tx import Tx
 
 
@@ -103,7 +103,7 @@ def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
     if point.value is None or baseline.value is None:
         return Change(point, baseline, None, None)
     responder = endpoint.responder.reached(point.value, baseline.value) if endpoint.responder else None
-    return Change(point, baseline, settled(point.value - baseline.value), responder)
+    return Change(point, baseline, point.value - baseline.value, responder)
 
 
 def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any]:

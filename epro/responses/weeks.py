@@ -142,8 +142,8 @@ def _look_or_put_off(tx: Tx, due: Any) -> None:
         tx.write(Occurrence, due.study_id, due.id, week_at=tx.now + PUT_OFF)
 
 
-def look(tx: Tx, participant: Any, occurrence: Any) -> bool:
-    """Score the week of this occurrence (participant locked) if it is complete or over; whether a run was added."""
+def look(tx: Tx, participant: Any, occurrence: Any) -> None:
+    """Score the week of this occurrence (participant locked) if it is complete or over, and comes out otherwise."""
     protocol_version, first, week = _week(tx, occurrence)
     rows = _occurrences(tx, participant, occurrence.assessment_id, week)
     for row in rows:
@@ -151,7 +151,7 @@ def look(tx: Tx, participant: Any, occurrence: Any) -> bool:
             tx.write(Occurrence, participant.study_id, row.id, week_at=None)
     stand = weeks.expected(rows)
     if not stand or not weeks.is_over(stand, tx.now):
-        return False
+        return
     known = standing(
         tx, participant.study_id, [participant.subject_id], occurrence.assessment_id, week.number
     )
@@ -159,10 +159,8 @@ def look(tx: Tx, participant: Any, occurrence: Any) -> bool:
     definition = _definition(tx, before, first)
     found = _found(tx, participant, definition, week, stand, protocol_version)
     scored = scoring.score(definition, found.answers)
-    if before is not None and not _differs(before.scores, scored):
-        return False
-    append(tx, participant, found, definition, before.row.run if before else 0)
-    return True
+    if before is None or _differs(before.scores, scored):
+        append(tx, participant, found, definition, before.row.run if before else 0)
 
 
 def _week(tx: Tx, occurrence: Any) -> tuple[str, Instrument, Week]:

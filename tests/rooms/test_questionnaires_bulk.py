@@ -177,6 +177,13 @@ def test_a_response_that_does_not_fit_does_not_stop_the_others():
     assert "findings" not in lines[0]
 
 
+def test_of_a_response_that_does_not_fit_each_scale_counts_its_own_sound_answers():
+    given = {"id": 1, "answers": {"lq01": 99, "lq02": 3, "lq15": "NA", "lq16": 2}}
+    (line,) = scored(orjson.dumps(given), LUPUSQOL)[1]
+    answered = {name: one["answered"] for name, one in line["scores"].items() if one["answered"]}
+    assert answered == {"physical_health": 1, "intimate_relationships": 1}
+
+
 GOOD = b'{"id":1,"answers":{}}\n'
 BAD_LINES = [
     (b"{", ""),
@@ -208,6 +215,13 @@ def test_a_line_that_cannot_be_read_is_named(line, pointer):
     with pytest.raises(BadLine) as caught:
         scored(GOOD + b"\n" + line + b"\n" + GOOD)
     assert (caught.value.number, caught.value.pointer) == (3, pointer)
+    assert str(caught.value).startswith(f"line 3, at {pointer}: " if pointer else "line 3: ")
+
+
+def test_where_a_line_stops_being_json_is_told_by_its_column():
+    with pytest.raises(BadLine) as caught:
+        scored(b'{"id":1,,')
+    assert str(caught.value) == "line 1: not JSON, column 9."
 
 
 def test_a_file_of_one_endless_line_is_refused_before_it_fills_the_memory():

@@ -184,13 +184,15 @@ def test_a_week_that_was_scored_again_by_a_later_definition_stays_with_it(cast, 
     assert rows() == kept
     with begin(TESTS) as tx:
         tx.one(sa.select(Occurrence).where(Occurrence.study_day == 6)).week_at = at("2026-03-12T10:02")
-    cast.tick(at("2026-03-12T10:02"))
+    with begin(TESTS, at("2026-03-12T10:02")) as tx:
+        assert [weeks.score_due(tx), weeks.score_due(tx)] == [1, 0]
     assert rows() == kept  # what the later definition does not know makes no difference
     with look(TESTS) as tx:
         told = tx.all(sa.select(Event).where(Event.action == "week.scored").order_by(Event.seq))
         assert [(one.object_type, json.loads(one.body)["details"]["run"]) for one in told] == [
             ("week", 1), ("week", 2), ("week", 3),
         ]  # fmt: skip
+        assert [json.loads(one.body)["reason"] for one in told] == [None, "definition 1.0 -> 1.1", None]
         (stand,) = weeks.standing(tx, STUDY, [ada.subject_id])
         assert (set(stand.scores), stand.row.run) == ({"weekly_mean", "weekly_worst"}, 3)
         columns = (WeekScore.run, WeekScore.definition_version, WeekScore.definition_digest)
