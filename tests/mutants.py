@@ -281,7 +281,10 @@ def refused(instrument: Any) -> list[Any]:
         [outcome(scoring.score, instrument, one) for one in odd],
         [outcome(lambda one: bulk.encode(instrument, [one, whole]).tolist(), one) for one in odd],
         [
-            outcome(lambda one: repr(bulk.score_codes(instrument, one)), codes[at : at + 1])
+            outcome(
+                lambda one: repr([scale[:5] for scale in bulk.score_codes(instrument, one)]),
+                codes[at : at + 1],
+            )
             for at in range(256)
         ],
         [outcome(in_file, instrument, line) for line in lines],
@@ -356,7 +359,7 @@ def judge(task: tuple[Mutant, dict[str, str]]) -> tuple[Mutant, str, dict[str, s
 
 def main() -> int:
     asked = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    asked.add_argument("files", nargs="*", choices=[[], *FILES], default=list(FILES))
+    asked.add_argument("files", nargs="*", choices=[[], *FILES])
     asked.add_argument("--lines", default="0-9999", help="of the file, as 230-260")
     asked.add_argument("--jobs", type=int, default=os.cpu_count())
     asked.add_argument(
@@ -369,7 +372,7 @@ def main() -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     with TemporaryDirectory() as place:
         os.environ["TMPDIR"] = place
-        return max([alone(mutated, name, given) for name in given.files])
+        return max([alone(mutated, name, given) for name in given.files or FILES])
 
 
 def alone(what: Any, *given: Any) -> int:
@@ -416,7 +419,9 @@ def over(pool: Any, name: str, given: argparse.Namespace) -> bool:
     passed = Counter((one["line"], one["what"]) for one in known if one["file"] == name)
     chosen = []
     for one in mutants(FILES[name].path):
-        if first <= one.line <= last and not passed[one.line, one.what]:
+        if (
+            first <= one.line <= last and passed[one.line, one.what] <= 0
+        ):  # on one line the same words may stand twice
             chosen.append(one)
         passed[one.line, one.what] -= 1
     as_it_is = Mutant(0, "as it is", FILES[name].path.read_text(encoding="utf-8"))
