@@ -151,7 +151,7 @@ def test_a_definition_of_ones_own_is_tried_by_its_file(own, tmp_path):
 
 @pytest.mark.parametrize(("text", "said"), [
     ("null", "holds no definition"), ("[]", "holds no definition"), ("{", "it is not JSON"),
-    ("{}", "'items' is a required"),
+    ("{}", "items is missing: add it"),
 ])  # fmt: skip
 @pytest.mark.parametrize("command", ["check", "show"])
 def test_a_file_that_is_no_definition_is_refused_in_plain_words(tmp_path, command, text, said):
