@@ -21,4 +21,6 @@ def keep_a_week(study_id: str, subject_id: str) -> None:
         query = sa.select(Occurrence).where(*hers, Occurrence.assessment_id == "evening")
         first = tx.one(query.order_by(Occurrence.local_day))
         tx.now += timedelta(days=14)
-        assert first is not None and weeks.look(tx, she, first)
+        assert first is not None
+        weeks.look(tx, she, first)
+        assert weeks.standing(tx, study_id, [subject_id], "evening")
