@@ -106,7 +106,12 @@ def rows(connection: sa.Connection, statement: Any, asked: Mapping[str, Any]) ->
 
 
 def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]]) -> None:
-    """Execute a statement that is made once and kept, for each of these parameters; nothing comes back."""
+    """Execute a statement that is made once and kept, for each of these parameters; nothing comes back.
+
+    Raises InvalidRequestError where the transaction was undone already: SQLite would keep what is written after it.
+    """
+    if not connection.in_transaction():
+        raise sa.exc.InvalidRequestError("This act was undone: nothing more can be written in it.")
     names = tuple(given[0]) if isinstance(statement, sa.Insert) and statement.select is None else None
     ready = _of(connection, statement, names)
     if ready is None:

@@ -40,16 +40,21 @@ OUTCOMES = (
 
 @dataclass
 class Clockwork:
-    """Strikes when something is due. `tick` and `relay` are the worker's own; `struck_at` is where it stands."""
+    """Strikes when something is due. `tick` and `relay` are the worker's own; `struck_at` is where it stands.
+
+    `not_before`: when somebody last acted. What falls due by that act is late by then, and time never goes back.
+    """
 
     tick: Callable[[], int]
     relay: Callable[[], int]
     struck_at: datetime
     relayed_at: datetime | None = None
+    not_before: datetime | None = None
 
     def run_until(self, moment: datetime) -> None:
         """Do everything that falls due up to `moment`, each thing when it is due."""
         while (due := next_due()) is not None and due <= moment:
+            due = max(due, self.not_before or due)
             self.struck_at = min(moment, max(due, self.struck_at + STRIKE))
             with clock.moved_to(self.struck_at):
                 self.tick()
@@ -110,6 +115,7 @@ class History:
             self.clockwork.run_until(act.at)
             with clock.moved_to(act.at):
                 self._do(act, who)
+            self.clockwork.not_before = act.at
             progress(1)
 
     def _do(self, act: Act, who: Character) -> None:

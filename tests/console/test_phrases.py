@@ -64,6 +64,13 @@ def test_both_languages_have_the_same_places_and_no_phrase_stands_twice():
     assert len({pair[0] for pair in listed}) == len(listed)
 
 
+def test_a_value_that_repeats_the_words_costs_no_more_than_its_length():
+    """Such a value in a study file would keep whatever tries all ways busy for hours."""
+    value = "x goes from 1 to 2: 3 4 goes from " * 7_000
+    assert value in phrases.spoken(f"Use one of: {value}.", "zh-CN")[0]
+    assert phrases.spoken(value, "zh-CN") == (value, "en")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from epro import trail
+from epro import db, trail
 from epro.db import RecordingSession
 from epro.notifications import sending
 from epro.scheduling import protocols
@@ -22,7 +22,6 @@ from epro.stream.sinks import trial_db
 from epro.stream.sinks import trial_tables as tables
 from epro.stream.sinks.trial_rows import rows_of
 from epro.studies.models import Participant
-from epro.trail import guard
 from epro.trail.models import ChainHead, FeedEntry
 from epro.tx import begin, look, system
 
@@ -45,7 +44,7 @@ def record_outside_the_act() -> None:
     record = trail.record
 
     def later(tx: Any, head: Any, *told: Any, **details: Any) -> Any:
-        guard.recorded(tx.session)
+        tx.account[db.RECORDED] = True
         model, name = (
             (Participant, head.subject_id) if hasattr(head, "subject_id") else (ChainHead, head.chain)
         )

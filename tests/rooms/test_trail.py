@@ -23,6 +23,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from sqlalchemy.exc import InvalidRequestError
 
 from epro import keys, trail
 from epro.canonical import decode
@@ -156,6 +157,19 @@ def test_an_act_without_objects_owes_its_record_too(ada, app):
     with pytest.raises(SilentChange), begin(TESTS) as tx:
         tx.write(Participant, *ADA, language="de")
     act(lambda tx: (tx.write(Participant, *ADA, language="de"), _record(tx)))
+
+
+def test_an_act_that_was_undone_within_writes_nothing_more(ada, app):
+    """A driver whose transaction has ended would keep what is written after it, whatever the act comes to."""
+    with pytest.raises(InvalidRequestError), begin(TESTS) as tx:
+        with pytest.raises(LookupError):
+            tx.write(Participant, *ADA, language="de")
+            tx.session.connection()
+            tx.session.rollback()
+            raise LookupError
+        tx.write(Participant, *ADA, language="it")
+    with look(TESTS) as tx:
+        assert tx.get(Participant, *ADA).language not in ("de", "it")
 
 
 @on_sqlite

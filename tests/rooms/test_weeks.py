@@ -392,7 +392,8 @@ def test_weeks_are_scored_again_with_everything_else(cast, ada, monkeypatch):
     later = replace(known, digest="0" * 64)
     monkeypatch.setitem(db.remembered(), ("instrument", "fatigue_diary_weekly", "1.0"), later)
     found, _ = changes()
-    assert {one.why for one in found} == {(f"definition {known.digest[:12]} -> {'0' * 12}",)}
+    told = f"definition 1.0 -> 1.0, digest {known.digest[:12]} -> {'0' * 12}"
+    assert {one.why for one in found} == {(told,)}
     with begin(TESTS) as tx:
         assert rescoring.append(tx, STUDY, ada.subject_id, found, {}) == 3
     assert rows() == run(1, 1, 7, MEAN, 10) + run(1, 2, 7, MEAN, 10)

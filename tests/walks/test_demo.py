@@ -37,7 +37,7 @@ from epro.responses.models import SetAside
 from epro.scheduling.models import Occurrence
 from epro.signing import signatures
 from epro.signing.models import Signature
-from epro.simulation import answering, characters
+from epro.simulation import answering, characters, history
 from epro.simulation.characters import Look, Travel
 from epro.simulation.people import Caller, over_http
 from epro.trail.models import Event
@@ -317,6 +317,19 @@ def test_the_same_seed_makes_the_same_history(twice):
     assert once["responses"] and once["alerts"] and once["messages"]
     assert once == again
     assert {"taken", "contact_attempt"} <= {kind for kind, _ in once["steps"]}
+
+
+def test_the_clockwork_of_a_history_never_strikes_before_what_somebody_did(monkeypatch):
+    """Who is enrolled at 10:25 may have something due since 10:00: it is attended to late, as it would be."""
+    ten, struck = datetime(2026, 3, 2, 10, 0, tzinfo=UTC), []
+    due = [ten, ten + timedelta(minutes=30)]
+    monkeypatch.setattr(history, "next_due", lambda: due[0] if due else None)
+    clockwork = history.Clockwork(
+        lambda: [struck.append(clock.now()), due.pop(0)], lambda: 0, ten - timedelta(hours=1)
+    )
+    clockwork.not_before = ten + timedelta(minutes=25)
+    clockwork.run_until(ten + timedelta(hours=1))
+    assert struck == [ten + timedelta(minutes=25), ten + timedelta(minutes=30)]
 
 
 def test_every_kind_of_participant_does_what_sets_her_apart():

@@ -607,7 +607,7 @@ def figures(house: House) -> dict[str, float]:
 
 
 def up_to_date(told: dict[str, float]) -> bool:
-    return told == {"up": 1.0, "lag_entries": 0.0, "waiting_seconds": 0.0}
+    return told == {"up": 1.0, "astray": 0.0, "lag_entries": 0.0, "waiting_seconds": 0.0}
 
 
 def kinds_in_feed(house: House) -> list[str]:
