@@ -35,6 +35,7 @@ from epro.privacy import erasing, readings
 from epro.responses import weeks
 from epro.scheduling import counted, occurrences
 from epro.scheduling.models import Occurrence
+from epro.signin import kept
 from epro.signin.models import RateCount
 from epro.stream import comparing, delivering, keeping
 from epro.stream.carrying import Carriers
@@ -52,6 +53,7 @@ BATCH = 50
 RELAY_SECONDS = 1
 SEALING_SECONDS = 60
 FORGETTING_SECONDS = 3600  # how often it is asked whose contact data have been kept long enough
+TYPED_SECONDS = 60  # how often what was typed and nobody came back for is taken away
 KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
@@ -178,6 +180,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(sealer, "interval", seconds=SEALING_SECONDS, **every)
         scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, counted.keep_due), "interval", seconds=KEEPING_SECONDS, **every)
+        scheduler.add_job(_in(app, forget_typed), "interval", seconds=TYPED_SECONDS, **every)
         scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
@@ -217,6 +220,12 @@ def forget(now: datetime | None = None) -> int:
         again = erasing.erase_again(tx)
         readings.remove_old(tx)
     return again + _until_nothing(partial(_act, erasing.erase_due, now))
+
+
+def forget_typed(now: datetime | None = None) -> None:
+    """Take away what somebody had typed before showing who she is, and did not come back for in time."""
+    with begin(CLOCKWORK, now) as tx:
+        kept.forget_old(tx)
 
 
 def beat(worker: str, now: datetime | None = None) -> None:

@@ -246,8 +246,8 @@ def prove() -> Response:
 
 @console.errorhandler(stepup.StepUpNeeded)
 def to_the_proof(error: stepup.StepUpNeeded) -> Response:
-    keep_form()
-    return _sent_to("proof", next=_stood_on())
+    lost = {} if keep_form() else {"lost": "1"}
+    return _sent_to("proof", next=_stood_on(), **lost)
 
 
 @console.errorhandler(factors.SecondFactorMissing)
@@ -279,7 +279,10 @@ def _proof(status: int = 200, *, refused: bool = False) -> Response:
         has_passkey = bool(factors.passkeys_of(tx, UUID(actor().id)))
         linked = _sso() if sso.is_linked(tx, UUID(actor().id)) else None
     wanted = way(request.values.get("next", "/console/account"))
-    return show("proof.html", status, refused=refused, next=wanted, has_passkey=has_passkey, sso=linked)
+    lost = bool(request.values.get("lost"))
+    return show(
+        "proof.html", status, refused=refused, next=wanted, lost=lost, has_passkey=has_passkey, sso=linked
+    )
 
 
 def _sso() -> str | None:

@@ -214,13 +214,14 @@ def keep_language(response: Response, language: str) -> None:
     _set(response, "epro-language", language, 365 * 86_400)
 
 
-def keep_form() -> None:
-    """The form at hand waits until its sender has shown who she is; an upload does not."""
+def keep_form() -> bool:
+    """The form at hand waits until its sender has shown who she is; an upload does not. False if it is too long."""
     session_id = _session_id()
-    if session_id and request.method == "POST" and not request.is_json:
-        fields = request.form.to_dict(flat=False)
-        with begin(DOOR, clock.now()) as tx:
-            kept.keep(tx, session_id, g.viewer.secret, kept.Form(request.path, fields))
+    if not session_id or request.method != "POST" or request.is_json:
+        return True
+    fields = request.form.to_dict(flat=False)
+    with begin(DOOR, clock.now()) as tx:
+        return kept.keep(tx, session_id, g.viewer.secret, kept.Form(request.path, fields))
 
 
 def kept_form() -> kept.Form | None:

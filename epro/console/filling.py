@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -11,6 +12,8 @@ from epro.signin.kept import Form
 
 SAID_AT = "done"  # the id of the line that says what was done
 DOCTYPE = "<!doctype html>"
+REFUSED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML has no place for, and with it the maker of this markup."""
 
 
 def filled(page: str, kept: Form, words: str) -> str | None:
@@ -20,8 +23,9 @@ def filled(page: str, kept: Form, words: str) -> str | None:
     if form is None:
         return None
     for field in form.iter("input", "select", "textarea"):
-        if field.get("name") in kept.fields and field.get("type") not in ("hidden", "password", "file"):
-            _fill(field, kept.fields[field.get("name")])
+        texts = [REFUSED.sub("", text) for text in kept.fields.get(field.get("name"), ())]
+        if texts and field.get("type") not in ("hidden", "password", "file"):
+            _fill(field, texts)
     for around in form.iterancestors("details"):
         around.set("open", "")
     for button in list(form.iter("button"))[:1]:

@@ -6,17 +6,21 @@ What is kept is a copy of what counting gives, no older than `GOOD_FOR`; without
 from __future__ import annotations
 
 import json
+import logging
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
 from epro import db
+from epro.errors import places
 from epro.scheduling import compliance
 from epro.scheduling.compliance import Count
 from epro.scheduling.models import ComplianceCount
 from epro.studies import access
 from epro.studies.models import Participant, Site
-from epro.tx import Tx, begin, look, system
+from epro.tx import AWAY, Tx, begin, look, system
+
+log = logging.getLogger(__name__)
 
 COUNTER = system("counter")
 LARGE = 2_000  # participants; a smaller study is counted at each look
@@ -38,18 +42,29 @@ def told(
 
 
 def keep_due(now: datetime | None = None) -> int:
-    """Count large studies again whose counts are old; how many that were."""
+    """Count large studies again whose counts are old; how many that were. One that fails stops no other."""
     with look(COUNTER, now) as tx:
         due = _due(tx)
-    for study_id in due:
-        _keep(study_id, now)
-    return len(due)
+    return sum(_keep_or_put_off(study_id, now) for study_id in due)
 
 
 def _due(tx: Tx) -> list[str]:
     fresh = sa.select(ComplianceCount.study_id).where(ComplianceCount.counted_at > tx.now - EVERY)
     query = sa.select(Participant.study_id).where(Participant.study_id.not_in(fresh))
     return tx.all(query.group_by(Participant.study_id).having(sa.func.count() >= LARGE))
+
+
+def _keep_or_put_off(study_id: str, now: datetime | None) -> bool:
+    """Whether it was counted. A database that is away is no fault of the study, and is raised."""
+    try:
+        _keep(study_id, now)
+    except AWAY:
+        raise
+    except Exception as fault:
+        told = {"action": "count.put_off", "study_id": study_id}
+        log.error("count put off: %s at %s", type(fault).__name__, places(fault), extra=told)
+        return False
+    return True
 
 
 def _keep(study_id: str, now: datetime | None) -> None:

@@ -1,6 +1,7 @@
 """What somebody had typed when she was asked to show once more who she is: it waits for her, and for nobody else.
 
-It stands with her session, sealed with the secret of her cookie, for ten minutes. What proves who somebody is does not.
+It stands with her session, sealed with the secret of her cookie, for ten minutes; then the worker takes it away, also
+when she never came back. What proves who somebody is does not stand there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from epro.signin.models import SignInSession
 from epro.tx import Tx
 
 GOOD_FOR = timedelta(minutes=10)
-LONGEST = 400_000  # letters; a study file of the largest size fits in
+LONGEST = 600_000  # letters of JSON, where a letter may take two; a study file of the largest size fits in
 NEVER = ("password", "otp", "link", "form_token")
 _NAME = "sessions/kept_form"
 
@@ -32,13 +33,22 @@ class Form:
     fields: Mapping[str, Sequence[str]]
 
 
-def keep(tx: Tx, session_id: UUID, secret: str, form: Form) -> None:
-    """Keep it in the place of what was kept before; what is too long is not kept."""
-    safe = {name: list(texts) for name, texts in form.fields.items() if name not in NEVER}
+def keep(tx: Tx, session_id: UUID, secret: str, form: Form) -> bool:
+    """Keep it in the place of what was kept before; what is too long is not kept. Whether it was.
+
+    A line ends in one letter here, as on the page; a browser makes two of it again.
+    """
+    safe = {
+        name: [text.replace("\r\n", "\n") for text in texts]
+        for name, texts in form.fields.items()
+        if name not in NEVER
+    }
     text = json.dumps(asdict(Form(form.address, safe)), ensure_ascii=False)
-    if len(text) <= LONGEST:
-        sealed = sealing.seal(_key(secret), "0", _NAME, text)
-        tx.session.execute(_row(session_id).values(kept_form=sealed, kept_at=tx.now))
+    if len(text) > LONGEST:
+        return False
+    sealed = sealing.seal(_key(secret), "0", _NAME, text)
+    tx.session.execute(_row(session_id).values(kept_form=sealed, kept_at=tx.now))
+    return True
 
 
 def find(tx: Tx, session_id: UUID, secret: str) -> Form | None:
@@ -55,6 +65,12 @@ def find(tx: Tx, session_id: UUID, secret: str) -> Form | None:
 
 def forget(tx: Tx, session_id: UUID) -> None:
     tx.session.execute(_row(session_id).values(kept_form=None, kept_at=None))
+
+
+def forget_old(tx: Tx) -> None:
+    """What is good no more, of every session: its owner may never come back."""
+    old = SignInSession.kept_at < tx.now - GOOD_FOR
+    tx.session.execute(sa.update(SignInSession).where(old).values(kept_form=None, kept_at=None))
 
 
 def waits(row: SignInSession) -> bool:

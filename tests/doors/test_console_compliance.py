@@ -6,6 +6,7 @@ import re
 from datetime import date
 
 import pytest
+import sqlalchemy as sa
 
 from epro.console import drawing
 from epro.scheduling import compliance as room
@@ -13,6 +14,7 @@ from epro.scheduling import counted
 from epro.scheduling.compliance import Count, Sum
 from epro.tx import Actor, Grant, look
 from tests.cast import STUDY, at
+from tests.doors.scene import OTHER
 from tests.doors.test_console_pages import ROOT, browser
 
 MONDAY = date(2026, 3, 2)
@@ -83,8 +85,42 @@ def test_a_large_study_is_counted_by_the_worker_and_told_the_same(stage, monkeyp
             )  # not hers: nothing is kept
         assert told(name)[0][0] != []
     with stage.today(minutes=29):
-        assert "every ten minutes" in browser(stage, "mona").get(f"{ROOT}/compliance").text
+        assert "about every ten minutes" in browser(stage, "mona").get(f"{ROOT}/compliance").text
     assert told("whole", 31)[0][1] is None
     with stage.today(minutes=11):
         assert counted.keep_due() == 2
     assert told("whole", 31)[0][1] is not None
+
+
+def test_a_study_that_cannot_be_counted_stops_no_other(stage, monkeypatch, caplog):
+    """Whichever comes first; it is told of by name, and tried again with the next strike."""
+    monkeypatch.setattr(counted, "LARGE", 1)
+    real = room.counts
+    for broken, minutes in ((STUDY, 60), (OTHER, 75)):
+
+        def counts(tx, study_id, *asked, broken=broken, **more):
+            if study_id == broken:
+                raise ValueError("a row that nobody understands")
+            return real(tx, study_id, *asked, **more)
+
+        caplog.clear()
+        with stage.today(minutes=minutes):
+            monkeypatch.setattr(room, "counts", counts)
+            assert counted.keep_due() == 1
+            told = [one for one in caplog.records if one.name == counted.__name__]
+            assert [(one.action, one.study_id) for one in told] == [("count.put_off", broken)]
+            assert "nobody understands" not in told[0].getMessage()
+            monkeypatch.setattr(room, "counts", real)
+            assert counted.keep_due() == 1
+
+
+def test_a_database_that_is_away_is_no_fault_of_a_study(stage, monkeypatch):
+    monkeypatch.setattr(counted, "LARGE", 1)
+
+    def away(*asked, **more):
+        raise sa.exc.OperationalError("select", {}, Exception("gone"))
+
+    with stage.today(minutes=90):
+        monkeypatch.setattr(room, "counts", away)
+        with pytest.raises(sa.exc.OperationalError):
+            counted.keep_due()

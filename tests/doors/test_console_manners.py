@@ -9,6 +9,7 @@ from lxml import html
 
 from epro.console import saying
 from epro.console.door import DONE, PAGES
+from epro.signin import kept
 from tests.cast import PASSWORD
 from tests.doors.test_console_building import LATER
 from tests.doors.test_console_pages import ROOT, browser
@@ -100,6 +101,34 @@ def test_after_showing_who_she_is_the_form_is_as_she_left_it(stage):
         sent = alma.send(page, **dict(form.form_values()))
         assert sent.status_code == 303 and re.match(rf"{page}/[0-9a-f-]{{36}}$", sent.headers["Location"])
         assert "Nina" not in alma.get(page).text.split("<form")[-1]  # what was sent is kept no longer
+
+
+@pytest.mark.parametrize("sign", ["\uffff", "\ufffe"], ids=ascii)
+def test_a_sign_that_no_page_may_hold_keeps_her_from_nothing(stage, sign):
+    alma, page = browser(stage, "alma"), f"{ROOT}/staff"
+    with stage.today(minutes=6):
+        asked = alma.do(page, on=page, name=f"Nina{sign} Neu", email="n@example.org", role="monitor")
+        alma.do("/console/account/proof", on=asked.headers["Location"], password=PASSWORD, next=page)
+        told = alma.get(page)
+        assert told.status_code == 200 and 'value="Nina Neu"' in told.text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "was too long to be kept"), ("zh-CN", "内容过长，无法保留")]
+)
+def test_who_typed_too_much_to_be_kept_is_told_so(stage, monkeypatch, language, words):
+    """Also after a wrong password; and nothing is said to be kept."""
+    monkeypatch.setattr(kept, "LONGEST", 10)
+    alma, page, prove = browser(stage, "alma"), f"{ROOT}/staff", "/console/account/proof"
+    with stage.today(minutes=6):
+        alma.send("/console/language", language=language, next=page)
+        asked = alma.do(page, on=page, name="Nina Neu", email="n@example.org", role="monitor")
+        told = alma.get(asked.headers["Location"]).text
+        assert words in told and "is kept meanwhile" not in told and "会保留" not in told
+        (form,) = [one for one in html.document_fromstring(told).forms if one.action == prove]
+        wrong = alma.send(prove, **{**dict(form.form_values()), "password": "wrong"})
+        assert wrong.status_code == 401 and words in wrong.text
+        assert words not in alma.get(prove).text
 
 
 def test_a_file_that_was_checked_is_still_there_after_showing_who_she_is(stage):

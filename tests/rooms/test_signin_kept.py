@@ -9,7 +9,9 @@ import pytest
 import sqlalchemy as sa
 from lxml import html
 
+from epro import worker
 from epro.console.filling import filled
+from epro.scheduling import source
 from epro.signin import kept
 from epro.signin.kept import Form
 from epro.signin.models import SignInSession
@@ -20,19 +22,20 @@ TESTS, NOW = system("tests"), at("2026-03-02T10:00")
 FORM = Form("/console/studies/a/staff", {"name": ["Ännchen 娜"], "password": ["secret words"], "otp": ["1"]})
 
 
-def test_it_opens_for_her_alone_while_it_is_good_and_keeps_no_password(cast):
+def session() -> SignInSession:
+    row = SignInSession(
+        id=uuid4(), refresh_hash="", rotated_at=NOW, started_at=NOW, expires_at=NOW + timedelta(hours=1)
+    )
     with begin(TESTS, NOW) as tx:
-        row = SignInSession(
-            id=uuid4(),
-            refresh_hash="",
-            rotated_at=NOW,
-            started_at=NOW,
-            expires_at=NOW + timedelta(hours=1),
-        )
         tx.add(row)
-        assert (kept.waits(row), kept.may_go_on(row)) == (False, False)
+    return row
+
+
+def test_it_opens_for_her_alone_while_it_is_good_and_keeps_no_password(cast):
+    row = session()
+    assert (kept.waits(row), kept.may_go_on(row)) == (False, False)
     with begin(TESTS, NOW) as tx:
-        kept.keep(tx, row.id, "hers", FORM)
+        assert kept.keep(tx, row.id, "hers", FORM)
     with look(TESTS, NOW + timedelta(minutes=9)) as tx:
         assert kept.find(tx, row.id, "hers") == Form(FORM.address, {"name": ["Ännchen 娜"]})
         assert kept.find(tx, row.id, "another") is None
@@ -41,10 +44,41 @@ def test_it_opens_for_her_alone_while_it_is_good_and_keeps_no_password(cast):
     with look(TESTS, NOW + timedelta(minutes=11)) as tx:
         assert kept.find(tx, row.id, "hers") is None
     with begin(TESTS, NOW) as tx:
-        kept.keep(tx, row.id, "hers", Form("/x", {"source": ["x" * kept.LONGEST]}))  # too long: not kept
+        assert not kept.keep(tx, row.id, "hers", Form("/x", {"source": ["x" * kept.LONGEST]}))  # too long
         assert kept.find(tx, row.id, "hers") is not None
         kept.forget(tx, row.id)
         assert kept.find(tx, row.id, "hers") is None
+
+
+def test_what_she_never_came_back_for_is_taken_away_by_the_worker(cast):
+    """Also when she has closed the page: nothing of it stays in any row, and what is still good does."""
+    old, young = session(), session()
+    with begin(TESTS, NOW) as tx:
+        kept.keep(tx, old.id, "hers", FORM)
+    with begin(TESTS, NOW + timedelta(minutes=1)) as tx:
+        kept.keep(tx, young.id, "another's", FORM)
+    columns = sa.select(SignInSession.kept_form, SignInSession.kept_at).where(SignInSession.id == old.id)
+    worker.forget_typed(NOW + kept.GOOD_FOR)
+    with look(TESTS, NOW + kept.GOOD_FOR) as tx:
+        assert kept.find(tx, old.id, "hers") is not None  # good to the last moment
+    worker.forget_typed(NOW + kept.GOOD_FOR + timedelta(seconds=1))
+    with look(TESTS, NOW + timedelta(minutes=11)) as tx:
+        assert tx.session.execute(columns).one() == (None, None)
+        assert kept.find(tx, young.id, "another's") is not None
+
+
+@pytest.mark.parametrize("line", ["a\r\n", "\r\n", '"\r\n', "\t", "娜"], ids=ascii)
+def test_a_study_file_of_the_largest_size_fits(cast, line):
+    """As a form brings it, whose lines end in two letters; they come back as one."""
+    there = line.replace("\r\n", "\n")
+    times = source.MAX_CHARACTERS // len(there)
+    row = session()
+    with begin(TESTS, NOW) as tx:
+        fits = kept.keep(tx, row.id, "hers", Form("/x", {"source": [line * times]}))
+        found = kept.find(tx, row.id, "hers")
+    assert fits and found
+    same = found.fields["source"] == [there * times]
+    assert same  # shown in full, half a million letters would stand here
 
 
 PAGE = """<!doctype html><html><body><div id="done"></div>
@@ -85,3 +119,15 @@ def test_its_form_is_filled_and_no_other():
 )
 def test_a_page_without_its_form_stays_as_it_is(form):
     assert filled(PAGE, form, "words") is None
+
+
+def test_characters_that_no_page_may_hold_are_left_out():
+    refused = "\x00\x08\x0b\x0c\x1f\ufffe\uffff"
+    fields = {"role": ["nurse"], "name": [f"Ni{refused}na 🙂"], "why": [f"so{refused}\tit is"]}
+    told = filled(PAGE, Form("/a b", fields), "words")
+    assert 'value="Nina 🙂"' in told and "\nso\tit is</textarea>" in told
+
+
+def test_a_field_without_any_text_stays_as_it_is():
+    told = filled(PAGE, Form("/a b", {"role": ["nurse"], "name": [], "why": []}), "words")
+    assert told.count('value="-"') == 3 and ">-</textarea>" in told
