@@ -66,9 +66,15 @@ def deliver(sink: Sink) -> int:
 
 
 def astray(tx: Tx, study_id: str, place: Place) -> str | None:
-    """Why a sink that says it is there is at no place of this feed: AHEAD or FOREIGN; None when it is at one."""
-    if not place.position:
-        return None
+    """Why a sink that says it is there is at no place of this feed: AHEAD or FOREIGN; None when it is at one.
+
+    One that was taken back has entries beyond: the last of them must be this feed's too.
+    """
+    fault = _fault(tx, study_id, place) if place.position else None
+    return fault or (_fault(tx, study_id, place.beyond) if place.beyond else None)
+
+
+def _fault(tx: Tx, study_id: str, place: Place) -> str | None:
     there = feed.after(tx, study_id, place.position - 1, 1)
     if not there:
         return AHEAD

@@ -28,12 +28,13 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from prometheus_client import generate_latest
 
-from epro import trail
+from epro import trail, worker
 from epro.api import health as api_health
 from epro.cli import epro
 from epro.stream import delivering, feed, health, reconciling, sequencer, tending
-from epro.stream.sinks import SinkUnavailable
+from epro.stream.sinks import SinkUnavailable, trial_db
 from epro.stream.sinks import trial_tables as trial
+from epro.stream.sinks.trial_bulk import insert
 from epro.stream.sinks.trial_db import FeedGap, TrialDatabase
 from epro.studies.models import Participant
 from epro.trail.models import Event as TrailEvent
@@ -326,6 +327,62 @@ def test_one_that_is_astray_says_which_and_is_not_written_to(
         with cast.on("2026-03-02T20:30"), begin(TESTS) as tx:
             note(tx, "01-001", 1)
     assert cast.relay() == 0 and len(entries()) == 8 and everything(cast) == before
+
+
+def upgraded(cast) -> None:
+    """As one of version 4 that ours opens: it is to be told its feed again."""
+    with cast.sinks[0].engine.begin() as connection:
+        connection.execute(trial.schema_state.update().values(VERSION=4))
+    cast.sinks = worker.sinks_of(cast.app.config["EPRO"])
+    cast.app.config["OPENED_BY_TEST"].extend(sink.engine for sink in cast.sinks)
+    assert cast.sinks[0].position(STUDY) == 0
+
+
+def taken_back(cast) -> None:
+    cast.sinks[0].rewind(STUDY, 3)
+
+
+@pytest.mark.parametrize("how", [upgraded, taken_back])
+def test_one_that_is_astray_is_not_written_to_when_its_position_goes_back_either(
+    app, cast, answered, environ, monkeypatch, how
+):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    cast.relay()
+    cast.sinks[0].apply(STUDY, [of_another_feed(7)])
+    before = everything(cast)
+    how(cast)
+    for fault in ("ahead", "foreign"):
+        assert cast.relay() == 0 and everything(cast) == before and state() == fault
+        assert "it is at 7" in CliRunner().invoke(epro, ["sink", "list", "--study", STUDY]).output
+        with pytest.raises(tending.NoPlace):
+            tending.replay(TESTS, STUDY, "trial-database", 1, "to mend it")
+        with cast.on("2026-03-02T20:30"), begin(TESTS) as tx:
+            note(tx, "01-001", 1)
+
+
+def test_one_of_this_feed_is_told_again_from_the_beginning_also_when_its_last_is_parked(cast, answered):
+    cast.relay()
+    before, last = everything(cast), entries()[-1]
+    with cast.sinks[0].engine.begin() as connection:
+        for table in TABLES:
+            connection.execute(table.delete().where(table.c.POSITION == 6))
+        insert(connection, trial.parked, [trial_db._parked_row(last, "DataError")])
+    tending.replay(TESTS, STUDY, "trial-database", 1, "to see")
+    assert state() == "behind" and cast.sinks[0].apply(STUDY, entries()[:3]) == 3
+    assert state() == "behind" and cast.relay() == 3
+    assert state() == "up_to_date" and everything(cast) == before and found(cast) == []
+
+
+def test_what_is_carried_while_somebody_looks_makes_it_no_stray(cast, answered):
+    cast.relay()
+    with look(TESTS) as tx:
+        assert health.feed(tx, STUDY).position == 6  # from here on this look sees nothing new
+        with cast.on("2026-03-02T20:30"), begin(TESTS) as writing:
+            note(writing, "01-001", 1)
+        assert cast.relay() == 1
+        (told,) = health.sinks(tx, STUDY)
+        assert (told.state, told.position, told.lag) == ("up_to_date", 7, 0)
 
 
 OF_OURS = f'sink="trial-database",study="{STUDY}"'

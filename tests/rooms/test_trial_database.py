@@ -31,7 +31,7 @@ from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from epro.stream.feed import Entry
 from epro.stream.records import records_of, waits
-from epro.stream.sinks import SinkUnavailable
+from epro.stream.sinks import Place, SinkUnavailable
 from epro.stream.sinks import trial_tables as trial
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.stream.sinks.trial_rows import Definitions, rows_of
@@ -553,6 +553,27 @@ def test_what_belongs_to_a_parked_record_waits_and_the_rest_goes_on(target):
     assert target.retry(STUDY, told[4]) is False
     assert target.retry(STUDY, told[2]) and target.retry(STUDY, told[4]) and target.retry(STUDY, told[5])
     assert target.parked(STUDY) == {} and len(everything(target)["entries"]) == 10
+
+
+def test_the_place_tells_what_lies_beyond_a_position_that_was_taken_back(target):
+    """Applied or parked, the furthest; nothing once it has been told again up to there."""
+    told = story()
+    target.apply(STUDY, told[:5])
+    target._park(STUDY, told[5], "DataError")
+
+    def there(position: int, beyond: Place | None = None) -> Place:
+        return Place(position, str(told[position - 1].event_id) if position else None, beyond)
+
+    assert target.place(STUDY) == there(6)
+    target.rewind(STUDY, 0)
+    assert target.place(STUDY) == there(0, there(6))
+    target.apply(STUDY, told[:2])
+    assert target.place(STUDY) == there(2, there(6))
+    with target.engine.begin() as connection:
+        connection.execute(trial.parked.delete())
+    assert target.place(STUDY) == there(2, there(5))
+    target.apply(STUDY, told[2:])
+    assert target.place(STUDY) == there(10) and target.place("another") == Place(0)
 
 
 KINDS = st.sampled_from(["stored", "amended", "rescored", "missed"])

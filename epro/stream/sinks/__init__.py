@@ -48,10 +48,14 @@ class Behind(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sink says it is: its position, and the id of the entry that it has there, where it knows that."""
+    """Where a sink says it is: its position, and the id of the entry that it has there, where it knows that.
+
+    `beyond` is the last entry that it has past its position: it was taken back, and is being told again.
+    """
 
     position: int
     event_id: str | None = None
+    beyond: Place | None = None
 
 
 class Sink(Protocol):

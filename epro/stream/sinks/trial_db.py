@@ -65,7 +65,8 @@ class TrialDatabase:
     def place(self, study_id: str) -> Place:
         with self._open() as connection:
             position = _position(connection, study_id)
-            return Place(position, _event_at(connection, study_id, position) if position else None)
+            event_id = _event_at(connection, study_id, position) if position else None
+            return Place(position, event_id, _beyond(connection, study_id, position))
 
     def prepare(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The same entries, with what can be thought out before their turn."""
@@ -246,6 +247,17 @@ def _event_at(connection: sa.Connection, study_id: str, position: int) -> str | 
         if found := connection.scalar(sa.select(table.c.EVENTID).where(*here)):
             return str(found)
     return None
+
+
+def _beyond(connection: sa.Connection, study_id: str, position: int) -> Place | None:
+    """The last entry, applied or parked, past a position that was taken back; None when there is none."""
+    last = None
+    for table in (tables.entries, tables.parked):
+        past = (table.c.STUDYID == study_id, table.c.POSITION > (last.position if last else position))
+        query = sa.select(table.c.POSITION, table.c.EVENTID).where(*past).order_by(table.c.POSITION.desc())
+        if found := connection.execute(query.limit(1)).first():
+            last = Place(found.POSITION, found.EVENTID)
+    return last
 
 
 def _write(connection: sa.Connection, rows: Rows) -> None:
