@@ -56,8 +56,9 @@ def export(
         with progress.shown(f"Exporting {format}", reading.size(COMMAND, point)) as done:
             source = reading.extract(COMMAND, point, unblinded=unblinded, progress=done)
             made = _into(kind, options, source, out)
+    files = len(made.told["files"])
     click.echo(
-        f"{study} up to position {point.position}: {len(made.told['files'])} files, {made.rows} rows,"
+        f"{study} up to position {point.position}: {files} file{'' if files == 1 else 's'}, {made.rows} rows,"
         f" digest {made.digest}"
     )
 
