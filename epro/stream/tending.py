@@ -62,9 +62,11 @@ def _need_a_place(study_id: str) -> None:
 def retry(actor: Actor, study_id: str, name: str, position: int | None) -> tuple[int, list[tuple[int, str]]]:
     """Try parked entries again, one or all: those of the trial database now, others at the worker's next strike.
 
-    How many were applied or will be tried, and which were refused again, with the reason. Raises SinkUnavailable.
+    How many were applied or will be tried, and which were refused again, with the reason. Raises SinkUnavailable,
+    NoPlace.
     """
     if name == TRIAL_DATABASE:
+        _need_a_place(study_id)
         tried = list(_retried(study_id, position))
         return sum(why is None for _, why in tried), [(at, why) for at, why in tried if why is not None]
     with begin(actor) as tx:

@@ -324,6 +324,8 @@ def test_one_that_is_astray_says_which_and_is_not_written_to(
         assert "epro_sink_astray{" + OF_OURS + "} 1.0" in told and "epro_sink_up{" + OF_OURS + "} 0.0" in told
         with pytest.raises(tending.NoPlace):
             tending.replay(TESTS, STUDY, "trial-database", 1, "to mend it")
+        with pytest.raises(tending.NoPlace):
+            tending.retry(TESTS, STUDY, "trial-database", None)
         with cast.on("2026-03-02T20:30"), begin(TESTS) as tx:
             note(tx, "01-001", 1)
     assert cast.relay() == 0 and len(entries()) == 8 and everything(cast) == before
