@@ -45,7 +45,9 @@ log = logging.getLogger(__name__)
 NOOR, INES = STAFF["noor"][2], STAFF["ines"][2]
 METRICS = "a token that opens the figures"
 UPLOADS = 20
-WITHIN, WITHIN_SQLITE = 2.0, 3.0  # seconds from sending an answer to its row in the trial database
+# Seconds from sending an answer to its row in the trial database: a busy machine must reach it too. How fast it is,
+# benchmarks/visible.py says.
+WITHIN, WITHIN_SQLITE = 5.0, 6.0
 FIRST_DAY = date(2026, 3, 2)
 
 
@@ -380,7 +382,7 @@ def test_a_trial_database_that_is_away_for_hours_is_told_of_and_has_everything_s
         for hour in ("20:10", "20:50", "21:30", "22:40"):
             house.it_is(hour)
             wanted |= {upload(ada) for _ in range(3)}
-        assert figures(house) == {"up": 0.0}  # how far behind, only the target knows
+        assert figures(house) == {"up": 0.0, "astray": 0.0}  # how far behind, only the target knows
     told = figures(house)
     assert up_to_date(told) or told["waiting_seconds"] > 3600
     until(lambda: in_trial(house) >= wanted, what="catching up after hours")
