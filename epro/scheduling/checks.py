@@ -565,34 +565,35 @@ def limits_that_can_be_reached(draft: Draft) -> Iterator[Fault]:
 
 def within_reach(draft: Draft, path: Path, entry: dict[str, Any], when: Any) -> Iterator[Fault]:
     """Of the item or scale that `when` names, or else the entry."""
-    if not isinstance(when, dict):
+    _, known = _asked_by(draft, entry)
+    if known is None or not isinstance(when, dict):
         return
-    known = _asked_by(draft, entry)
-    scale = when.get("scale") or entry.get("scale")
-    spans = [known.items.get(when.get("item") or "")] if known else []
-    spans += [known.scales.get(scale or ""), known.weekly.get(scale or "")] if known else []
-    for least, most in [span for span in spans if span][:1]:
-        ends = {"at_least": most, "at_most": -least, "rises_by": most - least, "falls_by": most - least}
-        for word, end in ends.items():
-            limit = when.get(word)
-            if isinstance(limit, int | float) and (-limit if word == "at_most" else limit) > end:
-                name = when.get("item") or scale
-                message = f"{name} goes from {least:g} to {most:g}: {word} {limit:g} is never reached"
-                mend = f"Give {'no less than' if word == 'at_most' else 'no more than'} {abs(end):g}."
-                yield draft.source.fault((*path, word), "never_reached", message, mend)
+    item, scale = when.get("item") or "", when.get("scale") or entry.get("scale") or ""
+    span = known.items.get(item) or known.scales.get(scale) or known.weekly.get(scale)
+    if span is None:
+        return
+    least, most = span
+    ends = {"at_least": most, "at_most": -least, "rises_by": most - least, "falls_by": most - least}
+    for word, end in ends.items():
+        limit = when.get(word)
+        if isinstance(limit, int | float) and (-limit if word == "at_most" else limit) > end:
+            message = f"{item or scale} goes from {least:g} to {most:g}: {word} {limit:g} is never reached"
+            mend = f"Give {'no less than' if word == 'at_most' else 'no more than'} {abs(end):g}."
+            yield draft.source.fault((*path, word), "never_reached", message, mend)
 
 
-def _asked_by(draft: Draft, entry: dict[str, Any]) -> Known | None:
-    """The instrument of the entry's assessment, as far as it is known."""
+def _asked_by(draft: Draft, entry: dict[str, Any]) -> tuple[tuple[Any, Any], Known | None]:
+    """Code and version of the instrument of the entry's assessment, and what it has, as far as that is known."""
     assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
     wanted = assessment.get("instrument") or {}
-    return (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+    named: tuple[Any, Any] = wanted.get("code"), wanted.get("version")
+    return named, (draft.instruments or {}).get(named)
 
 
 def _of_weeks(draft: Draft, entry: dict[str, Any]) -> bool:
     """Whether an endpoint is about a score that a diary has by the week."""
     assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
-    known = _asked_by(draft, entry)
+    _, known = _asked_by(draft, entry)
     return known is not None and "every" in assessment and entry.get("scale") in known.weekly
 
 
@@ -600,12 +601,10 @@ def part(
     draft: Draft, path: Path, entry: dict[str, Any], holder: dict[str, Any], key: str
 ) -> Iterator[Fault]:
     """An item or a scale that the assessment's instrument does not have."""
-    assessment = draft.named("assessments").get(entry.get("assessment") or "", {})
-    wanted = assessment.get("instrument") or {}
-    known = (draft.instruments or {}).get((wanted.get("code"), wanted.get("version")))  # type: ignore[arg-type]
+    (code, _), known = _asked_by(draft, entry)
     name = holder.get(key)
     if known is not None and name is not None and name not in getattr(known, f"{key}s"):
-        message = f"{wanted['code']} has no {key} {name}"
+        message = f"{code} has no {key} {name}"
         yield draft.source.fault(
             (*path, key), f"unknown_{key}", message, one_of(name, getattr(known, f"{key}s"))
         )

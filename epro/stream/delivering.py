@@ -65,11 +65,18 @@ def deliver(sink: Sink) -> int:
     return carried
 
 
-def astray(tx: Tx, study_id: str, place: Place) -> str | None:
-    """Why a sink that says it is there is at no place of this feed: AHEAD or FOREIGN; None when it is at one.
+def judged(sink: Sink, study_id: str) -> tuple[Place, str | None]:
+    """Where a sink says it is, and why that is at no place of this feed: AHEAD or FOREIGN; None when it is at one.
 
-    One that was taken back has entries beyond: the last of them must be this feed's too.
+    The feed is looked at after the sink: what is carried meanwhile takes nobody astray. Raises SinkUnavailable.
     """
+    place = sink.place(study_id)
+    with look(SEQUENCER) as tx:
+        return place, _astray(tx, study_id, place)
+
+
+def _astray(tx: Tx, study_id: str, place: Place) -> str | None:
+    """One that was taken back has entries beyond: the last of them must be this feed's too."""
     fault = _fault(tx, study_id, place) if place.position else None
     return fault or (_fault(tx, study_id, place.beyond) if place.beyond else None)
 
@@ -83,10 +90,9 @@ def _fault(tx: Tx, study_id: str, place: Place) -> str | None:
 
 def _deliver_study(sink: Sink, study_id: str) -> int:
     """Carry what there is. While one batch is being applied, the next is read and made ready."""
-    place = sink.place(study_id)
-    with look(SEQUENCER) as tx:
-        if fault := astray(tx, study_id, place):
-            raise Astray(fault)
+    place, fault = judged(sink, study_id)
+    if fault:
+        raise Astray(fault)
     position = begun = place.position
     entries: Sequence[Entry] = _after(study_id, begun)
     while len(entries) == BATCH:

@@ -14,11 +14,11 @@ from epro.stream import cursors, delivering
 from epro.stream.cursors import Key
 from epro.stream.models import ParkedEntry, SinkRow
 from epro.stream.outlets import TRIAL_DATABASE
-from epro.stream.sequencer import SEQUENCER, last_position
+from epro.stream.sequencer import last_position
 from epro.stream.sinks import AHEAD, FOREIGN, SinkUnavailable
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.trail.models import FeedEntry
-from epro.tx import Tx, look
+from epro.tx import Tx
 
 PAUSED, AWAY, BEHIND, UP_TO_DATE = "paused", "away", "behind", "up_to_date"
 ASTRAY = (AHEAD, FOREIGN)  # states of a sink that stands at no place of this feed
@@ -123,11 +123,10 @@ def _of_the_settings(tx: Tx, study_id: str, row: SinkRow | None, newest: int) ->
     kind = "trial_database"
     try:
         with trial_database() as target:
-            place, waiting = target.place(study_id), len(target.parked(study_id))
+            place, astray = delivering.judged(target, study_id)
+            waiting = len(target.parked(study_id))
     except SinkUnavailable as fault:
         return Health(TRIAL_DATABASE, kind, AWAY, None, None, None, 0, why=str(fault))
-    with look(SEQUENCER) as later:  # what was carried while `tx` looked is no stray
-        astray = delivering.astray(later, study_id, place)
     if astray:
         last = place.beyond or place
         return Health(TRIAL_DATABASE, kind, astray, last.position, None, None, waiting)

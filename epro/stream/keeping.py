@@ -52,12 +52,11 @@ def keep(sinks: Iterable[Sink], tell: Tell = lambda *_: 0, warn: Warn = lambda *
 def _warned(target: TrialDatabase, study_id: str, today: date, warn: Warn) -> bool:
     """Whether the trial database stands at no place of this study's feed; whoever is to know is told."""
     try:
-        place = target.place(study_id)
+        _, fault = delivering.judged(target, study_id)
     except SinkUnavailable:
         return False
-    with look(SEQUENCER) as tx:
-        if delivering.astray(tx, study_id, place) is None:
-            return False
+    if fault is None:
+        return False
     with begin(SEQUENCER) as tx:
         warn(tx, study_id, today)
     return True

@@ -53,10 +53,9 @@ def replay(actor: Actor, study_id: str, name: str, first: int, reason: str) -> N
 def _need_a_place(study_id: str) -> None:
     """What another feed wrote would stay, whatever is told again."""
     with trial_database() as target:
-        place = target.place(study_id)
-    with look(SEQUENCER) as tx:
-        if delivering.astray(tx, study_id, place):
-            raise NoPlace()
+        _, fault = delivering.judged(target, study_id)
+    if fault:
+        raise NoPlace()
 
 
 def retry(actor: Actor, study_id: str, name: str, position: int | None) -> tuple[int, list[tuple[int, str]]]:
