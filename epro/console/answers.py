@@ -153,6 +153,8 @@ def signing_facts(tx: Tx) -> dict[str, Any]:
 
 def may_correct(tx: Tx, her: Participant) -> bool:
     """Whether a form for correcting would be taken."""
+    if access.is_sponsors(tx.actor, her.study_id):
+        return False
     here = correcting.roles_here(tx.actor, her.study_id, her.site_id)
     protocol = protocols.find(tx, her.study_id, her.protocol_version)
     return "investigator" in here or ("nurse" in here and protocol.nurses_may_correct)
@@ -163,6 +165,7 @@ def may_sign(tx: Tx, her: Participant) -> bool:
     grants = access.grants_for(tx.actor, signatures.SIGN)
     protocol = protocols.find(tx, her.study_id, her.protocol_version)
     here = any(one.study_id == her.study_id and one.site_id in ("*", her.site_id) for one in grants)
+    here = here and not access.is_sponsors(tx.actor, her.study_id)
     return here and not sight.hides_scores(tx.actor, protocol, her.study_id, her.site_id)
 
 

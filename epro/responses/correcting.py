@@ -132,8 +132,10 @@ def find(tx: Tx, response_id: UUID, permission: str = CORRECT) -> Response:
 
 def refuse_others(tx: Tx, participant: Any) -> None:
     """Raise NotAllowed unless the actor decides on corrections at her site: investigators do, nurses where the study
-    says so. No setting takes it from the investigators, none gives it to a sponsor.
+    says so. No setting takes it from the investigators, none gives it to a sponsor, and no second role does.
     """
+    if access.is_sponsors(tx.actor, participant.study_id):
+        raise NotAllowed("Who works for the sponsor in this study changes no answers.")
     here = roles_here(tx.actor, participant.study_id, participant.site_id)
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
     if "investigator" not in here and not protocol.nurses_may_correct:

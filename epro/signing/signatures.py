@@ -229,9 +229,11 @@ def _refuse_disabled() -> None:
 
 
 def _refuse_others(tx: Tx, participant: Any) -> None:
-    """Raise NotAllowed unless the actor is an investigator here who may read what she signs."""
+    """Raise NotAllowed unless the actor is an investigator here, nobody of the sponsor, who may read what she signs."""
     here = (participant.study_id, participant.site_id)
     access.allow(tx.actor, SIGN, *here)
+    if access.is_sponsors(tx.actor, participant.study_id):
+        raise NotAllowed("Who works for the sponsor in this study signs no answers.")
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
     if tx.actor.kind != "staff" or sight.hides_scores(tx.actor, protocol, *here):
         raise NotAllowed("What you may not read you do not sign.")

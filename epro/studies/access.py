@@ -6,6 +6,7 @@ is answered exactly like a row that does not exist. PostgreSQL's row policies sa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,10 @@ from epro.trail import INSTALLATION
 from epro.tx import Actor, Grant, Tx
 
 ROLES = ("nurse", "investigator", "data_manager", "monitor", "study_builder", "administrator")
+
+OF_THE_SITE = frozenset({"nurse", "investigator"})
+OF_THE_SPONSOR = frozenset({"data_manager", "monitor"})
+"""Whoever holds one of these in a study changes, settles and signs no answers there, whatever else she holds."""
 
 # Who may do what. A permission that stands nowhere is nobody's.
 PERMISSIONS: dict[str, frozenset[str]] = {
@@ -52,6 +57,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "key.manage": frozenset({"administrator"}),
 }
 
+_SIDED = OF_THE_SITE | OF_THE_SPONSOR
+
 
 def grants_for(actor: Actor, permission: str) -> tuple[Grant, ...]:
     """The actor's grants that carry this permission."""
@@ -68,6 +75,17 @@ def allow(actor: Actor, permission: str, study_id: str | None = None, site_id: s
         raise NotAllowed()
     if study_id is not None and not any(_covers(grant, study_id, site_id) for grant in grants):
         raise NotFound()
+
+
+def is_sponsors(actor: Actor, study_id: str) -> bool:
+    """Whether the actor works for the sponsor in this study, at any of its sites."""
+    return any(grant.study_id == study_id and grant.role in OF_THE_SPONSOR for grant in actor.grants)
+
+
+def are_of_both_sides(grants: Iterable[Grant]) -> bool:
+    """Whether these would make one person site and sponsor of the same study."""
+    sides = {(grant.study_id, grant.role in OF_THE_SITE) for grant in grants if grant.role in _SIDED}
+    return any((study_id, not site) in sides for study_id, site in sides)
 
 
 def studies_of(actor: Actor, permission: str) -> list[str]:

@@ -15,7 +15,7 @@ import json
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -23,18 +23,19 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from epro import canonical, clock, db
+from epro import canonical, clock, db, trail
 from epro.cli import epro
 from epro.notifications import corrections
 from epro.notifications.models import Alert, AlertStep
 from epro.questionnaires import catalogue
 from epro.responses import endpoints, integrity
 from epro.responses.models import Amendment, Response, Score, SetAside, Settlement
+from epro.signin.models import StaffGrant
 from epro.stream import feed
 from epro.studies.models import Participant
 from epro.trail.models import Event, FeedEntry
-from epro.tx import look, system
-from tests.cast import STUDY, at
+from epro.tx import begin, look, system
+from tests.cast import PASSWORD, STUDY, at
 from tests.rooms.test_alerts_on_answers import ada as patient  # noqa: F401
 from tests.rooms.test_alerts_on_answers import alerts, answer, mood
 
@@ -243,6 +244,22 @@ def test_who_may_correct(cast, ada):
     for who, status in {"noor": 403, "dana": 403, "bo": 403, "alma": 403, "otto": 404}.items():
         assert amend(cast, sent["id"], who).status == status, who
     assert rows(Amendment) == []
+
+
+@on_sqlite
+def test_a_second_role_makes_no_site_of_a_sponsor(cast, ada):
+    """Given before it was refused, say; she settles nothing either."""
+    sent = entry(ada)
+    upload(ada, sent)
+    with begin(TESTS) as tx:
+        grant = {"study_id": STUDY, "site_id": "01", "role": "investigator", "granted_at": tx.now}
+        tx.add(StaffGrant(id=uuid4(), staff_id=UUID(cast.ids["dana"]), **grant))
+        trail.record(tx, trail.study_chain(tx, STUDY), "staff.granted", "staff", cast.ids["dana"])
+    assert amend(cast, sent["id"], "dana").status == 403
+    assert rows(Amendment) == []
+    signing = {"meaning": "approved", "accepts_policy": True, "password": PASSWORD}
+    path = f"/v1/site/responses/{sent['id']}/signatures"
+    assert ask(cast, "dana", "POST", path, signing).status == 403
 
 
 def test_a_preview_does_not_tell_a_blinded_answer_to_who_guesses_it(cast, ada, monkeypatch):

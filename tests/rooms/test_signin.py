@@ -309,6 +309,21 @@ def test_a_closed_account_ends_everywhere_at_once(vera):
     assert vera(later, vera.code(later)) is None
 
 
+@on_sqlite
+@pytest.mark.parametrize("mine", ["nurse", "investigator"])
+@pytest.mark.parametrize("other", ["data_manager", "monitor"])
+def test_nobody_is_of_the_site_and_of_the_sponsor_in_one_study(app, mine, other):
+    told = {"email": "zoe@example.org", "name": "Zoe", "password": PASSWORD, "language": "en"}
+    with pytest.raises(staff.BothSides), begin(TESTS) as tx:
+        staff.add(tx, **told, grants=[Grant("diary", "01", mine), Grant("diary", "*", other)])
+    with begin(TESTS) as tx:
+        row, _ = staff.add(tx, **told, grants=[Grant("diary", "*", other), Grant("another", "01", mine)])
+        staff.revoke(tx, row.id, Grant("diary", "*", other), "she has moved to the site")
+        staff.give(tx, row.id, Grant("diary", "01", mine))
+        with pytest.raises(staff.BothSides):
+            staff.give(tx, row.id, Grant("diary", "*", other))
+
+
 def test_roles_are_those_of_this_moment(vera):
     grant = Grant("diary", "02", "investigator")
     with clock.moved_to(NOW), begin(TESTS) as tx:
