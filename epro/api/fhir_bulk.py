@@ -39,7 +39,7 @@ def manifest(export_id: UUID) -> Response:
         row = fhir_bulk.find(tx, export_id)
     here = f"{base()}/bulk/{row.id}"
     told = {
-        "transactionTime": instant(row.asked_at),
+        "transactionTime": instant(fhir_bulk.good_from(row)),
         "request": row.request["url"],
         "requiresAccessToken": True,
         "output": [{"type": kind, "url": f"{here}/{kind}.ndjson"} for kind in row.request["kinds"]],

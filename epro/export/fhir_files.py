@@ -142,6 +142,7 @@ def _row(subject: records.Subject, told: Json, at: str) -> SimpleNamespace:
         started_at=_instant(started) if started else None,
         corrected_at=_instant(told["corrected_at"]),
         received_at=_instant(told.get("received_at") or at),
+        filed_at=_instant(at),
     )
 
 

@@ -63,7 +63,9 @@ def questionnaire_response(
     base: str,
     withheld: Collection[str] | None = (),
 ) -> Json:
-    """The response. `withheld`: items whose answers the reader may not see; None: all of them."""
+    """The response. `withheld`: items whose answers the reader may not see; None: all of them. Its `filed_at` is when
+    it came to be on file, which is later than its receipt where it was held.
+    """
     patient = {"reference": f"Patient/{patient_id(row.study_id, row.subject_id)}"}
     hides = withheld is None or bool(withheld)
     return {
@@ -71,7 +73,7 @@ def questionnaire_response(
         "id": str(version.id),
         "meta": {
             "versionId": str(version.number),
-            "lastUpdated": instant(row.received_at),
+            "lastUpdated": instant(row.filed_at),
             **({"security": [REDACTED]} if hides else {}),
         },
         **({"language": row.language} if row.language else {}),

@@ -27,6 +27,12 @@ GOOD_FOR = timedelta(days=1)
 SIZE = 500  # resources of one look
 # What is written once, and so can be told as of an instant; of the others the rows are told as they are.
 AS_OF = frozenset({"QuestionnaireResponse", "Observation", "Provenance", "AuditEvent"})
+# What says itself when it changed. A window moves, a state follows the clock, a site's names come with an amendment:
+# of the other kinds everything is told whatever `_since` says.
+DATED = AS_OF | {"Patient", "ResearchSubject"}
+UNDER_WAY = timedelta(minutes=2)
+"""An act that was under way when an export was asked for is not in it, though its instant is before: the time that a
+reader goes on from is so much earlier. What he is told twice has the same id and version."""
 
 
 def ask(tx: Tx, study: str | None, kinds: Sequence[str], since: str | None, url: str) -> BulkExport:
@@ -62,6 +68,11 @@ def find(tx: Tx, export_id: UUID) -> BulkExport:
     return row
 
 
+def good_from(row: BulkExport) -> datetime:
+    """The instant from which the next export must tell what is new: with it as `_since` nothing is passed over."""
+    return row.asked_at - UNDER_WAY
+
+
 def end(tx: Tx, export_id: UUID) -> None:
     """Let go of an export: none of its files can be read any more."""
     row = find(tx, export_id)
@@ -93,7 +104,8 @@ def _record_reading(actor: Actor, row: BulkExport, **details: Any) -> None:
 def _pages(actor: Actor, row: BulkExport, kind: str, base: str) -> Iterator[list[dict[str, Any]]]:
     """Page by page, each in a look of its own: a slow reader holds no transaction open."""
     since = row.request["since"]
-    wanted = (("_lastUpdated", (f"ge{span(since).start.isoformat()}",)),) if since else ()
+    dated = since is not None and kind in DATED
+    wanted = (("_lastUpdated", (f"ge{span(since).start.isoformat()}",)),) if dated else ()
     as_of: datetime | None = row.asked_at if kind in AS_OF else None
     search: Search | None = Search(wanted, count=SIZE)
     while search is not None:

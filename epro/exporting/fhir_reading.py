@@ -29,7 +29,7 @@ from epro.export.fhir_tasks import FACTS, task
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
 from epro.responses import runs
-from epro.responses.models import Response, Score
+from epro.responses.models import Response, Score, Settlement
 from epro.responses.receiving import answers_of
 from epro.responses.sight import hiding_places
 from epro.scheduling import protocols
@@ -41,6 +41,16 @@ from epro.tx import Tx
 
 Condition = sa.ColumnElement[bool]
 Owner = aliased(Participant, name="owner")
+Filing = (
+    sa.select(
+        Settlement.study_id, Settlement.response_id, sa.func.min(Settlement.settled_at).label("settled_at")
+    )
+    .where(Settlement.response_id.is_not(None))
+    .group_by(Settlement.study_id, Settlement.response_id)
+    .subquery("filing")
+)
+FILED_AT = sa.func.coalesce(Filing.c.settled_at, Response.received_at, type_=Response.received_at.type)
+"""When a response came to be on file: what was held did when a person settled it, however long after its receipt."""
 
 
 @dataclass(frozen=True)
@@ -257,9 +267,11 @@ def _owned(query: sa.Select[Any], table: Any) -> sa.Select[Any]:
 
 
 def _all_responses(tx: Tx) -> sa.Select[Any]:
-    query = _owned(
-        sa.select(*Response.__table__.c, Owner.site_id, Owner.protocol_version.label("follows")), Response
-    )
+    follows = Owner.protocol_version.label("follows")
+    filed_at = FILED_AT.label("filed_at")
+    query = _owned(sa.select(*Response.__table__.c, Owner.site_id, follows, filed_at), Response)
+    same = sa.and_(Filing.c.study_id == Response.study_id, Filing.c.response_id == Response.id)
+    query = query.outerjoin(Filing, same)
     return query.where(access.visible(tx.actor, "response.read", Response))
 
 
@@ -585,7 +597,7 @@ SOURCES: dict[str, Source] = {
         "response.read",
         _responses,
         (Response.study_id, Response.id),
-        Response.received_at,
+        FILED_AT,
         {**SUBJECT, "questionnaire": "reference", "authored": "date", "date": "date", "identifier": "token"},
         {
             **_by_subject(Response),

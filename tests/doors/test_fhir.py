@@ -20,6 +20,7 @@ from epro.exporting import fhir_bulk
 from epro.exporting.models import BulkExport
 from epro.questionnaires import catalogue
 from epro.responses import rescoring
+from epro.responses.models import SetAside
 from epro.signin import machines, staff
 from epro.simulation.people import Phone
 from epro.trail.models import Event
@@ -572,6 +573,47 @@ def test_a_bulk_export_holds_what_the_searches_find(stage):
         "Patient": 0,
         "Observation": len(list(walk(stage, "machine", "/Observation"))),
     }
+
+
+def test_who_goes_on_from_one_bulk_export_to_the_next_passes_over_nothing(stage):
+    """An act under way at the asking comes with the next; a window that moves has no date, so tasks come whole."""
+    key = stage.token("machine")
+    asked = bulk(stage, key, "/$export?_type=Task,Location,Patient&_since=2026-12-31")
+    where = asked.headers["Content-Location"].removeprefix("https://epro.test")
+    told = stage.send("GET", where, key).get_json()
+    assert told["transactionTime"] == "2026-03-04T01:58:00.000000Z"
+    found = fetched(stage, key, asked)
+    assert found["Patient"] == []
+    for kind in ("Task", "Location"):
+        assert len(found[kind]) == len(list(walk(stage, "machine", f"/{kind}?_count=500"))) > 0
+
+
+def test_what_was_held_is_new_when_a_person_files_it_however_long_after_it_came(stage):
+    """Who asks only for what is new since the last time never passes over it; an export of before has not got it."""
+    phone, key = stage.newcomer(), stage.token("machine")
+    sent = entry(phone, occurrence_id=str(uuid4()))
+    place = entry(phone)["occurrence_id"]
+    with stage.today():
+        (receipt,) = phone.must("POST", "/v1/phone/responses", {"responses": [sent]})["receipts"]
+    assert receipt["outcome"] == "held"
+    before = bulk(stage, key, "/$export?_type=QuestionnaireResponse,Observation")
+    with look(system("tests")) as tx:
+        aside = tx.one(sa.select(SetAside).where(SetAside.response_id == sent["id"]))
+    since = (at(TODAY) + timedelta(minutes=5)).isoformat().replace("+", "%2B")
+    with stage.today(10):
+        wish = {"outcome": "filed", "reason": "as she says", "occurrence_id": place}
+        done = stage.sign_in("ines").call("POST", f"/v1/site/set-aside/{aside.id}/settlement", wish)
+        assert done.ok, done.body
+        (found,) = walk(stage, "machine", f"/QuestionnaireResponse?_lastUpdated=ge{since}")
+        assert found["id"] == sent["id"] and found["meta"]["lastUpdated"].startswith("2026-03-04T02:10")
+        after = stage.client.open(
+            f"/fhir/r4/$export?_type=QuestionnaireResponse&_since={since}",
+            headers={"Authorization": f"Bearer {key}", "Prefer": "respond-async"},
+        )
+        (told,) = fetched(stage, key, after)["QuestionnaireResponse"]
+        assert told == found
+        for kind, rows in fetched(stage, key, before).items():
+            assert [row["id"] for row in rows if sent["id"] in row["id"]] == [], kind
 
 
 def test_a_bulk_export_is_its_own_askers_and_ends(stage):

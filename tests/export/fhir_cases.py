@@ -60,6 +60,7 @@ def row(instrument: Instrument, number: int, **changes: Any) -> SimpleNamespace:
         "started_at": NOON - timedelta(minutes=3),
         "corrected_at": NOON,
         "received_at": NOON + timedelta(seconds=5),
+        "filed_at": NOON + timedelta(seconds=5),
         "site_id": "101",
         "follows": "1.0",
     }
