@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify, redirect, request, url_for
+from flask import Response, g, jsonify, redirect, request, url_for
 from markupsafe import Markup
 
 from epro.api.door import actor, coming, guesses, limiter
@@ -22,6 +22,7 @@ from epro.console.door import (
     page,
 )
 from epro.console.page import back_to, on_to, page_at_or_above, show, way
+from epro.console.worklist import own_zone
 from epro.errors import Invalid
 from epro.signin import (
     browsers,
@@ -116,6 +117,7 @@ def account() -> Response:
     with look(actor()) as tx:
         person = tx.get(Staff, UUID(actor().id))
         assert person is not None
+        g.zone = own_zone(tx)
         return show(
             "account.html",
             has_totp=person.totp_sealed is not None,

@@ -26,8 +26,8 @@ from epro.errors import Invalid
 from epro.notifications import corrections
 from epro.queries import asking
 from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED
-from epro.responses import correcting, receiving, sight, words
-from epro.responses.models import Response
+from epro.responses import correcting, receiving, runs, sight, words
+from epro.responses.models import Response, Score
 from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence
 from epro.signing import meanings, signatures
@@ -37,6 +37,7 @@ from epro.tx import Tx, begin, look
 
 LINES = 50
 CLEARED = "cleared"
+Scores = list[Score]
 
 
 @page("/studies/<study_id>/answers", roles=READERS, menu="answers.menu", order=22)
@@ -126,6 +127,7 @@ def _answer(
             names=names_of(_people(told)),
             may_correct=may_correct(tx, her),
             may_sign=may_sign(tx, her) and all(not one["holds"] for one in told["signatures"]),
+            scores_of=_by_standing(tx, found.study_id, told["versions"]),
             to_choose={line.item: _choices(read, line.item) for line in (lines[-1] if lines else [])},
             reporters=correcting.REPORTERS,
             differences=differences,
@@ -197,6 +199,20 @@ def _corrected(tx: Tx, study_id: str, rows: list[Response]) -> dict[UUID, int]:
         .group_by(Response.amends_id)
     )
     return {row[0]: row[1] for row in tx.session.execute(query) if row[0] is not None}
+
+
+def _by_standing(tx: Tx, study_id: str, versions: list[dict[str, Any]]) -> dict[UUID, tuple[Scores, Scores]]:
+    """Version -> the scores of it that count, and those of earlier scorings that count no more."""
+    last = runs.scores_of(tx, study_id, [one["id"] for one in versions])
+    counting = {(one.response_id, one.scale, one.run) for one in last}
+    return {one["id"]: _split(one["scores"], counting) for one in versions}
+
+
+def _split(scores: Scores, counting: set[tuple[UUID, str, int]]) -> tuple[Scores, Scores]:
+    counts = {True: list[Score](), False: list[Score]()}
+    for one in scores:
+        counts[(one.response_id, one.scale, one.run) in counting].append(one)
+    return counts[True], counts[False]
 
 
 def _people(told: Mapping[str, Any]) -> list[Any]:

@@ -31,6 +31,7 @@ POLICY = (
 EVERYBODY = frozenset(ROLES)
 DOOR = system("console")
 DONE = "epro-done"
+SPOKEN = "epro-spoken"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -212,6 +213,12 @@ def take_way(response: Response) -> None:
 
 def keep_language(response: Response, language: str) -> None:
     _set(response, "epro-language", language, 365 * 86_400)
+
+
+def keep_spoken(response: Response, language: str) -> None:
+    """What was spoken to her, for the sign-in page that follows. It is no choice: the next account speaks its own."""
+    if request.cookies.get(SPOKEN) != language:
+        _set(response, SPOKEN, language, 365 * 86_400)
 
 
 def keep_form() -> bool:

@@ -24,7 +24,7 @@ def filled(page: str, kept: Form, words: str) -> str | None:
         return None
     for field in form.iter("input", "select", "textarea"):
         texts = [REFUSED.sub("", text) for text in kept.fields.get(field.get("name"), ())]
-        if texts and field.get("type") not in ("hidden", "password", "file"):
+        if (texts or _may_be_silent(field)) and field.get("type") not in ("hidden", "password", "file"):
             _fill(field, texts)
     for around in form.iterancestors("details"):
         around.set("open", "")
@@ -47,6 +47,12 @@ def _is_it(form: html.HtmlElement, kept: Form) -> bool:
         for one in unseen
         if one.get("name") in kept.fields
     )
+
+
+def _may_be_silent(field: html.HtmlElement) -> bool:
+    """Whether nothing of it in a form says that nothing was chosen: what comes ticked may have been unticked."""
+    many = field.get("type") in ("checkbox", "radio") or "multiple" in field.attrib
+    return many and field.get("name") is not None and "disabled" not in field.attrib
 
 
 def _fill(field: html.HtmlElement, texts: Sequence[str]) -> None:

@@ -18,7 +18,16 @@ from werkzeug.routing import RequestRedirect
 
 from epro import clock
 from epro.console import filling, saying
-from epro.console.door import PAGES, done_before, keep_done, kept_form, take_done, viewer
+from epro.console.door import (
+    PAGES,
+    SPOKEN,
+    done_before,
+    keep_done,
+    keep_spoken,
+    kept_form,
+    take_done,
+    viewer,
+)
 from epro.console.saying import Voice
 from epro.errors import Invalid
 from epro.scheduling import protocols
@@ -44,6 +53,9 @@ def show(template: str, status: int = 200, /, **values: Any) -> Response:
     response = Response(_filled(made, status), status, content_type="text/html; charset=utf-8")
     if kept is not None:
         take_done(response)
+    who = viewer()
+    if who is not None and not template.startswith("_"):
+        keep_spoken(response, speak().language)
     return response
 
 
@@ -106,10 +118,12 @@ def _loaded(schema: type[Schema], filled: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speak() -> Voice:
-    """The voice of this request: the language chosen here, else the account's, else the browser's."""
+    """The voice of this request: the language chosen here, else the account's; where nobody is signed in, that of who
+    was here last, else the browser's.
+    """
     who = viewer()
-    chosen = saying.speaks(request.cookies.get("epro-language")) or (
-        saying.speaks(who.language) if who else None
+    chosen = saying.speaks(request.cookies.get("epro-language")) or saying.speaks(
+        who.language if who else request.cookies.get(SPOKEN)
     )
     return Voice(chosen or saying.nearest(request.accept_languages.best_match), g.get("zone", "UTC"))
 

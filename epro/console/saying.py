@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from markupsafe import Markup, escape
 
-from epro.console import phrases
+from epro.console import agents, phrases
 
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 FOLDER = Path(__file__).parent / "texts"
@@ -67,6 +67,13 @@ class Voice:
             else Markup('<span lang="{}">{}</span>').format(language, words)
         )
 
+    def browser(self, agent: str | None) -> str:
+        """A browser by a name that people know, with the system that it runs on where that is known."""
+        browser, system = agents.told(agent)
+        if not browser:
+            return self("browser.unknown")
+        return self("browser.on", browser=browser, system=system) if system else browser
+
     def day(self, day: date, *, weekday: bool = False) -> str:
         """A day without its year, as one speaks of the days around today."""
         text = DAYS[self.language].format(day, MONTHS[day.month - 1])
@@ -100,13 +107,19 @@ class Voice:
         return f"{instant.astimezone(ZoneInfo(zone or self.zone)):%H:%M}"
 
     def ago(self, instant: datetime, now: datetime) -> str:
-        """How long ago, or how long from now, in the largest unit that says something."""
+        """How long ago, or from now, in the largest unit that says something; days as her calendar has them."""
         minutes = int((now - instant).total_seconds()) // 60
         way, minutes = ("ago", minutes) if minutes >= 0 else ("ahead", -minutes)
         for unit, size in UNITS:
             if minutes >= size:
-                return self(f"time.{way}", span=self(f"time.{unit}", n=round(minutes / PER[unit])))
+                n = self._midnights(instant, now) if unit == "days" else round(minutes / PER[unit])
+                return self(f"time.{way}", span=self(f"time.{unit}", n=n))
         return self("time.now")
+
+    def _midnights(self, one: datetime, other: datetime) -> int:
+        """How many midnights of her clock lie between the two."""
+        days = (at.astimezone(ZoneInfo(self.zone)).date() for at in (one, other))
+        return abs(next(days) - next(days)).days
 
     def span(self, length: timedelta) -> str:
         """How long, in the largest unit that says something."""

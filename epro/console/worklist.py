@@ -1,4 +1,4 @@
-"""The nurse's morning: what can still be saved, what was missed, what nobody has taken, what did not go out.
+"""The nurse's day: what can still be saved, what was missed, what nobody has taken, what did not go out.
 
 Taking in hand, noting a call, saying what came of it: the same functions as behind `/v1/site/alerts`.
 """
@@ -36,7 +36,7 @@ LOOKING_BACK = timedelta(days=3)  # for messages that did not go out
 
 @page("/studies/<study_id>/worklist", roles=SITE_ROLES, menu="worklist.menu", order=10)
 def worklist(study_id: str) -> Response:
-    """This morning's worklist."""
+    """The worklist as it is now."""
     return _worklist(study_id, "worklist.html")
 
 
@@ -141,6 +141,12 @@ def site_zone(tx: Tx, study_id: str) -> str:
     own = sorted(grant.site_id for grant in actor().grants)
     sites = tx.all(sa.select(Site).where(Site.study_id == study_id).order_by(Site.id))
     return next((site.time_zone for site in sites if site.id in own or "*" in own), "UTC")
+
+
+def own_zone(tx: Tx) -> str:
+    """The same where no study is at hand: of the first study of hers that has a site."""
+    studies = sorted({grant.study_id for grant in actor().grants})
+    return next((zone for one in studies if (zone := site_zone(tx, one)) != "UTC"), "UTC")
 
 
 def _worklist(study_id: str, template: str) -> Response:

@@ -172,6 +172,29 @@ def test_the_language_can_be_chosen(cast, noor):
     assert noor.client.get_cookie("epro-language", domain="epro.test").value == "zh-CN"
 
 
+def test_the_sign_in_page_speaks_as_she_was_spoken_to_and_a_choice_there_stays(cast):
+    """An account speaks its own language; the page before it that of who was here last, until somebody chooses."""
+    ines = Browser(cast.app)
+    chinese = {"Accept-Language": "zh-CN"}
+    assert '<html lang="zh-CN">' in ines.get("/console/sign-in", headers=chinese).text
+    ines.sign_in("ines")
+    assert '<html lang="en">' in ines.get("/console/nowhere", headers=chinese).text
+    ines.do("/console/sign-out", on="/console/account")
+    assert '<html lang="en">' in ines.get("/console/sign-in", headers=chinese).text
+    ines.send("/console/language", language="zh-CN", next="/console/sign-in")
+    assert '<html lang="zh-CN">' in ines.get("/console/sign-in").text
+    ines.sign_in("ines")
+    assert '<html lang="zh-CN">' in ines.get("/console/nowhere").text
+
+
+def test_what_was_spoken_to_one_is_no_choice_for_the_next(cast):
+    browser = Browser(cast.app)
+    browser.client.set_cookie("epro-spoken", "zh-CN", domain="epro.test")
+    assert '<html lang="zh-CN">' in browser.get("/console/sign-in").text
+    browser.sign_in("noor")
+    assert '<html lang="en">' in browser.get("/console/nowhere").text
+
+
 def test_live_numbers_do_not_keep_a_session_alive(cast):
     with begin(system("tests")) as tx:
         secret = browsers.open_session(tx, tx.one(sa.select(SignInSession.staff_id)) or _somebody(cast))

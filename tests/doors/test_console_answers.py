@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 from uuid import UUID
@@ -17,10 +18,11 @@ import sqlalchemy as sa
 
 from epro import clock
 from epro.exporting import jobs
-from epro.responses import sight
+from epro.questionnaires import catalogue
+from epro.responses import rescoring, sight
 from epro.responses.models import Response, SetAside
 from epro.signing.models import Signature
-from epro.tx import look, system
+from epro.tx import begin, look, system
 from tests.cast import PASSWORD
 from tests.console.browser import BASE, HERE
 from tests.doors.test_console_pages import EVIL, ROOT, browser
@@ -46,6 +48,23 @@ def test_answers_stand_in_the_words_that_were_read(stage, page):
     assert (
         "Sign this answer" not in told and "Correct answers" not in told
     )  # a nurse of this study decides neither
+
+
+def test_a_scoring_that_counts_no_more_says_so(stage):
+    """The one by a later definition counts; the first one stays, and is marked."""
+    where = f"{ROOT}/answers/{stage.cara.response}"
+    with stage.today(), begin(system("tests")) as tx:
+        known = catalogue.find(tx, "fatigue_diary", "1.0")
+        later = {"fatigue_diary": replace(known, version="1.1", digest="0" * 64)}
+        changes, _ = rescoring.find_changes(tx, stage.cara.study, [stage.cara.subject_id], later)
+        own = [one for one in changes if str(one.response_id) == stage.cara.response]
+        assert rescoring.append(tx, stage.cara.study, stage.cara.subject_id, own, later) == 1
+    otto = browser(stage, "otto")
+    with stage.today(1):
+        told = otto.get(where).text
+    counts, former = told.split("Earlier scorings that count no more (1)")
+    assert "(scoring 2)" in counts and "(scoring 2)" not in former
+    assert ": 7 ·" in former and former.count("counts no more") == 1
 
 
 def test_an_investigator_corrects_after_a_look_at_the_scores(stage, page):

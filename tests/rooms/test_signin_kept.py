@@ -131,3 +131,15 @@ def test_characters_that_no_page_may_hold_are_left_out():
 def test_a_field_without_any_text_stays_as_it_is():
     told = filled(PAGE, Form("/a b", {"role": ["nurse"], "name": [], "why": []}), "words")
     assert told.count('value="-"') == 3 and ">-</textarea>" in told
+
+
+def test_a_box_that_she_had_unticked_comes_back_unticked():
+    """A form says nothing of it; what the page ticks by itself, what is shut, and what cannot be empty, is known."""
+    page = PAGE.replace(
+        "<textarea", '<input type="checkbox" name="shut" checked disabled>\n<select name="m" multiple>'
+        "<option selected>a</option></select><textarea"
+    )  # fmt: skip
+    told = filled(page, Form("/a b", {"role": ["nurse"], "name": ["n"]}), "words")
+    boxes = {one.get("name"): one.get("checked") for one in html.document_fromstring(told).iter("input")}
+    assert boxes["c"] is None and boxes["shut"] is not None
+    assert "<option>a</option>" in told and '<option value="x" selected>' in told
