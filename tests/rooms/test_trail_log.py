@@ -23,10 +23,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from epro import clock, keys, trail
+from epro import canonical, clock, keys, trail
 from epro.cli import epro
 from epro.cli.trail import VERIFIER
-from epro.responses import integrity, proofs
+from epro.responses import integrity, proofs, receipts
 from epro.trail import checkpoint_file, exporting, merkle, notes, proving, sealing
 from epro.trail.entries import START, link
 from epro.trail.models import Checkpoint, Event, Leaf, WaitingEvent
@@ -462,6 +462,14 @@ def hide(export):
     export[number] = json.dumps({"leaf": told["leaf"], "hash": told["hash"]}) + "\n"
 
 
+def without_what_is_stored(export):
+    """So that nobody sees that the answers were changed."""
+    for number in of_kind(export, "leaf"):
+        told = json.loads(export[number])
+        told.pop("stored", None)
+        export[number] = json.dumps(told) + "\n"
+
+
 ON_THE_EXPORT = {  # what is done to the file, and the exit that it must have
     "a body": (lambda e: change(e, 5, body=json.loads(e[6])["body"]), 2),
     "a body and its hash": (
@@ -477,6 +485,14 @@ ON_THE_EXPORT = {  # what is done to the file, and the exit that it must have
                                                    renumbered(e)), 2),
     "only the last line is cut off": (lambda e: e.pop(), 3),
     "a line breaks off": (lambda e: (e.pop(), e.append(e.pop()[:20])), 3),
+    "what is stored now is left out": (without_what_is_stored, 2),
+    "the checkpoints between are left out": (lambda e: (drop(e, of_kind(e, "checkpoint")[0]), renumbered(e)), 2),
+    "a name stands twice in a line": (
+        lambda e: e.insert(5, '{"body":"{}",' + e.pop(5)[1:]), 2),
+    "its beginning says another length": (lambda e: change(e, 0, size=10**9), 2),
+    "its beginning says no hour": (lambda e: change(e, 0, at=None), 2),
+    "its end is no object": (lambda e: change(e, len(e) - 1, end="all is well"), 2),
+    "a line is nested without end": (lambda e: e.insert(5, '{"leaf":' + "[" * 100_000 + "\n"), 2),
     "something follows the end": (lambda e: e.append('{"leaf":0}\n'), 2),
     "the file is something else": (lambda e: (e.clear(), e.append("{}\n")), 2),
 }  # fmt: skip
@@ -489,6 +505,53 @@ def test_what_is_done_to_an_export_is_found(history, app):
         export = list(good)
         attack(export)
         assert verify(export, *history).code == code, (name, verify(export, *history).faults)
+
+
+@on_sqlite
+def test_what_was_kept_says_when_an_entry_was_not_there_yet(history, cast, app):
+    """With the true keys: an entry that is put in a month later says that it is of the first evening."""
+    with cast.on("2026-03-02T20:30"), begin(TESTS) as tx:
+        trail.record(tx, trail.study_chain(tx, "diary"), "test.done", "test", "dated back")
+    with cast.on("2026-04-03T20:00"):
+        sealing.seal()
+    export = lines()
+    drop(export, *of_kind(export, "checkpoint")[:-1])
+    renumbered(export)
+    assert verify(export).code == 0, "without what was kept nobody can know"
+    found = verify(export, *history)
+    assert found.code == 2 and any("dated back" in fault for fault in found.faults)
+
+
+@on_sqlite
+def test_what_was_kept_says_when_an_entry_was_there_already(history, cast, app):
+    with cast.on("2026-03-05T20:00"), begin(TESTS) as tx:
+        trail.record(tx, trail.study_chain(tx, "diary"), "test.done", "test", "dated forward")
+    with cast.on("2026-03-04T20:00"):
+        sealing.seal()
+    kept = newest()
+    with cast.on("2026-03-06T20:00"):
+        with begin(TESTS) as tx:
+            trail.record(tx, trail.study_chain(tx, "diary"), "test.done", "test", "one more")
+        sealing.seal()
+    export = lines()
+    drop(export, of_kind(export, "checkpoint")[-2])
+    renumbered(export)
+    assert any("dated forward" in fault for fault in verify(export, kept).faults)
+
+
+@on_sqlite
+def test_entries_that_nobody_seals_prove_nothing(history, cast, app):
+    """The sealer was stopped: what waits for longer than sealing takes may be anything."""
+    with cast.on("2026-03-04T20:00"):
+        with begin(TESTS) as tx:
+            trail.record(tx, trail.study_chain(tx, "diary"), "test.done", "test", 1)
+        assert verify(lines(), *history).code == 0
+    with cast.on("2026-03-05T20:00"):
+        found = verify(lines(), *history)
+        assert found.code == 3 and "longer than it takes" in found.open[0] and len(found.open) == 1
+    with cast.on("2026-03-03T20:10"):
+        found = verify(lines(), *history)
+        assert found.code == 2 and "after the export was made" in found.faults[0]
 
 
 @on_sqlite
@@ -559,18 +622,33 @@ def test_a_proof_for_a_receipt_holds_and_fits_nothing_else(history, cast, app):
         )
     key = [verifier.Key(key_word())]
     assert proof["receipt"]["signature"] == receipt["signature"]
-    assert verifier.check_proof(proof, key, verifier.checkpoints_in(newest())).code == 0
+    ours = [receipts.public_key()["public_key"]]
+    assert verifier.check_proof(proof, key, verifier.checkpoints_in(newest()), ours).code == 0
+    assert verifier.check_proof(proof, key).code == 3, "the key that comes with a receipt proves nothing"
     for wrong in (
         {"leaf": proof["leaf"] - 1},
         {"body": proof["body"].replace("stored", "stolen")},
         {"path": proof["path"][1:]},
         {"checkpoint": history[0]},
         {"receipt": {**proof["receipt"], "digest": "0" * 64}},
+        {"receipt": signed_by_a_stranger(proof["receipt"])},
+        {"receipt": signed_by_a_stranger({**proof["receipt"], "received_at": "2026-03-01T20:00:00.000000Z"})},
     ):
-        assert verifier.check_proof({**proof, **wrong}, key).code == 2, wrong
+        assert verifier.check_proof({**proof, **wrong}, key, (), ours).code == 2, wrong
+    other = signed_by_a_stranger({**proof["receipt"], "id": "6f9d7c1e-3f0a-4c6e-9a51-0f6b1c2d3e4f"})
+    told = verifier.check_proof({**proof, "receipt": other}, key, (), [other["key"]])
+    assert told.faults == ["The entry tells of another response than the receipt."]
     with look(TESTS) as tx:
         event = proving.by_text(tx, receipt["id"])
         assert proofs.by_text(tx, str(event.id))["body"] == proof["body"]
+
+
+def signed_by_a_stranger(receipt):
+    stranger = keys.signing_key(bytes(32))
+    told = {name: receipt[name] for name in ("digest", "id", "received_at")}
+    signature = base64.b64encode(stranger.sign(canonical.encode(told))).decode()
+    public = base64.b64encode(stranger.public_key().public_bytes_raw()).decode()
+    return {**told, "signature": signature, "key": public}
 
 
 def test_the_page_tells_of_the_same_tree():

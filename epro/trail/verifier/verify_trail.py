@@ -2,7 +2,7 @@
 """Check an exported trail without trusting those who run it. Needs Python 3.9 or later and nothing else.
 
     verify_trail.py check EXPORT --key KEY [--checkpoint FILE]... [--root SIZE:ROOT]...
-    verify_trail.py proof FILE --key KEY [--checkpoint FILE]...
+    verify_trail.py proof FILE --key KEY [--checkpoint FILE]... --receipt-key KEY
 
 KEY is the public key as one word (`origin+hash+base64`) or a file with it; have it from somewhere else than the export.
 A checkpoint file holds one or many signed checkpoints that you kept earlier (a mail, the file of checkpoints, a copy).
@@ -27,6 +27,7 @@ SHOWN = 50  # faults that are printed
 NAMED = 1000  # participants that are named
 SIGNATURES = 2000  # that are checked of those within an export, evenly spread, unless all are asked for
 LONGEST = 1 << 24  # characters of a line
+TELLING = {"response.stored", "response.amended", "response.held", "response.conflict"}  # of a record stored
 
 
 # Ed25519, checking only (RFC 8032, 5.1.7). Slow and plain: a few milliseconds a signature.
@@ -290,6 +291,7 @@ class Kept:
 
     def __init__(self, findings, keys):
         self.findings, self.keys, self.roots, self.origins = findings, keys, {}, set()
+        self.times = {}  # size → when that was signed
 
     def add(self, checkpoint):
         if self.keys and not checkpoint.is_by(self.keys):
@@ -298,6 +300,7 @@ class Kept:
             )
             return
         self.origins.add(checkpoint.origin)
+        self.times[checkpoint.size] = checkpoint.at
         self.add_root(checkpoint.size, checkpoint.root)
 
     def add_root(self, size, root):
@@ -318,8 +321,8 @@ class Check:
         self.chains, self.since = {}, set()  # chain → (seq, mac, at); chains since the last good checkpoint
         self.counts = {"leaves": 0, "checkpoints": 0, "unsealed": 0}
         self.others = self.foreign = 0
-        self.last = self.newest_at = self.pending = None
-        self.sealed_from = 0
+        self.last = self.newest_at = self.made_at = self.sealed_at = None
+        self.sealed_from, self.sizes, self.waits = 0, set(), False
 
     def line(self, number, content):
         if self.end is not None:
@@ -333,7 +336,7 @@ class Check:
         elif "unsealed" in content:
             self._unsealed(content)
         elif "end" in content:
-            self.end = content["end"]
+            self.end = dict(content["end"])
         else:
             self.findings.fault(f"Line {number}: of a kind that this form does not have.")
 
@@ -344,6 +347,15 @@ class Check:
         if any(self.end.get(name) != count for name, count in self.counts.items()):
             told = f"{self.end} at its end, {self.counts} found"
             self.findings.fault(f"The export does not hold as many lines as its end says: {told}.")
+        if self.header["size"] != self.tree.size:
+            told = f"{self.header['size']} at its beginning, {self.tree.size} found"
+            self.findings.fault(f"The export does not hold as many entries as its beginning says: {told}.")
+        for size in sorted(set(self.kept.times) - self.sizes):
+            if size <= self.tree.size:
+                self.findings.fault(
+                    f"The kept checkpoint of size {size} is not in the export: checkpoints were left out, "
+                    "and with them what they say about when an entry was there."
+                )
         if self.last is None:
             self.findings.missing("The export holds no checkpoint: nothing in it is sealed.")
         elif self.last.size != self.tree.size:
@@ -364,7 +376,9 @@ class Check:
     def _begin(self, content):
         if content.get("epro_trail_export") != 1:
             raise Unreadable("This is no export of a trail of format 1.")
-        self.header = content
+        self.header, self.made_at = content, _moment(content.get("at"))
+        if self.made_at is None or type(content["size"]) is not int:
+            raise Unreadable("The export does not say when it was made, and how long the log was.")
         if not self.keys:
             self.keys.append(Key(content["key"]))
             self.findings.missing("No key was given: the one in the export says nothing about who signed.")
@@ -428,6 +442,11 @@ class Check:
         if content.get("columns"):
             wrong = ", ".join(sorted(content["columns"]))
             self.findings.fault(f"{name}: copies beside it were changed ({wrong}): {_named(content)}.", chain)
+        if "leaf" in content and body.get("action") in TELLING and "stored" not in content:
+            self.findings.fault(
+                f"{name}: what is stored now of that which it tells of was left out: {_named(content)}.",
+                chain,
+            )
         if "stored" in content and content["stored"] != (body.get("details") or {}).get("digest"):
             how = "is gone" if content["stored"] is None else "was changed"
             what = "{type} {id}".format(**body.get("object", {"type": "record", "id": "?"}))
@@ -444,9 +463,9 @@ class Check:
             self.findings.fault(
                 f"{name}: time goes back in the chain {_spell(chain)}, from {before} to {at}.", chain
             )
-        if self.last is not None and self.last.at is not None and at < self.last.at - self.tolerance:
+        if self.sealed_at is not None and at < self.sealed_at - self.tolerance:
             self.findings.fault(
-                f"{name} says {at}, but was not there when the log was sealed at {self.last.at}: "
+                f"{name} says {at}, but was not there when the log was sealed at {self.sealed_at}: "
                 "dated back, or put in later.",
                 chain,
             )
@@ -476,6 +495,7 @@ class Check:
         if looked_at and not checkpoint.is_by(self.keys):
             self.findings.fault(f"The checkpoint of size {size} is not signed by the given key.")
         self.last = checkpoint
+        self.sizes.add(size)
 
     def _time_of(self, checkpoint):
         if checkpoint.at is None:
@@ -486,14 +506,30 @@ class Check:
                 f"Time goes back: the checkpoint of size {checkpoint.size} is of {checkpoint.at}, "
                 f"the one before it of {self.last.at}."
             )
-        if self.newest_at is not None and self.newest_at[0] > checkpoint.at + self.tolerance:
-            at, name, chain = self.newest_at
-            self.findings.fault(f"{name} says {at}, but was sealed at {checkpoint.at}: dated forward.", chain)
+        self._sealed(checkpoint.at)
         self.newest_at = None
+
+    def _sealed(self, when):
+        """What stands before this was there by then; what comes after it was not."""
+        if self.newest_at is not None and self.newest_at[0] > when + self.tolerance:
+            at, name, chain = self.newest_at
+            self.findings.fault(f"{name} says {at}, but was sealed at {when}: dated forward.", chain)
+            self.newest_at = None
+        self.sealed_at = max(when, self.sealed_at or when)
 
     def _unsealed(self, content):
         self.counts["unsealed"] += 1
-        self._entry(f"The unsealed entry {_named(content)}", content)
+        name, chain = f"The unsealed entry {_named(content)}", _chain(content)
+        self._entry(name, content)
+        at = _moment((_json(content["body"]) or {}).get("at"))
+        if at is not None and at > self.made_at + self.tolerance:
+            self.findings.fault(f"{name} says {at}, after the export was made: dated forward.", chain)
+        elif at is not None and at < self.made_at - self.tolerance and not self.waits:
+            self.waits = True
+            self.findings.missing(
+                "Entries wait for a seal for longer than it takes: nothing proves them. "
+                f"The first is {_named(content)} of {at}; the export was made at {self.made_at}."
+            )
 
     def _mac(self, content):
         return hmac.new(self.chain_key, content["body"].encode(), hashlib.sha256).hexdigest()
@@ -506,14 +542,30 @@ class Check:
                 "rewritten, or another one was shown.",
                 *self.since,
             )
+        if self.kept.times.get(self.tree.size) is not None:
+            self._sealed(self.kept.times[self.tree.size])
+
+
+def _once(pairs):
+    """An object in which every name stands once: two readers of one that stands twice would read two things."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _object(text):
+    found = json.loads(text, object_pairs_hook=_once)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
 
 
 def _json(text):
     try:
-        found = json.loads(text)
-    except ValueError:
+        return _object(text)
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _chain(content):
@@ -552,12 +604,12 @@ def check(
         try:
             if len(line) > LONGEST or not line.endswith("\n"):
                 raise ValueError
-            run.line(number, json.loads(line))
+            run.line(number, _object(line))
         except Unreadable as fault:
             findings.fault(f"Line {number}: {fault}")
             if run.header is None:
                 break
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             if not line.endswith("\n"):
                 findings.missing(f"Line {number} breaks off.")
             else:
@@ -566,7 +618,7 @@ def check(
     return findings, run
 
 
-def check_proof(proof, keys, checkpoints=()):
+def check_proof(proof, keys, checkpoints=(), receipt_keys=()):
     """Check that one entry is in the log; returns the findings."""
     findings = Findings()
     note, body = Checkpoint(proof["checkpoint"]), proof["body"]
@@ -594,17 +646,29 @@ def check_proof(proof, keys, checkpoints=()):
         )
     receipt = proof.get("receipt")
     if receipt:
-        _check_receipt(findings, receipt, content, chain)
+        _check_receipt(findings, receipt, content, chain, receipt_keys)
     return findings
 
 
-def _check_receipt(findings, receipt, content, chain):
+def _check_receipt(findings, receipt, content, chain, receipt_keys):
+    if not receipt_keys:
+        findings.missing(
+            "No receipt key was given: the one in the proof says nothing about who signed the receipt."
+        )
+    elif receipt["key"] not in receipt_keys:
+        findings.fault("The receipt is not signed by the given receipt key.", chain)
     told = {name: receipt[name] for name in ("digest", "id", "received_at")}
     signed = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     if not ed25519_fits(base64.b64decode(receipt["key"]), signed, base64.b64decode(receipt["signature"])):
         findings.fault("The receipt's signature does not fit.", chain)
     if (content.get("details") or {}).get("digest") != receipt["digest"]:
         findings.fault("The entry tells of other answers than the receipt.", chain)
+    stored = content.get("action") == "response.stored"
+    told_of = (
+        (content.get("object") or {}).get("id") if stored else (content.get("details") or {}).get("response")
+    )
+    if told_of != receipt["id"]:
+        findings.fault("The entry tells of another response than the receipt.", chain)
 
 
 def main(arguments=None):
@@ -617,6 +681,10 @@ def main(arguments=None):
         command.add_argument(
             "--checkpoint", action="append", default=[], help="file with checkpoints kept earlier"
         )
+        if name == "proof":
+            command.add_argument(
+                "--receipt-key", action="append", default=[], help="public key of receipts (GET /v1/keys)"
+            )
         if name == "check":
             command.add_argument(
                 "--root", action="append", default=[], help="SIZE:ROOT, written down earlier"
@@ -641,7 +709,7 @@ def _run(asked):
     keys = [Key(word) for text in asked.key for word in _words(text)]
     kept = [one for path in asked.checkpoint for one in checkpoints_in(_read(path))]
     if asked.command == "proof":
-        findings = check_proof(json.loads(_read(asked.file)), keys, kept)
+        findings = check_proof(_object(_read(asked.file)), keys, kept, asked.receipt_key)
         return _tell(findings, "The entry is in the log, as it was signed.")
     roots = []
     for text in asked.root:
