@@ -460,7 +460,7 @@ def _change(tx: Tx, participant: Participant, asked: dict[str, Any]) -> None:
     tx.session.flush()
     if moved or ("language" in asked and protocol.by_language):
         occurrences.replan(tx, participant, "time_zone" if moved else "language")
-    if "reminder_hour" in wishes:
+    if moved or "reminder_hour" in wishes:  # her hour is read on the clock of where she is
         occurrences.look_again_at_all(tx, participant)
 
 

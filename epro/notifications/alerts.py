@@ -319,6 +319,7 @@ def raise_one(
         urgency=rule.urgency,
         why=why,
         misses=len(misses),
+        urgent_at=tx.now if _becomes_urgent(rule, rule.urgency, len(misses)) else None,
         **_from_now(tx, rule),
     )
     tx.add(alert)
@@ -347,13 +348,17 @@ def _join(tx: Tx, participant: Participant, alert: Alert, occurrence: Occurrence
     """One more miss of the streak: the alert grows, and may become urgent or be told again, as the study says."""
     steps.write(tx, alert, "joined", occurrence_id=occurrence.id)
     alert.misses += 1
-    if rules.is_urgent_now(on_miss, alert.misses) and urgency(alert) != URGENT:
+    if _becomes_urgent(on_miss, urgency(alert), alert.misses):
         alert.urgent_at = tx.now
     further = _joined(tx, alert) - alert.why.get("misses", 1)
     tell_step(tx, participant, alert, "alert.joined", occurrence_id=str(occurrence.id))
     if rules.told_again(on_miss, further):
         tell_roles(tx, participant, alert, on_miss.roles, turn=f"further-{further}")
     return alert
+
+
+def _becomes_urgent(rule: OnMiss | AlertRule, so_far: str, misses: int) -> bool:
+    return so_far != URGENT and isinstance(rule, OnMiss) and rules.is_urgent_now(rule, misses)
 
 
 def _joined(tx: Tx, alert: Alert) -> int:

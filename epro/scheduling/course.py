@@ -16,6 +16,7 @@ _FACTS = (
     Occurrence.assessment_id,
     Occurrence.key,
     Occurrence.visit_id,
+    Occurrence.local_day,
     Occurrence.anchor,
     Occurrence.study_day,
     Occurrence.time_zone,
@@ -38,7 +39,7 @@ def past(tx: Tx, participant: Any, protocol: Protocol) -> Past:
     )
     rows = tx.session.execute(query.order_by(Occurrence.opens_at, Occurrence.id)).all()
     answered = {
-        (row.assessment_id, timeline.first_key(row.key)): row.fulfilled_at
+        timeline.matter(row.assessment_id, row.visit_id, row.key, row.local_day): row.fulfilled_at
         for row in rows
         if row.fulfilled_at is not None and row.assessment_id in protocol.ordered
     }

@@ -49,9 +49,9 @@ A_WEEK = timedelta(days=7)
 class Differences:
     """What a plan would change: rows that stay, move, go, and what comes.
 
-    `renewed` are those of the kept which another version of the protocol asks for from now on, `late` what of the
-    new and the moved opens at once because its window is over, `over` and `doubled` what is skipped: past, or its
-    day has its own already.
+    `renewed` are those of the kept of which something else than the window is new: which version of the protocol asks
+    for them, the study day, how long an answer may still arrive. `late` is what of the new and the moved opens at once
+    because its window is over, `over` and `doubled` what is skipped: past, or its day has its own already.
     """
 
     kept: list[Occurrence] = field(default_factory=list)
@@ -422,8 +422,17 @@ def _compare(
         found.moved.append((row, want))
     else:
         found.kept.append(row)
-        if row.protocol_version != version:
+        if row.protocol_version != version or _about(row) != _about_wanted(want):
             found.renewed.append((row, want))
+
+
+def _about(row: Occurrence) -> tuple[Any, ...]:
+    """What is told of it besides its window."""
+    return row.local_day, row.time_zone, row.grace_until, row.anchor, row.study_day
+
+
+def _about_wanted(want: timeline.Planned) -> tuple[Any, ...]:
+    return want.local_day, want.zone, want.grace_until, want.anchor, want.offset
 
 
 def _sort(found: Differences, want: timeline.Planned, taken: set[Slot], now: datetime) -> None:
@@ -496,8 +505,6 @@ _UNTOUCHED = {column.name: None for column in _TABLE.columns} | {"reminders_done
 def _move(
     tx: Tx, participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned
 ) -> None:
-    for name, value in _times(want).items():
-        setattr(row, name, value)
     row.cancelled_at = row.cancelled_reason = None
     _renew(participant, protocol, row, want, tx.now)
 
@@ -505,7 +512,9 @@ def _move(
 def _renew(
     participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned, now: datetime
 ) -> None:
-    """It is asked for by this version of the protocol, from the start."""
+    """It is asked for by this version of the protocol as that has it, from the start."""
+    for name, value in _times(want).items():
+        setattr(row, name, value)
     instrument = protocol.assessment(row.assessment_id).instrument
     row.protocol_version, row.anchor, row.study_day = protocol.version, want.anchor, want.offset
     row.instrument_code, row.instrument_version = instrument.code, instrument.version

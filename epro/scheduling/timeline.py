@@ -99,12 +99,15 @@ class MissedOne(Shape):
     def grace_until(self) -> datetime: ...
 
 
+Matter = tuple[str, str, str]  # assessment, visit or local day, which window of the day
+
+
 @dataclass(frozen=True)
 class Past:
-    """What became of occurrences, as far as the plan looks at it: when (assessment, key) was answered, what was
-    missed and never came. The keys of what was answered go without the day that asking again puts behind them."""
+    """What became of occurrences, as far as the plan looks at it: when each `matter` was answered, what was missed
+    and never came."""
 
-    answered: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    answered: Mapping[Matter, datetime] = field(default_factory=dict)
     missed: Sequence[MissedOne] = ()
 
 
@@ -182,6 +185,11 @@ def asked_on(
     start, end = _ends(protocol, assessment, anchors)
     fits = assessment.condition is None or assessment.condition.fits(person)
     return fits and start is not None and start <= day < end
+
+
+def matter(assessment_id: str, visit_id: str | None, key: str, day: date) -> Matter:
+    """By what an answer and what waits for it belong together: the visit, else the day; and the window of the day."""
+    return assessment_id, visit_id or day.isoformat(), window_of(key)
 
 
 def first_key(key: str) -> str:
@@ -276,7 +284,7 @@ def _by_window(series: Iterable[_Asked], windows: Sequence[Window]) -> Iterator[
 def _in_order(series: Iterable[_Asked], other: str, past: Past) -> Iterator[_Asked]:
     """What has the answer that it waits for."""
     for asked in series:
-        answered_at = past.answered.get((other, asked.key))
+        answered_at = past.answered.get(matter(other, asked.visit_id, asked.key, asked.day))
         if answered_at is not None:
             yield replace(asked, not_before=answered_at)
 

@@ -174,6 +174,20 @@ def test_a_routine_alert_becomes_urgent_from_so_many_misses(cast, ruled, enrolle
     assert (listed["urgency"], listed["misses"]) == ("urgent", 3)
 
 
+@on_sqlite
+def test_an_alert_that_is_raised_by_as_many_misses_is_urgent_from_the_start(cast, ruled, enrolled):
+    ruled({"after: 1": "after: 3"}, urgent_from=3)
+    enrolled()
+    mornings(cast, 3, 4, 5)
+    (alert,) = rows()
+    assert (alert.misses, alert.urgent_at) == (3, at("2026-03-05T06:00"))
+    with cast.on("2026-03-05T07:00"):
+        assert [one["urgency"] for one in cast.staff("noor").worklist()] == ["urgent"]
+    cast.relay()
+    (raised,) = rows(FeedEntry, FeedEntry.kind == "alert.raised")
+    assert '"urgency":"urgent"' in raised.body.replace(" ", "")
+
+
 # SK-03.
 
 

@@ -244,9 +244,25 @@ WEEK4 = datetime(2026, 4, 6, 10, tzinfo=UTC)  # six in the evening at Shanghai: 
     ],
 )
 def test_what_waits_for_an_answer_opens_when_it_has_come_within_its_window(answered, opens):
-    found = planned("at: [week4], after: base", past=Past({("base", "week4"): answered}))
+    found = planned("at: [week4], after: base", past=Past({("base", "week4", ""): answered}))
     assert [one.opens_at for one in found] == ([opens] if opens else [])
     assert all(one.closes_at - one.opens_at >= timedelta(hours=1) for one in found)
+
+
+def test_an_answer_of_another_day_opens_nothing_whatever_the_anchor_made_of_its_number():
+    """Day 5 was answered; then the anchor was moved on by three days, and day 5 is another day."""
+    written = FILE.replace("at: [week4]}}", "every: {{days: 1, from: 0, to: 9, anchor: start}}}}")
+    rule = "every: {days: 1, from: 0, to: 9, anchor: start}, after: base"
+    protocol, faults = read(written.format(rule=rule))
+    assert faults == []
+    answered = datetime(2026, 3, 14, 11, tzinfo=UTC)
+    past = Past({("base", "2026-03-14", ""): answered})
+    moved = {"start": ZERO + timedelta(days=3)}
+    found = [one for one in plan(protocol, "1", moved, HOME, last_day=ZERO + timedelta(days=20), past=past)
+             if one.assessment_id == "this"]  # fmt: skip
+    assert [(one.key, one.local_day.isoformat(), one.opens_at) for one in found] == [
+        ("d2", "2026-03-14", answered)
+    ]
 
 
 def test_without_the_answer_it_is_not_planned():
@@ -291,7 +307,7 @@ def test_what_is_unscheduled_is_never_planned():
 @given(st.sampled_from(RULES), st.integers(-5, 90), st.sampled_from(["Asia/Shanghai", "America/Sao_Paulo"]))
 def test_the_plan_of_two_spans_of_days_is_the_plan_of_both(rule, cut, zone):
     protocol, home = study(rule), [ZoneSpan(HOME[0].since, zone)]
-    past = Past({("base", "week4"): WEEK4}, [Missed(WEEK4)])
+    past = Past({("base", "week4", ""): WEEK4}, [Missed(WEEK4)])
     anchors = {"start": ZERO, "worse": ZERO + timedelta(days=3)}
 
     def span(**asked):

@@ -320,9 +320,6 @@ def test_another_hour_of_reminding_is_looked_at_at_once(cast):
 
 
 @on_sqlite
-@pytest.mark.xfail(
-    strict=True, reason="phone._change looks again at what is open only for another hour, not for a zone"
-)
 def test_her_hour_travels_with_her_also_for_what_is_open(cast):
     with cast.on("2026-03-02T10:00"):
         ada = cast.phone()

@@ -426,6 +426,25 @@ def test_a_moved_anchor_in_between_does_not_delay_the_day(two_arms):
     assert she().protocol_version == "3.0"
 
 
+@on_sqlite
+@pytest.mark.parametrize(("grace", "until"), [("18h", "18:00"), ("3h", "03:00")])
+def test_another_sync_grace_holds_for_what_has_not_opened(two_arms, grace, until):
+    with two_arms.on("2026-03-02T10:00"):
+        two_arms.enrol(arm="control")
+    with two_arms.on("2026-03-05T19:00"):
+        evening = 'window: {opens: "18:00", closes: "24:00"}\n    sync_grace: '
+        publish(written("3.0", (evening + "6h", evening + grace)), amends=True)
+        with begin(TESTS) as tx:
+            amending.approve(tx, STUDY, "3.0", "01", date(2026, 3, 5))
+    two_arms.tick(at("2026-03-05T19:01"))
+    ends = {row.local_day: row.grace_until for row in asked("01-001", "evening")}
+    assert ends[date(2026, 3, 5)] == at("2026-03-06T06:00")  # it was open
+    assert ends[date(2026, 3, 6)] == at(f"2026-03-07T{until}")
+    two_arms.tick(at(f"2026-03-07T{until}"))
+    (missed,) = [row for row in asked("01-001", "evening") if row.local_day == date(2026, 3, 6)]
+    assert missed.missed_at == missed.grace_until
+
+
 # RP-06: what is refused.
 
 
