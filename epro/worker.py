@@ -26,7 +26,17 @@ from epro import clock, db
 from epro.config import ConfigurationError
 from epro.errors import places
 from epro.exporting import jobs, serving
-from epro.notifications import alerts, attending, differing, digests, letters, sending, texts_sent, witnesses
+from epro.notifications import (
+    alerts,
+    attending,
+    differing,
+    digests,
+    letters,
+    redacting,
+    sending,
+    texts_sent,
+    witnesses,
+)
 from epro.notifications.models import Alert, Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
@@ -52,6 +62,7 @@ CHANNEL = "epro_feed"
 BATCH = 50
 RELAY_SECONDS = 1
 SEALING_SECONDS = 60
+REDACTING_SECONDS = 3600  # how often providers are asked to forget texts that they keep
 FORGETTING_SECONDS = 3600  # how often it is asked whose contact data have been kept long enough
 TYPED_SECONDS = 60  # how often what was typed and nobody came back for is taken away
 KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
@@ -181,6 +192,8 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, counted.keep_due), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, forget_typed), "interval", seconds=TYPED_SECONDS, **every)
+        redact = _in(app, lambda: redacting.redact_due(senders))
+        scheduler.add_job(redact, "interval", seconds=REDACTING_SECONDS, **every)
         scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})

@@ -173,6 +173,16 @@ class SentText(Base):
     at: Mapped[datetime]
 
 
+class TextAtProvider(Base):
+    """That a provider has taken a text message under this id, and may keep its text; the row goes with it."""
+
+    __tablename__ = "texts_at_providers"
+    __table_args__ = (sa.Index("ix_texts_at_providers_taken_at", "taken_at"),)
+
+    provider_id: Mapped[str] = mapped_column(primary_key=True)
+    taken_at: Mapped[datetime]
+
+
 class CircuitState(Base):
     """How one channel of one provider fares, as all workers know it; see circuit.py. No row: nothing is amiss."""
 

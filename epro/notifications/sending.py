@@ -24,7 +24,7 @@ from epro import clock, db, trail
 from epro.contacts import push, store
 from epro.contacts.sealing import CannotOpen
 from epro.errors import places
-from epro.notifications import circuit, circuits, messages, rules, texts_sent, ways
+from epro.notifications import circuit, circuits, messages, redacting, rules, texts_sent, ways
 from epro.notifications.models import Alert, CircuitState, Message
 from epro.notifications.saying import params_of
 from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown, is_askable, provider_of
@@ -469,6 +469,7 @@ def _note_circuit(tx: Tx, job: Job, outcome: Outcome) -> None:
 def accepted(tx: Tx, participant: Any, message: Any, provider_id: str) -> None:
     """The provider has it (participant locked). Known once: a call-back may have told it before the reply did."""
     message.lease_until = None
+    redacting.note(tx, provider_id)
     if message.accepted_at is None:
         message.accepted_at, message.provider_id = tx.now, provider_id
         trail.record(tx, participant, "message.accepted", "message", message.id, provider_id=provider_id)

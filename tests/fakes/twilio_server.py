@@ -252,6 +252,8 @@ class _Handler(Answering):
             return self._answer(204, None)
         self.recipient = form.get("To", "")
         request = self._noted(form)
+        if (sid := _sid_in(request.path)) and request.authorized:
+            return self._update(sid, form)
         if self._turned_away(request):
             return None
         request.behaviour = "invalid"
@@ -259,6 +261,19 @@ class _Handler(Answering):
             return self._error(400, number, "Invalid request")
         request.behaviour = provider.next_behaviour(form["To"])
         return self._behave(request.behaviour, form)
+
+    def _update(self, sid: str, form: dict[str, str]) -> None:
+        """An empty body takes the text out; a message that is gone, or a provider that is out, says so."""
+        provider = self.server.provider
+        behaviour = provider.next_behaviour(sid)
+        message = next((one for one in provider.messages if one.sid == sid), None)
+        if behaviour != "accept":
+            self._refuse(behaviour)
+        elif message is None:
+            self._error(404, *WORDS[404])
+        else:
+            message.body = form.get("Body", message.body)
+            self._answer(200, message.as_json(provider.account_sid))
 
     def do_GET(self) -> None:
         request = self._noted({})
@@ -339,6 +354,12 @@ class _Handler(Answering):
             "next_page_uri": more,
             "previous_page_uri": None,
         }
+
+
+def _sid_in(path: str) -> str | None:
+    """The message that a path is about, if it is about one."""
+    name = path.rpartition("/Messages/")[2].removesuffix(".json")
+    return name if "/Messages/" in path and "/" not in name else None
 
 
 def _known(behaviour: str) -> str:

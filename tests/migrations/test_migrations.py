@@ -40,13 +40,22 @@ METADATA = {
 }
 MAIN = {table.name: table for table in METADATA["main"].sorted_tables}
 APPEND_ONLY = {name for name, table in MAIN.items() if table.info.get("append_only")}
-REMOVABLE = {"drafts", "rate_counts", "heartbeats", "sent_texts", "spent_assertions", "parked_entries"}
+REMOVABLE = {
+    "drafts",
+    "rate_counts",
+    "heartbeats",
+    "sent_texts",
+    "texts_at_providers",
+    "spent_assertions",
+    "parked_entries",
+}
 REMOVABLE |= {"trail_waiting", "known_devices", "tickets", "readings"}
 ONLY_ADDED_TO = {
     "heard_texts",
     "spent_assertions",
     "trail_waiting",
     "tickets",
+    "texts_at_providers",
 }  # no record, but nothing of it is ever changed
 ROLE = "epro_app"
 

@@ -133,6 +133,26 @@ class Askable(Protocol):
         ...
 
 
+@runtime_checkable
+class Redacting(Protocol):
+    """A sender whose provider keeps the texts that it has taken, until it is asked to forget them."""
+
+    def keeps(self, provider_id: str) -> bool:
+        """Whether this is an id of such a provider."""
+        ...
+
+    def redact(self, provider_id: str) -> None:
+        """Have the text of this message taken out of the provider's record; done before is done too.
+
+        Raises `SendFailed` or `SendUnknown`, nothing else.
+        """
+        ...
+
+
+def is_redacting(sender: Any) -> TypeGuard[Redacting]:
+    return _does(sender, Redacting)
+
+
 def is_registering(sender: Any) -> TypeGuard[Registering]:
     return _does(sender, Registering)
 

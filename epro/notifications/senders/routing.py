@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from epro.notifications.senders import Outgoing, Sender, SendFailed, is_askable, is_registering
+from epro.notifications.senders import (
+    Outgoing,
+    Redacting,
+    Sender,
+    SendFailed,
+    is_askable,
+    is_redacting,
+    is_registering,
+)
 
 
 class RoutedSender:
@@ -28,6 +36,19 @@ class RoutedSender:
         if sender is None:
             raise SendFailed("region_closed", permanent=True)
         return sender.send(message)
+
+    def keeps(self, provider_id: str) -> bool:
+        return self._keeper(provider_id) is not None
+
+    def redact(self, provider_id: str) -> None:
+        keeper = self._keeper(provider_id)
+        if keeper is not None:
+            keeper.redact(provider_id)
+
+    def _keeper(self, provider_id: str) -> Redacting | None:
+        """Which of the providers keeps the text of this id. The number may be erased: it is not asked for."""
+        found: list[Any] = [one for one in self._routes.values() if is_redacting(one)]
+        return next((one for one in found if one.keeps(provider_id)), None)
 
     def asks_for_ids(self, to: str) -> bool:
         sender: Any = self.of(to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from epro.notifications.senders import Outgoing, SendFailed, SendUnknown
 TIMEOUT = (3.0, 10.0)  # seconds: to connect, to wait for the answer
 VALIDITY = (1, 36_000)  # seconds Twilio takes (error 21624); 36,000 is its default
 CLOCK_SLACK = timedelta(minutes=1)  # between our clock and Twilio's
+SID = re.compile("(SM|MM)[0-9a-f]{32}")  # of a message
+NOT_THERE = "20404"  # Twilio's number for a record that is gone
 NEWEST = 100  # messages to one number that are looked through
 
 Answer = TypeVar("Answer")
@@ -61,6 +64,22 @@ class TwilioSender:
             code = refused.code
         raise SendUnknown(code)
 
+    def keeps(self, provider_id: str) -> bool:
+        return is_sid(provider_id)
+
+    def redact(self, provider_id: str) -> None:
+        """Twilio keeps number and hour of a message; its text is taken out. What is gone already needs no more."""
+        try:
+            _told(lambda: self._take_out(provider_id))
+        except SendFailed as refused:
+            if refused.detail != NOT_THERE:
+                raise
+
+    def _take_out(self, sid: str) -> None:
+        with self._client() as client:
+            if client.messages(sid).update(body="").body:
+                raise ValueError("answered with a text")
+
     def _create(self, message: Outgoing) -> str:
         wanted: dict[str, Any] = {
             "to": message.to,
@@ -97,6 +116,11 @@ class TwilioSender:
             yield Client(*self._account, http_client=http)
         finally:
             http.close()
+
+
+def is_sid(provider_id: str) -> bool:
+    """Whether this is Twilio's id of a message."""
+    return SID.fullmatch(provider_id) is not None
 
 
 def validity_seconds(valid_for: timedelta) -> int:
