@@ -240,12 +240,16 @@ def _reported(her: Any) -> dict[str, Any]:
     if follows.isdigit():
         found["follows"] = int(follows[:7])
     if at:
-        try:
-            there = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(her.time_zone))
-        except ValueError:
-            raise Invalid(errors=[{"pointer": "/reported_at", "code": "invalid", "detail": ""}]) from None
-        found["reported_at"] = there.isoformat()
+        found["reported_at"] = on_her_clock("reported_at", at, her.time_zone).isoformat()
     return found
+
+
+def on_her_clock(name: str, text: str, zone: str) -> datetime:
+    """Day and hour as a field of a form has them, on a participant's wall clock. Raises Invalid."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    except ValueError:
+        raise Invalid(errors=[{"pointer": f"/{name}", "code": "invalid", "detail": ""}]) from None
 
 
 def _changed(read: words.Sheet, form: Mapping[str, str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from epro.api import looking, telling_corrections
 from epro.api.door import actor
 from epro.api.schemas_corrections import SettlementIn
-from epro.console.answers import may_correct
+from epro.console.answers import may_correct, on_her_clock
 from epro.console.door import act, page
 from epro.console.page import asked_with, back_to, show
 from epro.console.participants import READERS
@@ -26,14 +27,19 @@ from epro.console.queries import may_ask
 from epro.console.worklist import SITE_ROLES, labels, names_of, site_zone
 from epro.errors import Invalid
 from epro.notifications import corrections
-from epro.responses import settling, sight
+from epro.responses import receipts, settling, sight, uploads
 from epro.responses.models import Response, SetAside
+from epro.responses.submission import Submission
+from epro.responses.uploads import Reading
 from epro.scheduling import occurrences
+from epro.scheduling.models import Occurrence
+from epro.scheduling.state import state_of
 from epro.studies import access
 from epro.studies.models import Participant
 from epro.tx import Tx, begin, look
 
 MOST = 100
+PLACES = 60
 
 
 @page("/studies/<study_id>/set-aside", roles=SITE_ROLES, menu="aside.menu", order=28)
@@ -71,18 +77,23 @@ def set_aside(study_id: str, set_aside_id: UUID) -> Reply:
         assert her is not None
         g.zone = her.time_zone
         told = telling_corrections.set_aside(tx, row)
-        content = told.get("content")
-        made = told["settlement"]
+        content, made, about = told.get("content"), told["settlement"], _on_file(tx, row, told["settlement"])
+        held_against = about if row.outcome == receipts.CONFLICT else None
+        read = uploads.reading(tx, row, content, her.language, held_against)
         return show(
             "set_aside.html",
             her=her,
             listed="set_asides" if _is_site() else "held",
             told=told,
-            content=None if content is None else json.dumps(content, ensure_ascii=False, indent=2),
-            answers=_answers(content),
-            places=_places(tx, her) if may_correct(tx, her) else [],
+            raw=None if content is None else json.dumps(content, ensure_ascii=False, indent=2),
+            read=read,
+            started_at=_ours(row, read.submission.started_at),
+            completed_at=_ours(row, read.submission.completed_at),
+            unfit=[(item, read.asked(item) or item[:100], _short(code)) for item, code in read.unfit.items()],
+            place=_place(tx, row, read.submission),
+            places=_places(tx, her, read) if may_correct(tx, her) else [],
             may=may_correct(tx, her) and made is None and not sight.hides_content(tx, her),
-            about=_on_file(tx, row, made) if may_ask() else None,
+            about=about.id if about else None,
             asks=may_ask(),
             label=labels(tx, study_id),
             names=names_of([made["settled_by"]] if made else []),
@@ -93,8 +104,8 @@ def set_aside(study_id: str, set_aside_id: UUID) -> Reply:
 def settle(study_id: str, set_aside_id: UUID) -> Reply:
     """Decide, once."""
     left_out = [one for one in request.form.getlist("leave_out") if one]
-    more = {"leave_out": left_out} if left_out else {}
-    said = asked_with(SettlementIn, more, leave_out=lambda name: name == "leave_out")
+    more = {**({"leave_out": left_out} if left_out else {}), **_completed(set_aside_id)}
+    said = asked_with(SettlementIn, more, leave_out=lambda name: name in ("leave_out", "completed_local"))
     said.pop("leave_out", None)
     wish = settling.Wish(**said, leave_out=tuple(left_out))
     try:
@@ -105,31 +116,53 @@ def settle(study_id: str, set_aside_id: UUID) -> Reply:
     return back_to("set_aside", study_id=study_id, set_aside_id=set_aside_id)
 
 
-def _on_file(tx: Tx, row: SetAside, made: Mapping[str, Any] | None) -> Any:
-    """The answer on file that a query about this upload stands at: what it was filed as, or what it contradicts."""
-    if made and made["response_id"]:
-        return made["response_id"]
+def _on_file(tx: Tx, row: SetAside, made: Mapping[str, Any] | None) -> Response | None:
+    """The answer on file that it was filed as, or that it contradicts: there a query about it stands."""
     try:
-        named = UUID(row.response_id or "")
+        named = (made and made["response_id"]) or UUID(row.response_id or "")
     except ValueError:
         return None
     hers = (Response.study_id == row.study_id, Response.subject_id == row.subject_id, Response.id == named)
-    return tx.one(sa.select(Response.id).where(*hers))
+    found: Response | None = tx.one(sa.select(Response).where(*hers))
+    return found
 
 
 def _is_site() -> bool:
     return any(grant.role in SITE_ROLES for grant in actor().grants)
 
 
-def _answers(content: Any) -> list[tuple[str, str]]:
-    """What the upload answers, item by item, as far as it can be read."""
-    found = content.get("answers") if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        return []
-    return [(str(item)[:100], json.dumps(code, ensure_ascii=False)[:100]) for item, code in found.items()]
+def _short(code: Any) -> str:
+    """An answer that no question has, as it came."""
+    return json.dumps(code, ensure_ascii=False)[:100]
 
 
-def _places(tx: Any, her: Participant) -> list[Any]:
-    """What was or is due, the newest first: where it may belong."""
+def _completed(set_aside_id: UUID) -> dict[str, str]:
+    """The completion by a wall clock, told as the phone would have told it, whose clock is corrected."""
+    text = request.form.get("completed_local", "")
+    if not text:
+        return {}
+    with look(actor()) as tx:
+        row = settling.find(tx, set_aside_id, "response.read")
+        her = tx.get(Participant, row.study_id, row.subject_id)
+        assert her is not None
+        there = on_her_clock("completed_at", text, her.time_zone)
+        return {"completed_at": (there - uploads.corrected_by(row)).isoformat()}
+
+
+def _ours(row: SetAside, instant: datetime | None) -> datetime | None:
+    """An instant that the phone tells, by our clock."""
+    return None if instant is None else instant + uploads.corrected_by(row)
+
+
+def _place(tx: Tx, row: SetAside, said: Submission) -> Occurrence | None:
+    """What it says it answers, if that is hers."""
+    found = tx.get(Occurrence, row.study_id, said.occurrence_id) if said.occurrence_id else None
+    return found if found is not None and found.subject_id == row.subject_id else None
+
+
+def _places(tx: Tx, her: Participant, read: Reading) -> list[tuple[Occurrence, str]]:
+    """What was or is due of the same questionnaire, the newest first, each with its state: where it may belong."""
+    wanted = read.sheet.instrument.code if read.sheet else None
     due = [one for one in occurrences.of(tx, her) if one.opens_at <= tx.now]
-    return due[::-1][:60]
+    fit = [one for one in due if wanted in (None, one.instrument_code)]
+    return [(one, state_of(one, tx.now).value) for one in fit[::-1][:PLACES]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from epro.questionnaires import catalogue, wording
@@ -54,15 +55,21 @@ class Sheet:
 
 def sheet(tx: Tx, row: Response) -> Sheet:
     """The questionnaire that this response answers, in the words of then."""
-    instrument = catalogue.find(tx, row.instrument_code, row.instrument_version)
-    assert instrument is not None
-    packs = [
-        one
-        for one in wording.approved(tx, row.language, row.instrument_code)
-        if one.version == row.instrument_version and one.at <= row.corrected_at
-    ]
+    named = row.instrument_code, row.instrument_version
+    found = sheet_of(tx, named, row.language, row.corrected_at)
+    assert found is not None
+    return found
+
+
+def sheet_of(tx: Tx, named: tuple[str, str], language: str, at: datetime) -> Sheet | None:
+    """A questionnaire in this language as it was read at a time; None where no such version is published."""
+    code, version = named
+    instrument = catalogue.find(tx, code, version) if code and version else None
+    if instrument is None:
+        return None
+    approved = wording.approved(tx, language, instrument.code)
+    packs = [one for one in approved if one.version == version and one.at <= at]
     pack = wording.find(tx, packs[-1][:4]) if packs else None
-    language = row.language
     try:
         shown = localised(instrument, language, pack)
     except UnknownLanguage:

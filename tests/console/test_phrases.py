@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -10,9 +11,10 @@ import pytest
 import yaml
 
 from epro import config
-from epro.console import phrases
+from epro.console import phrases, saying
 from epro.notifications.study_files import known_instruments
 from epro.notifications.wording import faults_of_own
+from epro.questionnaires import checking
 from epro.scheduling.reading import read
 from epro.scheduling.shape import schema
 
@@ -52,6 +54,22 @@ def test_whatever_production_refuses_is_told():
     worst |= {f"{name}_SENDER": "console" for name in ("SMS", "SMS_CN", "EMAIL", "PUSH")}
     found = config.refusals(worst | {"SECRET_KEY": config.DEMO_SECRET}) + config.refusals(worst)
     assert len(set(found)) > 18 and [one for one in found if not is_told(one)] == []
+
+
+def test_what_is_found_about_an_upload_is_told():
+    """Each finding of `responses` and of what checks answers: its code in both languages, its detail in Chinese."""
+    calls = [
+        node
+        for file in (Path(phrases.__file__).parents[1] / "responses").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding", "_held")
+    ]
+    parts = [[one.value for one in call.args[:2] if isinstance(one, ast.Constant)] for call in calls]
+    of_calls = [part for part in parts if len(part) == 2]
+    listed = [*checking.DETAILS.items(), *checking.REMARKS.items(), *of_calls]
+    assert len(listed) > 35
+    assert [code for code, _ in listed if f"finding.{code}" not in saying.texts()] == []
+    assert [detail for _, detail in listed if not is_told(detail)] == [] and is_told("And 7 more.")
 
 
 def test_both_languages_have_the_same_places_and_no_phrase_stands_twice():

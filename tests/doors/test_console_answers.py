@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from dataclasses import replace
 from datetime import timedelta
@@ -20,10 +21,10 @@ from epro import clock
 from epro.exporting import jobs
 from epro.questionnaires import catalogue
 from epro.responses import rescoring, sight
-from epro.responses.models import Response, SetAside
+from epro.responses.models import Response, SetAside, Settlement
 from epro.signing.models import Signature
 from epro.tx import begin, look, system
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, STUDY, at
 from tests.console.browser import BASE, HERE
 from tests.doors.test_console_pages import EVIL, ROOT, browser
 
@@ -187,6 +188,30 @@ def test_what_was_set_aside_is_decided_once(stage):
         assert "rejected" in ines.get(address).text
         other = ines.do(f"{address}/settle", on=f"{ROOT}/set-aside", outcome="rejected", reason="another")
         assert other.status_code == 409
+
+
+def test_what_was_set_aside_is_read_in_its_own_words_and_filed_by_her_clock(stage):
+    """Only what fits no question can be left out; the hour is of her wall clock, whatever the phone's clock said."""
+    ines, phone = browser(stage, "ines"), stage.ada.phone
+    with stage.today(9):
+        phone.refresh()
+        (diary, *_) = phone.known.values()
+        sent = phone.answer(diary, {"worst_fatigue": 5, "odd": 1}, clock.now(), clock.now())
+        phone.upload(clock.now() - timedelta(hours=2))  # its clock is two hours slow
+        with look(system("tests")) as tx:
+            aside = tx.one(sa.select(SetAside).where(SetAside.response_id == sent["id"]))
+        address = f"{ROOT}/set-aside/{aside.id}"
+        told = ines.get(address).text
+        assert 'type="datetime-local"' in told and re.search(r'<td lang="(en|zh-CN)">5\b', told)
+        assert 'name="leave_out" id="out-1" value="odd"' in told and 'value="worst_fatigue"' not in told
+        form = {"outcome": "filed", "reason": "one question too many", "leave_out": "odd"}
+        wrong = ines.do(f"{address}/settle", on=address, completed_local="yesterday", **form)
+        assert wrong.status_code == 422
+        made = ines.do(f"{address}/settle", on=address, completed_local="2026-03-02T21:15", **form)
+        assert made.status_code == 303
+    with look(system("tests")) as tx:
+        filed = tx.get(Response, STUDY, tx.get(Settlement, STUDY, aside.id).response_id)
+        assert filed.corrected_at == at("2026-03-02T21:15")
 
 
 def test_the_site_fetches_its_own_copy(stage):
