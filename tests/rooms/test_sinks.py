@@ -15,6 +15,7 @@ import random
 import socket
 from datetime import UTC, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import orjson
 import pytest
@@ -27,7 +28,7 @@ from epro import clock, db
 from epro.addresses import may_reach
 from epro.cli import epro
 from epro.errors import Invalid
-from epro.stream import carrying, cursors, outlets, sequencer
+from epro.stream import carrying, cursors, outlets, sequencer, tending
 from epro.stream.carrying import Carriers
 from epro.stream.cursors import Key
 from epro.stream.models import SinkRow
@@ -274,6 +275,35 @@ def test_files_have_each_position_once_whatever_dies_between(cast, answered, tmp
         cursors.replay(tx, outlets.found(tx, STUDY, "files"), answered, "lost")
     carry(hour)
     assert file.read_bytes() == b"".join(lines)
+
+
+@on_sqlite
+def test_files_that_hold_what_a_feed_put_back_to_an_earlier_day_has_lost_pass_nothing_over(
+    cast, answered, tmp_path
+):
+    """Another entry would stand at a position that they have: it is not taken for told, a person looks."""
+    folder = tmp_path / "out"
+    add("files", "files", folder=str(folder))
+    carry()
+    with begin(
+        TESTS, HOUR
+    ) as tx:  # the feed and what it knows of its sinks are as they were two entries earlier
+        sink = tx.get(SinkRow, STUDY, "files", lock=True)
+        sink.position = answered - 2
+    file = sorted((folder / STUDY).glob("*.ndjson"))[-1]
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    lines[-1]["event_id"] = str(
+        UUID(int=1)
+    )  # of these entries the last was lost, and another came in its place
+    before = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+    file.write_bytes(before)
+    assert carry() == 0 and file.read_bytes() == before
+    assert row("files").paused_why == f"astray: another entry stands at position {answered} of the files"
+    assert acts("sink.paused") == 1
+    tending.replay(TESTS, STUDY, "files", answered, "the lost entry is kept aside")
+    tending.resume(TESTS, STUDY, "files", "looked at")
+    assert carry() == 2 and written(folder) == list(range(1, answered + 1))
+    assert str(UUID(int=1)) not in file.read_text()
 
 
 def test_a_line_longer_than_a_block_is_found_and_cut(tmp_path):

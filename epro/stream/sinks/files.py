@@ -1,7 +1,8 @@
 """Files: one line for each entry, one file for each UTC day of the feed. The last whole line says how far they come.
 
 A line that a crash tore is cut off before the next is written; what was written is flushed to the disk before it
-counts. So each position stands there exactly once, whatever dies when.
+counts. So each position stands there exactly once, whatever dies when. What is told again must be what stands there:
+where another entry does, the feed was put back to an earlier day, and a person must look.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from epro.stream.feed import Entry
-from epro.stream.sinks import Behind, SinkUnavailable
+from epro.stream.sinks import Behind, SinkGone, SinkUnavailable
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.ndjson")
 TAIL = 64 * 1024
@@ -35,10 +36,13 @@ class FilesOutlet:
         self.folder = Path(folder) / study_id
 
     def deliver(self, entries: Sequence[Entry], now: datetime) -> dict[int, str]:
-        """Append what is not there yet. Raises Behind when something before it is missing, and SinkUnavailable."""
+        """Append what is not there yet. Raises Behind when something before it is missing, SinkGone when another entry
+        stands at the place of one of them, and SinkUnavailable.
+        """
         try:
             with self._alone():
                 last = self._last()
+                self._compare([entry for entry in entries if entry.position <= last])
                 fresh = [entry for entry in entries if entry.position > last]
                 if fresh and fresh[0].position > last + 1:
                     raise Behind(last)
@@ -48,6 +52,24 @@ class FilesOutlet:
         except OSError as fault:
             raise SinkUnavailable(type(fault).__name__) from None
         return {}
+
+    def _compare(self, told_again: Sequence[Entry]) -> None:
+        """Nothing is passed over because another entry once had its position."""
+        if not told_again:
+            return
+        there = dict(self._ids(told_again[0].position))
+        for entry in told_again:
+            if there.get(entry.position) != str(entry.event_id):
+                raise SinkGone(f"astray: another entry stands at position {entry.position} of the files")
+
+    def _ids(self, first: int) -> Iterator[tuple[int, str]]:
+        """Position and id of every line from a position on, the newest first."""
+        for file in reversed(self._files()):
+            for line in reversed(_lines(file)):
+                told = orjson.loads(line)
+                if told["position"] < first:
+                    return
+                yield told["position"], told["event_id"]
 
     def rewind(self, position: int) -> None:
         """Take out every line after this position; they will be written again."""
