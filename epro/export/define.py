@@ -15,12 +15,20 @@ from epro.export import rows, sdtm
 from epro.export.extract import Extract, Options
 from epro.export.sdtm import Dataset, Variable
 from epro.questionnaires.instrument import Instrument, Item, Scale
+from epro.questionnaires.methods import REASONS
 
 ODM = "http://www.cdisc.org/ns/odm/v1.3"
 DEF = "http://www.cdisc.org/ns/def/v2.1"
 XLINK = "http://www.w3.org/1999/xlink"
 XML = "http://www.w3.org/XML/1998/namespace"
-TYPES = {sdtm.STRING: "text", sdtm.INTEGER: "integer", sdtm.FLOAT: "float", sdtm.DATETIME: "datetime"}
+TYPES = {
+    sdtm.STRING: "text",
+    sdtm.INTEGER: "integer",
+    sdtm.FLOAT: "float",
+    sdtm.DATETIME: "datetime",
+    sdtm.DATE: "date",
+}
+DECIMALS = "14"  # of a score: a third or a seventh has no last one, and no double has more
 RESULTS = ("QSORRES", "QSSTRESC", "QSSTRESN")
 SDTMIG, CT = "STD.SDTMIG", "STD.CT"
 CT_VERSION = "2024-09-27"
@@ -153,7 +161,7 @@ class _Version:
         return group
 
     def _variables(self, dataset: Dataset, widths: list[int]) -> None:
-        instruments = [one for one in self.extract.instruments() if one.code == dataset.instrument]
+        instruments = [one for one in self.extract.definitions() if one.code == dataset.instrument]
         valued = not dataset.supplemental
         if valued:
             self._tests(dataset, instruments)
@@ -175,8 +183,8 @@ class _Version:
         elif variable.type == sdtm.INTEGER:
             item.set("Length", "8")
         elif variable.type == sdtm.FLOAT:
-            item.set("Length", "8")
-            item.set("SignificantDigits", "4")
+            item.set("Length", "20")
+            item.set("SignificantDigits", DECIMALS)
         item.set("SASFieldName", variable.name)
         self.items.append(item)
         return item
@@ -195,7 +203,7 @@ class _Version:
             _add(item, "CodeListRef", CodeListOID=oid)
 
     def _plain_lists(self) -> None:
-        reasons = [*rows.NOT_DONE.values(), "MISSED", "TOO FEW ITEMS ANSWERED"]
+        reasons = [*rows.NOT_DONE.values(), "MISSED", *map(sdtm.reason, REASONS)]
         self._enumerated("CL.ND", "Not Done", ["NOT DONE"], "C66789", "C49484")
         self._enumerated("CL.Y", "Yes only", ["Y"])
         self._enumerated("CL.REASND", "Reason not done", reasons)
@@ -249,7 +257,7 @@ class _Version:
         if isinstance(part, Item):
             _add(item, "CodeListRef", CodeListOID=self._choices(instrument, part, variable))
             _origin(item, sdtm.COLLECTED)
-        elif self.options.scores == "derived":
+        elif self.options.scores == "derived" or instrument.derived_from:
             _add(item, "Origin", ns=DEF, Type="Derived", Source="Vendor")
         else:
             _add(item, "Origin", ns=DEF, Type="Collected", Source="Vendor")

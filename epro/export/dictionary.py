@@ -65,10 +65,10 @@ def of_columns(tables: list[Sheet]) -> list[Line]:
 
 
 def of_parts(extract: Extract) -> list[Line]:
-    """Every item and every scale of every instrument, as far as they may be shown."""
+    """Every item and every scale of every definition that a row may name, as far as they may be shown."""
     return [
         line
-        for instrument in extract.instruments()
+        for instrument in extract.definitions()
         for line in (
             *(_item(instrument, item) for item in extract.items(instrument)),
             *(_scale(instrument, scale) for scale in extract.scales(instrument)),

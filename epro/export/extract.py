@@ -6,7 +6,7 @@ Writers ask it for subjects one at a time, as often as they like, and never hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +59,10 @@ class Extract:
     sites: tuple[str, ...] | None = None
     """The sites that are read; None is all of them."""
     software: str = "0"
+    scored_by: Callable[[], Iterable[tuple[str, str]]] = tuple
+    """Code and version of each definition that a score up to the cut was made by without having been asked: those of a
+    diary's weeks, and later ones by which something was scored again.
+    """
 
     @property
     def study_id(self) -> str:
@@ -85,6 +89,11 @@ class Extract:
         }
         return [self.instrument(*key) for key in sorted(asked, key=_by_version)]
 
+    def definitions(self) -> list[Instrument]:
+        """The same, and those by which scores were made: whatever a row may name."""
+        known = {(one.code, one.version) for one in self.instruments()} | set(self.scored_by())
+        return [self.instrument(*key) for key in sorted(known, key=_by_version)]
+
     def instrument_of(self, assessment: str) -> Instrument | None:
         """What an assessment asks by the newest protocol that has it, or None."""
         for protocol in self.protocols:
@@ -101,7 +110,9 @@ class Extract:
         return next((one for protocol in tried for one in protocol.visits if one.id == visit), None)
 
     def items(self, instrument: Instrument) -> tuple[Item, ...]:
-        """The items that may be shown."""
+        """The items that may be shown; those of a diary's week are nobody's: they stand with their days."""
+        if instrument.derived_from:
+            return ()
         return tuple(item for item in instrument.items if not (self.blinded and item.blinded))
 
     def scales(self, instrument: Instrument) -> tuple[Scale, ...]:

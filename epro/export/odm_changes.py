@@ -7,12 +7,12 @@ is no more is removed; nothing is ever said twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from epro.export import odm_content
-from epro.export.odm_content import MISSED, STATUS, SUBJECT_PLACE, SYSTEM, Content, Place, Values
+from epro.export.odm_content import MISSED, PARADATA, STATUS, SUBJECT_PLACE, SYSTEM, Content, Place, Values
 from epro.export.records import Response, Run, Signature, Subject, Version, Week
 
 INSERT, UPDATE, REMOVE, CONTEXT = "Insert", "Update", "Remove", "Context"
@@ -103,7 +103,12 @@ class _History:
     def _of_response(self, response: Response) -> Iterator[Moment]:
         place = self.content.place(response)
         for version in response.versions:
-            yield version.position, partial(self._filed, place, version)
+            yield version.position, partial(self._filed, place, replace(version, settlement=None))
+            if version.settlement:
+                yield (
+                    version.settlement["position"],
+                    partial(self._settled, place, version, version.settlement),
+                )
             for number, run in enumerate(version.runs[1:], 2):
                 yield run.position, partial(self._scored, place, version, run, number)
 
@@ -123,6 +128,18 @@ class _History:
             reason=amendment.get("reason") or "corrected",
         )
 
+    def _settled(self, place: Place, version: Version, settlement: dict[str, Any]) -> Change:
+        """A person took it in after it had been set aside: her act, not the participant's."""
+        values = {**self.stand.get(place, {}), f"IG.{PARADATA}": odm_content.paradata(version)}
+        return self._now(
+            place,
+            values,
+            at=settlement["settled_at"],
+            by=odm_content.user(settlement["settled_by"]),
+            source=settlement["event_id"],
+            reason=settlement.get("reason") or "settled",
+        )
+
     def _scored(self, place: Place, version: Version, run: Run, number: int) -> Change:
         names = self.content.of(version.told["instrument"])
         scores = names.of_scores(version.scores_after(number), run.definition)
@@ -139,7 +156,7 @@ class _History:
 
     def _of_miss(self, miss: dict[str, Any]) -> Iterator[Moment]:
         place, values = self.content.missed(miss), {f"IG.{STATUS}": dict(MISSED)}
-        about = {"at": miss["missed_at"], "by": SYSTEM, "source": str(miss["id"])}
+        about = {"at": miss["missed_at"], "by": SYSTEM, "source": miss["event_id"]}
         yield miss["position"], partial(self._now, place, values, **about)
         answers = [
             version

@@ -38,6 +38,8 @@ TELLING = {
     "digest": ("text", {"en": "SHA-256 of the content as it was sent"}),
     "findings": ("text", {"en": "What was flagged on intake"}),
     "reported_by": ("text", {"en": "Who reported the correction"}),
+    "settled_at": ("datetime", {"en": "Filed by the site after it had been set aside"}),
+    "settled_by": ("text", {"en": "Who filed it after it had been set aside"}),
 }
 OF_A_SUBJECT = {
     "enrolled_at": ("datetime", {"en": "Enrolled"}),
@@ -265,6 +267,8 @@ class _Used:
                 content.of(version.told["instrument"])
                 if version.amendment:
                     self.users.add(user(version.amendment["made_by"]))
+                if version.settlement:
+                    self.users.add(user(version.settlement["settled_by"]))
             place = content.place(response)
             self.forms.add((place.event, place.form))
         for signature in subject.signatures:
@@ -291,7 +295,7 @@ class _Names:
         self.answers, self.scores = f"IG.{self.stem}.ANSWERS", f"IG.{self.stem}.SCORES"
         self.lists: list[CodeListDef] = []
         self.items = extract.items(instrument)
-        self.scales = extract.scales(instrument)
+        self.scales = (*extract.scales(instrument), *_later_scales(extract, instrument))
         self.methods = [self._method(scale) for scale in self.scales]
         self._by_item = [(item.id, f"I.{self.stem}.{item.id}") for item in self.items]
         self._by_scale = {scale.name: f"S.{self.stem}.{scale.name}" for scale in self.scales}
@@ -407,6 +411,8 @@ def paradata(version: Version) -> dict[str, str]:
     """How a response came: times as told and as corrected, phone, version, digest."""
     told = dict(version.told, findings=" ".join(finding["code"] for finding in version.told["findings"]))
     told["reported_by"] = (version.amendment or {}).get("reported_by")
+    told |= {name: rows.extended(told[name]) for name in ("started_at", "completed_at") if told.get(name)}
+    told |= {name: (version.settlement or {}).get(name) for name in ("settled_at", "settled_by")}
     return {f"I.{PARADATA}.{name}": str(told[name]) for name in TELLING if told.get(name) not in (None, "")}
 
 
@@ -424,6 +430,14 @@ def user(actor: str) -> str:
     """The OID of an actor as the trail names it: `staff:...`."""
     kind, _, name = actor.partition(":")
     return SYSTEM if kind == "system" else f"U.{kind}.{name}"
+
+
+def _later_scales(extract: Extract, instrument: Instrument) -> list[Scale]:
+    """The scales that only another definition has, by which answers to this one were scored again."""
+    own = {scale.name for scale in instrument.scales}
+    others = [one for one in extract.definitions() if one.code == instrument.code]
+    found = {scale.name: scale for one in others for scale in extract.scales(one) if scale.name not in own}
+    return list(found.values())
 
 
 def _event(told: Mapping[str, Any], key: str) -> tuple[str, str]:

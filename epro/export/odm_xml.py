@@ -157,11 +157,18 @@ def head(extract: Extract, file_type: str, kind: str, version: str) -> dict[str,
         "CreationDateTime": (cut.at.astimezone(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "AsOfDateTime": cut.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "ODMVersion": version,
-        "Granularity": "AllClinicalData",
+        **_granularity(extract),
         "Originator": "epro",
         "SourceSystem": "epro",
         "SourceSystemVersion": extract.software,
     }
+
+
+def _granularity(extract: Extract) -> dict[str, str]:
+    """How much of the study is in it; for some of its sites the standard has no word."""
+    if extract.sites is None:
+        return {"Granularity": "AllClinicalData"}
+    return {"Granularity": "SingleSite"} if len(extract.sites) == 1 else {}
 
 
 def clean(text: str) -> str:

@@ -36,6 +36,8 @@ class Version:
     event_id: str
     told: Told
     runs: list[Run]
+    settlement: Told | None = None
+    """How a person filed it, with `position` and `event_id`, where it was held or in conflict."""
 
     @property
     def scores(self) -> list[Told]:
@@ -217,10 +219,14 @@ def _settled(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     for one in subject.set_aside:
         if one.told["id"] == settlement["set_aside_id"]:
             one.settlement = settlement | {"at": entry["at"]}
+    filed = of.get(settlement.get("response_id") or "")
+    if filed is not None:
+        filed.settlement = settlement | {"position": entry["position"], "event_id": entry["event_id"]}
 
 
 def _missed(subject: Subject, of: dict[str, Version], entry: Told) -> None:
-    subject.misses.append(entry["occurrence"] | {"position": entry["position"]})
+    about = {"position": entry["position"], "event_id": entry["event_id"]}
+    subject.misses.append(entry["occurrence"] | about)
 
 
 def _enrolled(subject: Subject, of: dict[str, Version], entry: Told) -> None:

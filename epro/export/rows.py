@@ -5,7 +5,9 @@ Pure.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +17,7 @@ from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED
 from epro.scheduling.protocol import Visit
 
 Row = dict[str, Any]
+EXTENDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)")
 NOT_DONE = {None: "SKIPPED", NOT_APPLICABLE: "NOT APPLICABLE", REFUSED: "REFUSED", NOT_ASKED: "NOT ASKED"}
 """What stands in place of a code -> SDTM's QSREASND."""
 
@@ -79,6 +82,13 @@ def about(site: str, subject_id: str, response: Row, visit: Visit | None) -> Row
         "DIGEST": response.get("digest"),
         "AMENDSID": response.get("amends_id"),
     }
+
+
+def extended(instant: str) -> str:
+    """An instant as the phone wrote it; where that is not ISO 8601's extended form (20260302T200000+0800), in UTC."""
+    if EXTENDED.fullmatch(instant):
+        return instant
+    return datetime.fromisoformat(instant).astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def answer(item: Item, given: Any) -> Row:

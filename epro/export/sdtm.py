@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from epro.errors import Invalid
 from epro.export import rows
 from epro.export.extract import Extract, Options
-from epro.export.records import Subject, Version
+from epro.export.records import Subject, Version, Week
 from epro.export.sheets import number_text
 from epro.questionnaires.instrument import Choice, Instrument, Item
 from epro.questionnaires.kinds import settled
@@ -48,8 +48,9 @@ LETTERS = {
 }
 """What follows QS in the name of an instrument's split. Never changed: files of years ago are named so."""
 
-STRING, INTEGER, FLOAT, DATETIME = "string", "integer", "float", "datetime"
-COLLECTED, ASSIGNED, PROTOCOL = "Collected", "Assigned", "Protocol"
+STRING, INTEGER, FLOAT, DATETIME, DATE = "string", "integer", "float", "datetime", "date"
+COLLECTED, ASSIGNED, PROTOCOL, DERIVED = "Collected", "Assigned", "Protocol", "Derived"
+LONGEST = 200  # bytes of a text that every format carries
 
 
 class TestCodeFault(Invalid):
@@ -105,6 +106,8 @@ TIMING = (
     Variable("QSEVLINT", "Evaluation Interval", STRING, "Timing", False, PROTOCOL),
 )
 QS = (*HEAD, *SEQ, *SITTING, *ANSWER, *TIMING)
+OF_WEEKS = tuple([one._replace(type=DATE, origin=DERIVED) if one.name == "QSDTC" else one for one in QS])
+"""What is of a week and of no sitting has its last day."""
 SUPP = (
     Variable("STUDYID", "Study Identifier", STRING, "Identifier", True, PROTOCOL, key=1),
     Variable("RDOMAIN", "Related Domain Abbreviation", STRING, "Identifier", True, ASSIGNED, 2, 2),
@@ -130,6 +133,11 @@ QUALIFIERS = (
     ("QSAMEND", "Number of Amendments"),
     ("QSEXTRA", "Another Answer Came First"),
     ("QSDEFVER", "Scored Again by This Definition"),
+    ("QSSETTLD", "Filed by the Site After Being Set Aside"),
+    ("QSFINDG1", "Remarks on the Upload, continued"),
+    ("QSFINDG2", "Remarks on the Upload, continued"),
+    ("QSWEEK", "Week of the Diary"),
+    ("QSWKDAY1", "First Day of the Week"),
 )
 SIGNS = str.maketrans({
     **dict.fromkeys("‐‑‒–—−", "-"), **dict.fromkeys("‘’′", "'"), **dict.fromkeys("“”″", '"'), "…": "...", "×": "x",
@@ -163,12 +171,11 @@ class Block(NamedTuple):
 
 
 def datasets(extract: Extract) -> list[Dataset]:
-    """The datasets of a study: a split and its supplement for each instrument, by name."""
+    """The datasets of a study: a split and its supplement for each instrument, by name; for a diary's weeks too."""
     found = []
-    for code in dict.fromkeys(one.code for one in extract.instruments()):
-        newest = [one for one in extract.instruments() if one.code == code][-1]
+    for code, newest in {one.code: one for one in extract.definitions()}.items():
         label = f"Questionnaires: {plain(rows.category(newest))}"[:40]
-        found.append(Dataset(split(code), label, QS, code))
+        found.append(Dataset(split(code), label, OF_WEEKS if newest.derived_from else QS, code))
         found.append(Dataset(f"SUPP{split(code)}", f"Supplemental Qualifiers for {split(code)}", SUPP, code))
     assert len({one.name for one in found}) == len(found), (
         "two instruments have one name: add them to LETTERS"
@@ -217,60 +224,91 @@ class _Maker:
             yield Block(split(instrument.code), head, number, (response.id, version.id), lines, timing)
             number += len(lines)
             extra = response.id not in counting
-            yield self._supplement(subject, response.id, instrument, version, extra)
+            qualifiers = self._qualifiers(version, extra)
+            yield self._supplement(subject, response.id, instrument, qualifiers)
+        for week in subject.scored_weeks():
+            for block in self._week(subject, week, number):
+                yield block
+                number += 0 if block.first is None else len(block.rows)
         yield from self._missed(subject, number)
 
     def _lines(self, instrument: Instrument, version: Version) -> list[tuple[Any, ...]]:
         given = settled(instrument, version.told["answers"])
         found = [of[given[item]] for item, of in self._items(instrument)]
+        return found + self._scores(version.definition, version.scores, self.derived)
+
+    def _scores(
+        self, made_by: dict[str, Any], told: list[dict[str, Any]], derived: bool
+    ) -> list[tuple[Any, ...]]:
+        """By the definition that they were made by: it may have scales that what was answered has not."""
+        instrument = self._instrument(made_by["code"], made_by["version"])
         shown = self._shown(instrument)
-        return found + [self._score(instrument, score) for score in version.scores if score["scale"] in shown]
+        return [self._score(instrument, one, derived) for one in told if one["scale"] in shown]
 
     def _lines_of_items(self, instrument: Instrument) -> list[tuple[str, _Lines]]:
         return [(item.id, _Lines(instrument, item)) for item in self.extract.items(instrument)]
 
-    def _score(self, instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:
+    def _score(self, instrument: Instrument, told: dict[str, Any], derived: bool) -> tuple[Any, ...]:
         scale, value = instrument.scale(told["scale"]), told["value"]
         names = (test_code(scale), plain(rows.test_name(scale)), plain(rows.category(instrument)))
-        flag = "Y" if self.derived else None
+        flag = "Y" if derived else None
         if value is None:
             return (*names, None, None, None, "NOT DONE", reason(told["reason"]), None, flag)
         text = number_text(value)
-        return (*names, None if self.derived else text, text, float(value), None, None, None, flag)
+        return (*names, None if derived else text, text, float(value), None, None, None, flag)
 
     def _timing(self, instrument: Instrument | None, told: dict[str, Any]) -> tuple[Any, ...]:
         visit = self._visit(told.get("protocol_version"), told["visit"])
-        day = told["study_day"]
         return (
             float(visit.number) if visit else None,
             plain(visit.label.get("en") or visit.id) if visit else None,
-            None if day is None else day + (day >= 0),  # SDTM has no day 0
-            seconds(told["completed_at"]) if told.get("completed_at") else None,
-            f"-{instrument.recall}" if instrument and instrument.recall else None,
+            planned(told["study_day"]),
+            seconds(rows.extended(told["completed_at"])) if told.get("completed_at") else None,
+            _recall(instrument),
         )
 
-    def _supplement(
-        self, subject: Subject, sitting: str, instrument: Instrument, version: Version, extra: bool
-    ) -> Block:
+    def _week(self, subject: Subject, week: Week, number: int) -> Iterator[Block]:
+        """The scores of a week: derived, whatever is said of others, for they are of several sittings."""
+        told = week.told
+        instrument = self._instrument(told["instrument"]["code"], told["instrument"]["version"])
+        if not (lines := self._scores(told["instrument"], week.scores, True)):
+            return
+        head = (subject.study_id, "QS", subject.usubjid)
+        timing = (None, None, planned(told["first_study_day"]), told["last_day"], _recall(instrument))
+        yield Block(split(instrument.code), head, number, (told["id"], None), lines, timing)
+        qualifiers = {
+            "QSINSTRV": instrument.version,
+            "QSPROTV": told["protocol_version"],
+            "QSWEEK": str(told["number"]),
+            "QSWKDAY1": told["first_day"],
+        }
+        yield self._supplement(subject, told["id"], instrument, qualifiers)
+
+    def _qualifiers(self, version: Version, extra: bool) -> dict[str, str | None]:
         told = version.told
-        values = (
-            told["language"],
-            told["instrument"]["version"],
-            told["protocol_version"],
-            told["started_at"],
-            told["corrected_at"],
-            told["received_at"],
-            told["time_zone"],
-            told["local_day"],
-            ";".join(finding["code"] for finding in told["findings"]) or None,
-            str(version.number) if version.number else None,
-            "Y" if extra else None,
-            _later(version),
-        )
+        started = told["started_at"]
+        return {
+            "QSLANG": told["language"],
+            "QSINSTRV": told["instrument"]["version"],
+            "QSPROTV": told["protocol_version"],
+            "QSSTDTC": started and rows.extended(started),
+            "QSCORDTC": told["corrected_at"],
+            "QSRCVDTC": told["received_at"],
+            "QSTZ": told["time_zone"],
+            "QSLOCDAY": told["local_day"],
+            "QSAMEND": str(version.number) if version.number else None,
+            "QSEXTRA": "Y" if extra else None,
+            "QSDEFVER": _later(version),
+            "QSSETTLD": (version.settlement or {}).get("settled_at"),
+        } | _remarks(told["findings"])
+
+    def _supplement(
+        self, subject: Subject, sitting: str, instrument: Instrument, qualifiers: dict[str, str | None]
+    ) -> Block:
         lines = [
-            (name, label, value, "eDT", None)
-            for (name, label), value in zip(QUALIFIERS, values, strict=True)
-            if value is not None
+            (name, label, qualifiers[name], "eDT", None)
+            for name, label in QUALIFIERS
+            if qualifiers.get(name) is not None
         ]
         head = (subject.study_id, "QS", subject.usubjid, "QSGRPID", sitting)
         return Block(f"SUPP{split(instrument.code)}", head, None, (), lines, ())
@@ -287,6 +325,27 @@ class _Maker:
             timing = self._timing(instrument, miss)
             yield Block(split(instrument.code), head, number, (miss["id"], None), [line], timing)
             number += 1
+
+
+def planned(day: int | None) -> int | None:
+    """VISITDY: SDTM has no day 0."""
+    return None if day is None else day + (day >= 0)
+
+
+def _recall(instrument: Instrument | None) -> str | None:
+    return f"-{instrument.recall}" if instrument and instrument.recall else None
+
+
+def _remarks(findings: list[dict[str, Any]]) -> dict[str, str | None]:
+    """The codes of what was remarked, each once, in as many qualifiers as they need: none is cut in two."""
+    parts = [""]
+    for code in dict.fromkeys(finding["code"] for finding in findings):
+        longer = f"{parts[-1]};{code}" if parts[-1] else code
+        if len(longer) > LONGEST:
+            parts.append(code)
+        else:
+            parts[-1] = longer
+    return dict(zip(("QSFINDGS", "QSFINDG1", "QSFINDG2"), (part or None for part in parts), strict=False))
 
 
 def _later(version: Version) -> str | None:

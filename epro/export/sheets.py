@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from epro.export import rows
 from epro.export.extract import Extract
-from epro.export.records import Response, Signature, Subject, Version
+from epro.export.records import Response, SetAside, Signature, Subject, Version
 from epro.questionnaires.instrument import Instrument, Item, Scale
 from epro.questionnaires.kinds import settled
 
@@ -142,6 +142,21 @@ OF_QUERY = (
     Column("POSITION", WHOLE, "Place in the feed"),
 )
 QUERIES = Sheet("queries", "Queries about answers, one step a row", OF_QUERY[:-1], OF_QUERY[-1:])
+OF_ASIDE = (
+    *OF_RESPONSE[:4],
+    Column("SETASIDEID", TEXT, "Upload that was set aside"),
+    Column("OUTCOME", TEXT, "held, or conflict: other content under an id that was on file"),
+    Column("NAMEDID", TEXT, "Response, by the id that the phone gave it"),
+    Column("FINDINGS", TEXT, "Why it was set aside, codes as a JSON list"),
+    Column("RECVDTC", TEXT, "Received"),
+    Column("SETTLEMENT", TEXT, "filed or rejected; blank while it waits for a person"),
+    Column("RESPONSEID", TEXT, "Response that it was filed as"),
+    Column("REASON", TEXT, "Why so"),
+    Column("SETTLEDBY", TEXT, "Who settled it"),
+    Column("SETTLEDDTC", TEXT, "When"),
+    Column("POSITION", WHOLE, "Place in the feed at which it was set aside"),
+)
+ASIDE = Sheet("set_aside", "Uploads that were set aside, one a row", OF_ASIDE[:-1], OF_ASIDE[-1:])
 OF_SUBJECT = (
     *OF_RESPONSE[:4],
     Column("ENRLDTC", TEXT, "Enrolled"),
@@ -157,9 +172,9 @@ OF_SUBJECT = (
 
 
 def sheets(extract: Extract) -> list[Sheet]:
-    """The tables of a study: `long`, one `wide_...` for each instrument, `subjects`."""
+    """The tables of a study: `long`, one `wide_...` for each instrument, those of other things, `subjects`."""
     wide = [_wide_sheet(extract, code) for code in dict.fromkeys(one.code for one in extract.instruments())]
-    return [LONG, *wide, WEEKS, SIGNATURES, QUERIES, _subjects_sheet(extract)]
+    return [LONG, *wide, WEEKS, SIGNATURES, QUERIES, ASIDE, _subjects_sheet(extract)]
 
 
 def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True) -> Iterator[Block]:
@@ -167,7 +182,7 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
     maker = _Maker(extract)
     known = {sheet.name for sheet in sheets(extract)}
     long, weeks, people = wanted("long"), wanted("weeks"), wanted("subjects")
-    signed, asked = wanted("signatures"), wanted("queries")
+    signed, asked, aside = wanted("signatures"), wanted("queries"), wanted("set_aside")
     for subject in extract.subjects():
         counting = subject.counting()
         for response in subject.responses:
@@ -186,6 +201,8 @@ def blocks(extract: Extract, wanted: Callable[[str], bool] = lambda table: True)
             yield from maker.signatures(subject)
         if asked:
             yield from maker.queries(subject)
+        if aside:
+            yield from maker.set_aside(subject)
         if people:
             yield maker.person(subject)
 
@@ -304,6 +321,11 @@ class _Maker:
             cells = _said(subject, entry)
             yield Block("queries", cells[:-1], [cells[-1:]])
 
+    def set_aside(self, subject: Subject) -> Iterator[Block]:
+        for one in subject.set_aside:
+            cells = _aside(subject, one)
+            yield Block("set_aside", cells[:-1], [cells[-1:]])
+
     def weeks(self, subject: Subject) -> Iterator[Block]:
         """Every week that was scored, by its latest run."""
         for week in subject.scored_weeks():
@@ -402,6 +424,18 @@ def _said(subject: Subject, entry: dict[str, Any]) -> tuple[Any, ...]:
     return tuple([found[column.name] for column in OF_QUERY])
 
 
+def _aside(subject: Subject, one: SetAside) -> tuple[Any, ...]:
+    told, settled = one.told, one.settlement or {}
+    return (
+        *(subject.study_id, subject.site, subject.usubjid, subject.subject_id),
+        *(told["id"], one.outcome, told.get("response_id")),
+        *(rows.listed(finding["code"] for finding in told["findings"]), told["received_at"]),
+        *(settled.get(name) for name in ("outcome", "response_id", "reason", "settled_by")),
+        settled.get("settled_at") or settled.get("at"),
+        one.position,
+    )
+
+
 def _score_line(instrument: Instrument, told: dict[str, Any]) -> tuple[Any, ...]:
     value = told["value"]
     return (
@@ -436,9 +470,11 @@ def _found(extract: Extract) -> Callable[[dict[str, Any]], Instrument]:
 
 
 def _wide_sheet(extract: Extract, code: str) -> Sheet:
-    """One row a response: every item's code and every score under its QSTESTCD, over all versions of the instrument."""
+    """One row a response: every item's code and every score under its QSTESTCD, over all versions of the instrument,
+    those too by which something was only scored again.
+    """
     parts: dict[str, Column] = {}
-    for instrument in extract.instruments():
+    for instrument in extract.definitions():
         if instrument.code == code:
             shown: list[Item | Scale] = [*extract.items(instrument), *extract.scales(instrument)]
             for part in shown:

@@ -97,7 +97,7 @@ def _told(extract: Extract, format: Format, options: Options, folder: files.Fold
         "software": f"epro {extract.software}",
         "protocol_versions": [protocol.version for protocol in extract.protocols],
         "instruments": [
-            {"code": one.code, "version": one.version, "digest": one.digest} for one in extract.instruments()
+            {"code": one.code, "version": one.version, "digest": one.digest} for one in extract.definitions()
         ],
         "files": listed,
         "digest": files.digest_of(listed),

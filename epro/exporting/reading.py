@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ from epro.trail.models import FeedEntry
 from epro.tx import Actor, Tx, look, system
 
 EXPORTER = system("export")
+SCORED_BY = ("response.rescored", "week.scored")
 AT_ONCE = 200  # entries that are read at a time, unless one participant has more
 Progress = Callable[[int], None]
 
@@ -65,6 +67,7 @@ def extract(
         blinded=not unblinded,
         sites=_sites(actor, cut.study_id),
         software=VERSION,
+        scored_by=cache(lambda: _scored_by(actor, cut)),
     )
 
 
@@ -95,6 +98,19 @@ def _versions(tx: Tx, cut: CutPoint) -> tuple[Protocol, ...]:
     )
     newest = query.order_by(PublishedProtocol.published_at.desc(), PublishedProtocol.version.desc())
     return tuple(protocols.find(tx, cut.study_id, version) for version in tx.all(newest))
+
+
+def _scored_by(actor: Actor, cut: CutPoint) -> frozenset[tuple[str, str]]:
+    """The definitions of what was scored again, and of weeks, as far as the actor reads them."""
+    query: Any = sa.select(FeedEntry.body).where(FeedEntry.kind.in_(SCORED_BY))
+    with look(actor) as tx:
+        rows = tx.session.execute(_of_cut(tx, cut, query).execution_options(yield_per=1000))
+        return frozenset(_made_by(orjson.loads(row.body)) for row in rows)
+
+
+def _made_by(content: dict[str, Any]) -> tuple[str, str]:
+    definition = (content.get("rescored") or content["week"])["instrument"]
+    return definition["code"], definition["version"]
 
 
 def _instruments() -> Callable[[str, str], Instrument]:

@@ -123,6 +123,12 @@ class Feed:
             "protocols": (self.protocol,),
             "instrument": bundled_instrument,
             "blinded": False,
+            "scored_by": lambda: {
+                (made_by["code"], made_by["version"])
+                for entry in self.entries
+                for part in ("rescored", "week")
+                if (made_by := entry.get(part, {}).get("instrument"))
+            },
         }
         return Extract(subjects=subjects, **known | changes)
 

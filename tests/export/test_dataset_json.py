@@ -23,10 +23,14 @@ SCHEMA = json.loads(
 FITS = {
     "string": str,
     "datetime": str,
+    "date": str,
     "integer": int,
     "float": (int, float),
 }
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
+INSTANT = {
+    "datetime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"),
+    "date": re.compile(r"\d{4}-\d\d-\d\d"),
+}
 
 
 def written(extract, folder, name="dataset-json", **options):
@@ -48,7 +52,8 @@ def faults_of(dataset):
             kind = FITS[column["dataType"]]
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
                 found.append(f"{column['name']} is {value!r}")
-            if column["dataType"] == "datetime" and isinstance(value, str) and not INSTANT.fullmatch(value):
+            form = INSTANT.get(column["dataType"])
+            if form and isinstance(value, str) and not form.fullmatch(value):
                 found.append(f"{column['name']} is {value!r}")
     if not re.fullmatch(r"1\.1(\.\d+)?", dataset["datasetJSONVersion"]):
         found.append("version")

@@ -10,12 +10,15 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from epro import trail
 from epro.cli import exports as commands
 from epro.cli import main, trialdb  # noqa: F401 - main: the whole command line loads
 from epro.errors import Conflict, Invalid, NotAllowed, NotFound
 from epro.export import registry
 from epro.export.extract import Options
 from epro.exporting import cuts, making, reading
+from epro.stream import sequencer
+from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import STUDY
@@ -98,6 +101,24 @@ def test_each_reader_gets_her_own_share(cast, answered, tmp_path):
     assert long(whole).height == 6 and long(site).height == 4
     assert (site.told["sites"], whole.told["sites"], whole.told["blinded"]) == (["01"], None, False)
     assert site.told["cut"] == whole.told["cut"]  # the place is the study's, whoever reads
+
+
+def test_definitions_that_scores_were_made_by_are_known_at_the_cut_and_to_who_reads_the_scores(
+    cast, answered
+):
+    at_the_cut = reading.point(STUDY)
+    with begin(TESTS) as tx:
+        participant = tx.get(Participant, STUDY, answered[0].subject_id, lock=True)
+        event = trail.record(tx, participant, "week.scored", "week", "evening/1")
+        made_by = {"code": "fatigue_diary_weekly", "version": "1.0", "digest": "d"}
+        trail.stream(tx, event, participant, "week.scored", {"week": {"instrument": made_by}, "scores": []})
+    sequencer.sequence()
+    now = reading.point(STUDY)
+    told = [
+        set(reading.extract(*asked).scored_by())
+        for asked in ((MACHINE, now), (MACHINE, at_the_cut), (person("investigator", "02"), now))
+    ]
+    assert told == [{("fatigue_diary_weekly", "1.0")}, set(), set()]
 
 
 def test_who_may_not(cast, answered, tmp_path):
