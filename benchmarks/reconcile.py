@@ -62,7 +62,7 @@ def _planted(target: TrialDatabase, what: str | None) -> Iterator[list[str]]:
         row = connection.execute(sa.select(table).where(table.c.POSITION == PLACE).limit(1)).mappings().one()
         same = sa.and_(*(table.c[one.name] == row[one.name] for one in table.primary_key))
         key = "/".join(str(row[one.name]) for one in table.primary_key)
-        double = dict(row) | {"RESPONSEID": "00000000-0000-4000-8000-000000000000"}
+        double = dict(row) | {"ITEMID": "again"}
         if what == "deleted":
             connection.execute(table.delete().where(same))
         elif what == "changed":
@@ -73,11 +73,11 @@ def _planted(target: TrialDatabase, what: str | None) -> Iterator[list[str]]:
         None: [],
         "deleted": [f"missing: answers {key}"],
         "changed": [f"changed: answers {key} (QSSTRESN)"],
-        "doubled": [f"extra: answers {STUDY}/{double['RESPONSEID']}/{row['ITEMID']}"],
+        "doubled": [f"extra: answers {STUDY}/{PLACE}/again"],
     }
     yield named[what]
     with target.engine.begin() as connection:
-        connection.execute(table.delete().where(table.c.RESPONSEID == double["RESPONSEID"]))
+        connection.execute(table.delete().where(table.c.ITEMID == double["ITEMID"]))
         connection.execute(table.delete().where(same))
         connection.execute(table.insert().values(dict(row)))
 

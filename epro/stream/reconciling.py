@@ -109,8 +109,8 @@ def _rows(connection: sa.Connection, table: sa.Table, study_id: str, after: int,
 
 
 def _key(table: sa.Table, row: Any) -> str:
-    places = [number for number, column in enumerate(table.columns) if column.primary_key]
-    return "/".join(str(row[place]) for place in places)
+    names = table.columns.keys()
+    return "/".join(str(row[names.index(column.name)]) for column in table.primary_key)
 
 
 def _changed(table: sa.Table, wanted: Row, found: Row) -> tuple[str, ...]:

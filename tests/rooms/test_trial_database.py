@@ -409,10 +409,23 @@ NEW_IN_2 = (
 )
 
 
+def keyed_by_response(connection: sa.Connection) -> None:
+    """`answers` as it was up to version 5."""
+    old = sa.Table("answers", sa.MetaData(), *(sa.Column(c.name, c.type) for c in trial.answers.columns))
+    old.append_constraint(sa.PrimaryKeyConstraint("STUDYID", "RESPONSEID", "ITEMID"))
+    sa.Index("ix_answers_POSITION", old.c.STUDYID, old.c.POSITION)
+    there = [dict(row) for row in connection.execute(sa.select(trial.answers)).mappings()]
+    connection.exec_driver_sql("DROP VIEW v_current_answers")
+    trial.answers.drop(connection)
+    old.create(connection)
+    connection.execute(old.insert(), there)
+
+
 def back_to_version_1(target: TrialDatabase) -> None:
     with target.engine.begin() as connection:
+        keyed_by_response(connection)
         for view in ("v_facit_fatigue", "v_changes", "v_subjects", "v_current_weeks", "v_current_anchors",
-                     "v_current_scores", "v_current_answers", "v_current_responses"):  # fmt: skip
+                     "v_current_scores", "v_current_responses"):  # fmt: skip
             connection.exec_driver_sql(f"DROP VIEW {view}")
         for name in NEW_IN_2:
             connection.exec_driver_sql(f"DROP TABLE {name}")
@@ -492,6 +505,42 @@ def test_version_4_is_told_the_feed_again_and_scores_of_before_name_their_defini
         clear(later)
     later.close()
     target.close()
+
+
+def test_version_5_keeps_every_answer_under_its_new_key(url, target):
+    target.apply(STUDY, story())
+    before, shown = everything(target), rows(target, "v_current_answers", "RESPONSEID", "ITEMID", "QSORRES")
+    with target.engine.begin() as connection:
+        keyed_by_response(connection)
+        connection.execute(trial.schema_state.update().values(VERSION=5))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 10  # nothing is asked again
+    assert everything(later) == before
+    assert rows(later, "v_current_answers", "RESPONSEID", "ITEMID", "QSORRES") == shown
+    look = sa.inspect(later.engine)
+    assert look.get_pk_constraint("answers")["constrained_columns"] == ["STUDYID", "POSITION", "ITEMID"]
+    assert look.get_indexes("answers") == [] and not look.has_table("answers_before")
+    later.rewind(STUDY, 0)
+    assert later.apply(STUDY, story()) == 10 and everything(later) == before
+    later.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_an_answer_of_another_hand_that_stands_twice_is_told_and_nothing_is_changed(url, target):
+    target.apply(STUDY, story())
+    with target.engine.begin() as connection:
+        keyed_by_response(connection)
+        row = dict(connection.execute(sa.select(trial.answers).limit(1)).mappings().one())
+        connection.execute(trial.answers.insert().values(row | {"RESPONSEID": "another"}))
+        connection.execute(trial.schema_state.update().values(VERSION=5))
+    later = TrialDatabase(url, definitions())
+    with pytest.raises(SinkUnavailable, match="answers cannot have its new key: (UniqueV|IntegrityE)"):
+        later.apply(STUDY, story())
+    with target.engine.begin() as connection:
+        assert connection.scalar(sa.select(trial.schema_state.c.VERSION)) == 5
+        connection.execute(trial.answers.delete().where(trial.answers.c.RESPONSEID == "another"))
+    assert later.apply(STUDY, story()) == 10
+    later.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)

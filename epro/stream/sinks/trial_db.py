@@ -116,7 +116,7 @@ class TrialDatabase:
         """Before rows are read by position: PostgreSQL learns where the newest stand, or would look at all."""
         with self._open() as connection:
             if connection.dialect.name == "postgresql":
-                indexes = (f'"ix_{name}_POSITION"' for name in ("responses", "answers", "scores"))
+                indexes = (f'"ix_{name}_POSITION"' for name in ("responses", "scores"))
                 for index in indexes:
                     connection.execute(sa.select(sa.func.brin_summarize_new_values(sa.cast(index, REGCLASS))))
 

@@ -4,7 +4,7 @@ From version 1 to 2: columns and tables are added, `entries` and `amendments` ar
 to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
 comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
 found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
-0, and the feed fills it in where it is blank.
+0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import DDLElement
 
 from epro.export.rows import category, test_code, test_name
-from epro.stream.sinks import SinkUnavailable, trial_views
+from epro.stream.sinks import SinkUnavailable, trial_key, trial_views
 from epro.stream.sinks import trial_tables as tables
 from epro.stream.sinks.trial_bulk import insert
 from epro.stream.sinks.trial_rows import SCORED_BY, Definitions, Row, Rows
@@ -41,6 +41,8 @@ def bring_up(engine: sa.Engine) -> None:
 
 def _make(connection: sa.Connection, version: int) -> None:
     if 0 < version < tables.VERSION:
+        _take_the_time(connection)
+        trial_key.renew(connection)
         _add_what_is_new(connection)
     if 0 < version < 2:
         _empty_what_grew(connection)
@@ -76,6 +78,12 @@ def _version(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(tables.schema_state.c.VERSION))) or 0
 
 
+def _take_the_time(connection: sa.Connection) -> None:
+    """An index over many millions of rows takes longer than a statement may otherwise."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
 def _add_what_is_new(connection: sa.Connection) -> None:
     """The columns and indexes that tables of an older version lack."""
     look = sa.inspect(connection)
@@ -95,7 +103,7 @@ def _add_what_is_new(connection: sa.Connection) -> None:
 def _keep_summarized(connection: sa.Connection, names: Iterable[str | None]) -> None:
     """What version 2 made for reading by position read whole stretches of new rows until a vacuum came."""
     for name in sorted(str(name) for name in names):
-        if name in ("ix_responses_POSITION", "ix_answers_POSITION", "ix_scores_POSITION"):
+        if name in ("ix_responses_POSITION", "ix_scores_POSITION"):
             connection.execute(Summarized(name))
 
 

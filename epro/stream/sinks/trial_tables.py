@@ -89,9 +89,9 @@ responses = sa.Table(
 answers = sa.Table(
     "answers",
     metadata,
-    sa.Column("STUDYID", NAME, primary_key=True),
-    sa.Column("RESPONSEID", NAME, primary_key=True),
-    sa.Column("ITEMID", NAME, primary_key=True),
+    sa.Column("STUDYID", NAME),
+    sa.Column("RESPONSEID", NAME, nullable=False),
+    sa.Column("ITEMID", NAME),
     sa.Column("USUBJID", NAME, nullable=False),
     sa.Column("QSCAT", NAME, nullable=False),
     sa.Column("QSTESTCD", NAME, nullable=False),
@@ -100,8 +100,10 @@ answers = sa.Table(
     sa.Column("QSSTRESN", NUMBER),
     sa.Column("QSSTAT", NAME),  # NOT DONE
     sa.Column("QSREASND", NAME),  # why not: skipped, not applicable, refused, not asked
-    sa.Column("POSITION", sa.BigInteger, nullable=False),
-    _by_position("answers"),
+    sa.Column("POSITION", sa.BigInteger, autoincrement=False),
+    # By position, new rows are the last of the key, and every engine adds them quicker than by the responses' ids,
+    # which come in no order. It is also what they are read by: an answer has its response's position.
+    sa.PrimaryKeyConstraint("STUDYID", "POSITION", "ITEMID"),
 )
 
 scores = sa.Table(
@@ -378,6 +380,6 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 5
+VERSION = 6
 FILLED_FROM = 5
 """A database of before this version is told its feed again, which fills what is blank."""

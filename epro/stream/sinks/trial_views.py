@@ -134,8 +134,15 @@ def current_responses() -> sa.Select[Any]:
 
 
 def current_answers() -> sa.Select[Any]:
-    """The answers of the responses that count now."""
-    return _joined(tables.answers, _current())
+    """The answers of the responses that count now. An answer has its response's position, which its key begins with;
+    who asks for a response or a participant is led there by the response.
+    """
+    mine, response = tables.answers, _current()
+    of_both = ("STUDYID", "RESPONSEID", "USUBJID", "POSITION")
+    told = [response.c[column.name] if column.name in of_both else column for column in mine.columns]
+    same = sa.and_(*(mine.c[name] == response.c[name] for name in ("STUDYID", "POSITION")))
+    about = (response.c[name] for name in OF_THE_RESPONSE)
+    return sa.select(*told, *about).select_from(mine.join(response, same))
 
 
 def current_scores() -> sa.Select[Any]:
@@ -262,12 +269,6 @@ def _current() -> Any:
 def _scores(alias: str | None = None) -> Any:
     found = _seen("v_current_scores", " ".join([*SCORES, *OF_THE_RESPONSE, "WEEK", *MADE_BY]))
     return found.alias(alias) if alias else found
-
-
-def _joined(table: sa.Table, response: Any) -> sa.Select[Any]:
-    return sa.select(*table.columns, *(response.c[name] for name in OF_THE_RESPONSE)).select_from(
-        table.join(response, _same(table, response))
-    )
 
 
 def _same(table: sa.Table, response: Any) -> sa.ColumnElement[bool]:
