@@ -699,6 +699,11 @@ class Protocol:
         """Ids of the assessments in whose place others are asked when they are missed."""
         return frozenset(one.instead_of.assessment for one in self.assessments if one.instead_of)
 
+    @cached_property
+    def follows_what_happens(self) -> bool:
+        """Whether answers and misses change what is asked."""
+        return bool(self.ordered or self.with_alternates) or any(one.first_answer_of for one in self.anchors)
+
     def alternates_of(self, assessment: str) -> tuple[str, ...]:
         """Ids of what is asked when this one is missed."""
         return tuple(

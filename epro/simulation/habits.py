@@ -154,6 +154,23 @@ def answers_now(who: Person, matter: str, sitting: Sitting, opens_at: datetime, 
     return dice.random() < (steady if one_day else 0.65 * steady)
 
 
+def asks(who: Person, assessment: str) -> list[tuple[date, time]]:
+    """When she asks for something herself, where the study leaves it to her: every other week or so."""
+    dice, day, found = who.dice("asks", assessment), who.enrolled, list[tuple[date, time]]()
+    while (day := day + timedelta(days=dice.randint(4, 24))) <= who.last:
+        found.append((day, time(dice.randint(9, 20), dice.randint(0, 59))))
+    return found
+
+
+def in_turn(names: Sequence[str], number: int, seed: int) -> str | None:
+    """Each of these as often as the others, in an order that has nothing to do with the kinds; None of none."""
+    if not names:
+        return None
+    turn = list(names)
+    Random(f"{seed}/arms/{number // len(names)}").shuffle(turn)
+    return turn[number % len(names)]
+
+
 def minutes(items: int) -> float:
     """How long it takes to answer so many items."""
     return MINUTES.get(items, items / 4)

@@ -23,7 +23,6 @@ Text = dict[str, str]
 Found = Iterator[str | None]
 MOST_TOLD = 20  # broken cases told in the report; the number tells the rest
 PROMPT = timedelta(seconds=60)
-QUIET_FROM, QUIET_UNTIL = 22, 8  # hours on her clock
 IN_FLIGHT = timedelta(seconds=10)
 
 
@@ -86,10 +85,19 @@ def _reminders_taken(facts: Facts) -> Iterator[tuple[Any, Any]]:
 
 
 def quiet_hours(facts: Facts) -> Found:
+    """The study's own: nobody in a rehearsal names others."""
+    rules = facts.protocol.messages.quiet_hours
+    spans = [hours for hours in (rules.usual, rules.always) if hours]
     for taken, message in _reminders_taken(facts):
         local = facts.local(message.subject_id, taken.at)
-        quiet = local.hour >= QUIET_FROM or local.hour < QUIET_UNTIL
+        quiet = any(_within(hours, f"{local:%H:%M}") for hours in spans)
         yield f"{message.subject_id} was reminded at {local.isoformat()}" if quiet else None
+
+
+def _within(hours: tuple[str, str], clock: str) -> bool:
+    """Hours and clock as HH:MM; past midnight when the second hour is the earlier one."""
+    first, last = hours
+    return first <= clock < last if first <= last else not last <= clock < first
 
 
 def unanswered_only(facts: Facts) -> Found:
@@ -180,7 +188,9 @@ def never_born_missed(facts: Facts) -> Found:
 
 
 def windows_follow_each_other(facts: Facts) -> Found:
-    for rows in facts.by_assessment.values():
+    for (_, assessment), rows in facts.by_assessment.items():
+        if facts.protocol.assessment(assessment).unscheduled:
+            continue  # once it is answered she may ask for another one
         live = [row for row in rows if row.cancelled_at is None and row.visit_id is None]
         for one, next_one in pairwise(live):
             apart = one.closes_at <= next_one.opens_at

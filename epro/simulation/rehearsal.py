@@ -32,9 +32,10 @@ from epro.notifications.senders import Sender
 from epro.questionnaires.instrument import localised
 from epro.questionnaires.library import bundled
 from epro.responses import receiving
-from epro.scheduling import occurrences
+from epro.scheduling import leaving, occurrences, on_demand, replanning
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
+from epro.scheduling.replanning import Wish
 from epro.signin import devices, passwords
 from epro.simulation import answering, habits
 from epro.simulation.habits import Person, Sitting
@@ -50,6 +51,7 @@ DOOR = system("rehearsal")
 BEFORE_MESSAGES = 3  # of the moments that `DUE` asks for, those of occurrences, plans and escalations
 BEAT = timedelta(seconds=10)  # the metronome's: the clockwork strikes on whole beats only
 LEARN_EVERY = timedelta(days=7)
+SOON = timedelta(hours=4)  # where answers and misses change what is asked
 KILLED = 0.004  # of the clockwork's strikes, by a worker that dies before its commit
 LOST_REPLY = 0.02  # of the uploads: the phone hears nothing and sends the same again
 SLOW = 0.15  # of the alerts that a nurse meets on her round are left for the next one
@@ -140,6 +142,7 @@ class Rehearsal:
         self.providers = [FailingProvider(channel, self.seed, self._heard) for channel in ("sms", "email")]
         self.senders: dict[str, Sender] = {one.channel: one for one in self.providers}
         self.instruments = {(one.code, one.version): one for one in bundled()}
+        self.learn_every = SOON if self.protocol.follows_what_happens else LEARN_EVERY
 
     # The order of things.
 
@@ -258,6 +261,7 @@ class Rehearsal:
                 protocol_version=self.protocol.version,
                 anchors=anchors,
                 contact=_keep_contact(self.protocol.study_id, who),
+                arm=habits.in_turn([arm.id for arm in self.protocol.arms], who.number, self.seed),
             )
             occurrences.replan(tx, participant, "enrolment")
             code, _ = devices.make_code(tx, participant)
@@ -284,6 +288,10 @@ class Rehearsal:
         for n, anchor in enumerate(later):
             day = who.enrolled + timedelta(days=1 + n)
             self._on(who, day, time(13, 40), partial(self._set_anchor, who, anchor, 0))
+        for one in self.protocol.assessments:
+            if one.unscheduled:
+                for day, hour in habits.asks(who, one.id):
+                    self._on(who, day, hour, partial(self._ask_for, who, one.id))
         match who.kind:
             case "traveller":
                 for zone, there, back in habits.travels(who):
@@ -315,15 +323,12 @@ class Rehearsal:
             today = clock.now().astimezone(ZoneInfo(who.home)).date()
             before = participants.anchors(tx, participant).get(anchor, today)
             day = before + timedelta(days=moved_by)
-            participants.set_anchor(tx, participant, anchor, day, "rehearsed")
-            occurrences.replan(tx, participant, f"anchor {anchor}")
+            replanning.carry_out(tx, participant, Wish(anchor=(anchor, day)), "rehearsed")
         self._learn(who)
 
     def _withdraw(self, who: Person) -> None:
         with self._of_the_nurse(who, "withdrawn") as (tx, participant):
-            participants.withdraw(tx, participant, "rehearsed")
-            occurrences.cancel_ahead(tx, participant, "withdrawn")
-            devices.end_codes(tx, participant)
+            leaving.withdraw(tx, participant, "rehearsed")
             self.diary.withdrawn[who.subject_id] = clock.now()
 
     def _replace_phone(self, who: Person) -> None:
@@ -372,10 +377,24 @@ class Rehearsal:
 
     def _travel(self, who: Person, zone: str) -> None:
         with self._of_her(who) as (tx, participant):
-            if participants.change_settings(tx, participant, time_zone=zone):
-                occurrences.replan(tx, participant, "time zone")
+            replanning.carry_out(tx, participant, Wish(time_zone=zone), "rehearsed")
         self.diary.done["zone_changed"] += 1
         self.diary.zones[who.subject_id].append((clock.now(), zone))
+        self._changed()
+        self._learn(who)
+
+    def _ask_for(self, who: Person, assessment_id: str) -> None:
+        """She has something to tell of herself, where the study leaves that to her."""
+        today = clock.now().astimezone(ZoneInfo(who.home)).date()
+        if who.subject_id in self.diary.withdrawn or habits.away(who, today):
+            return
+        try:
+            with self._of_her(who) as (tx, participant):
+                on_demand.open_one(tx, participant, assessment_id)
+        except on_demand.NotAsked:
+            self.diary.done["asked_for_refused"] += 1
+            return
+        self.diary.done["asked_for"] += 1
         self._changed()
         self._learn(who)
 
@@ -397,7 +416,7 @@ class Rehearsal:
             Occurrence.study_id == self.protocol.study_id,
             Occurrence.subject_id == who.subject_id,
             Occurrence.closes_at > now,
-            Occurrence.opens_at < now + LEARN_EVERY,
+            Occurrence.opens_at < now + self.learn_every,
             Occurrence.cancelled_at.is_(None),
             Occurrence.fulfilled_at.is_(None),
         )
@@ -407,17 +426,17 @@ class Rehearsal:
         self._plan_sittings(who, phone.synced)
 
     def _learn_if(self, who: Person, synced: int) -> None:
-        """The phone's weekly sync, unless it has synced since."""
+        """The phone's next sync, unless it has synced since."""
         if self.phones[who.number].synced == synced:
             self._learn(who)
 
     def _plan_sittings(self, who: Person, synced: int) -> None:
         now, phone = clock.now(), self.phones[who.number]
         windows = [(row.opens_at, row.closes_at) for row in phone.known.values()]
-        for sitting in habits.sittings(who, windows, now, now + LEARN_EVERY):
+        for sitting in habits.sittings(who, windows, now, now + self.learn_every):
             self.at(sitting.at, partial(self._sit, who, sitting, synced))
         if who.subject_id not in self.diary.withdrawn:
-            self.at(now + LEARN_EVERY, partial(self._learn_if, who, synced))
+            self.at(now + self.learn_every, partial(self._learn_if, who, synced))
 
     def _sit(self, who: Person, sitting: Sitting, synced: int | None = None) -> None:
         """She takes the phone in hand and answers what is open, as far as she does."""
@@ -474,7 +493,7 @@ class Rehearsal:
             self._on(who, until, time(9), partial(self._upload, who))
 
     def _upload(self, who: Person) -> None:
-        """Everything that the phone still has goes up in one act; a lost reply makes it go up again."""
+        """Everything that the phone still has goes up; a lost reply makes it go up again."""
         phone = self.phones[who.number]
         entries, phone.unsent = phone.unsent, []
         if not entries:
@@ -484,16 +503,25 @@ class Rehearsal:
             self.at(clock.now() + AFTERWARDS, partial(self._hand_in, who, entries, first=False))
 
     def _hand_in(self, who: Person, entries: list[dict[str, Any]], first: bool) -> None:
+        """In one act, unless answers change the plan: then each in its own, as the phone's door does it."""
+        follows = self.protocol.follows_what_happens
+        acts = [[entry] for entry in entries] if follows else [entries]
+        alerted = sum([self._take_in(who, part, first) for part in acts])
+        self.diary.done["uploads" if first else "uploads_repeated"] += 1
+        if alerted or follows:
+            self._changed()
+        if follows and who.subject_id not in self.diary.withdrawn:
+            self._learn(who)
+
+    def _take_in(self, who: Person, entries: list[dict[str, Any]], first: bool) -> int:
         now, alerted = clock.now(), 0
         with begin(self._actor(who)) as tx:
             participant = tx.plain(Participant, self.protocol.study_id, who.subject_id, lock=True)
             for entry in entries:
                 taken = receiving.receive(tx, participant, entry, now)
-                alerted += corrections.hear(tx, participant, taken)
+                alerted += corrections.heed(tx, participant, taken)
                 self._note(who, entry, taken.receipt.outcome, first)
-        self.diary.done["uploads" if first else "uploads_repeated"] += 1
-        if alerted:
-            self._changed()
+        return alerted
 
     def _note(self, who: Person, entry: Mapping[str, Any], outcome: str, first: bool) -> None:
         self.diary.handed_in.append(

@@ -224,6 +224,37 @@ def _person(kind: str) -> habits.Person:
     return habits.Person(3, kind, "01", "en", "Asia/Shanghai", *days, 1)
 
 
+# What a study leaves to the course of things happens in a rehearsal too.
+
+
+@pytest.fixture(scope="module")
+def of_all_kinds():
+    """Six participants and twelve days of the study with every way of asking, with nights of its own."""
+    text = Path("tests/studies/kinds.yaml").read_text(encoding="utf-8")
+    text = text.replace("defaults:", 'messages: {quiet_hours: {usual: ["23:30", "05:30"]}}\ndefaults:')
+    text = text.replace("sync_grace: 6h\n", "sync_grace: 6h\n  reminders: [{before_closing: 50m}]\n", 1)
+    protocol, faults = read(text, known_instruments())
+    assert protocol is not None, faults
+    asked = parts.Asked(6, 12, 5)
+    return parts.rehearse(protocol, text, asked, worker.attend, worker.send, lambda days: None)
+
+
+def test_answers_misses_arms_and_her_own_wish_open_what_hangs_on_them(of_all_kinds):
+    opened = {name for name, word in of_all_kinds.tally.windows if word == "opened"}
+    assert opened >= {"opinion", "morning", "sleep", "flare", "cluster", "rounds"}
+    answered = of_all_kinds.tally.windows
+    assert (
+        answered["flare", "answered"] and answered["opinion", "answered"] and answered["morning", "answered"]
+    )
+    assert of_all_kinds.tally.visits["after_first"] > 0  # hangs on the day of an answer
+    assert of_all_kinds.tally.people["arm", "cells"] == of_all_kinds.tally.people["arm", "sham"] == 3
+
+
+def test_the_nights_of_the_study_count_and_no_others(of_all_kinds):
+    assert [result.id for result in of_all_kinds.results if result.broken] == []
+    assert of_all_kinds.tally.reminder_hours[23] > 0  # ten past eleven, in the study's evening
+
+
 # The checks themselves: each sees what it is for.
 
 
