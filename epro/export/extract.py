@@ -6,7 +6,7 @@ Writers ask it for subjects one at a time, as often as they like, and never hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -94,8 +94,11 @@ class Extract:
         known = {(one.code, one.version) for one in self.instruments()} | set(self.scored_by())
         return [self.instrument(*key) for key in sorted(known, key=_by_version)]
 
-    def instrument_of(self, assessment: str) -> Instrument | None:
-        """What an assessment asks by the newest protocol that has it, or None."""
+    def instrument_missed(self, miss: Mapping[str, Any]) -> Instrument | None:
+        """What was not answered, or None. An entry of before it was told is of what the newest protocol asks."""
+        asked, assessment = miss.get("instrument"), miss["assessment"]
+        if asked:
+            return self.instrument(asked["code"], asked["version"])
         for protocol in self.protocols:
             for one in protocol.assessments:
                 if one.id == assessment:

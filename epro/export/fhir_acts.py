@@ -54,7 +54,7 @@ def _task(
     said = miss or answers[0].versions[0].told
     first = min((one.versions[0].at for one in answers), default=None)
     told = answers[0].versions[0].told if answers else {}
-    code, version = _asked(extract, told, said["assessment"])
+    code, version = _asked(extract, told or said)
     enrolled = subject.enrolled or {}
     row = SimpleNamespace(
         id=UUID(name),
@@ -75,11 +75,9 @@ def _task(
     return task(row, ids, extract.cut.at, base=base, language=language)
 
 
-def _asked(extract: Extract, told: Json, assessment: str) -> tuple[str | None, str | None]:
-    """Code and version of the questionnaire: of the answer, else what the newest protocol asks."""
-    if told:
-        return told["instrument"]["code"], told["instrument"]["version"]
-    found = extract.instrument_of(assessment)
+def _asked(extract: Extract, told: Json) -> tuple[str | None, str | None]:
+    """Code and version of the questionnaire that was answered or missed."""
+    found = extract.instrument_missed(told)
     return (found.code, found.version) if found else (None, None)
 
 

@@ -317,7 +317,7 @@ class _Maker:
         """A questionnaire that was missed: one row for the whole of it."""
         head = (subject.study_id, "QS", subject.usubjid)
         for miss in subject.unanswered():
-            instrument = self.extract.instrument_of(miss["assessment"])
+            instrument = self.extract.instrument_missed(miss)
             if instrument is None:
                 continue
             names = ("QSALL", "Questionnaires", plain(rows.category(instrument)))

@@ -289,7 +289,7 @@ class _Maker:
             yield Block("long", self._missed_head(subject, miss), [line + (None,) * 5])
 
     def _missed_head(self, subject: Subject, miss: dict[str, Any]) -> tuple[Any, ...]:
-        instrument = self.extract.instrument_of(miss["assessment"])
+        instrument = self.extract.instrument_missed(miss)
         visit = self._visit(miss.get("protocol_version"), miss["visit"])
         found = {
             "STUDYID": subject.study_id,

@@ -216,6 +216,11 @@ def _miss(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment) -> 
                 "opens_at": trail.instant(occurrence.opens_at),
                 "closes_at": trail.instant(occurrence.closes_at),
                 "missed_at": trail.instant(tx.now),
+                "protocol_version": occurrence.protocol_version,
+                "instrument": {
+                    "code": occurrence.instrument_code,
+                    "version": occurrence.instrument_version,
+                },
             }
         },
     )

@@ -4,13 +4,17 @@ FP-01  What is no position is refused. So is one that the feed has not reached, 
 FP-02  A place where another entry stands than the reader says is refused: of another study, or of before a restore.
 FP-03  Going backwards tells the same again, byte for byte.
 FP-04  The server keeps nothing of a reader: whatever one says, another gets every entry once.
+FP-05  Every entry is as the schema says that goes with it, and has no part that the schema does not name.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from epro.stream import sequencer
 
@@ -88,3 +92,17 @@ def test_going_backwards_tells_the_same_and_nobody_else_loses_anything(read):
         place = page["next"]
     assert (honest, place) == ([1, 2, 3, 4, 5, 6], 6)
     assert read("limit=1000").data == whole and read("after=0", **LINES).data == lines
+
+
+def test_every_entry_is_as_its_schema_says(stage):  # FP-05
+    schema = json.loads(Path(__file__).parents[2].joinpath("docs", "feed-entry.schema.json").read_bytes())
+    sequencer.sequence()
+    told = stage.send("GET", f"{PATH}?limit=500", stage.token("machine")).get_json()["records"]
+    judge = Draft202012Validator(schema)
+    faults = [(one["kind"], fault.message) for one in told for fault in judge.iter_errors(one)]
+    assert faults == [] and len({one["kind"] for one in told}) > 8
+    missed = [one["occurrence"] for one in told if one["kind"] == "occurrence.missed"]
+    asked = {(one["protocol_version"], one["instrument"]["code"]) for one in missed}
+    assert asked == {("1.0", "fatigue_diary")}
+    assert {part for one in told for part in one} <= set(schema["properties"])
+    assert list(judge.iter_errors(told[0] | {"position": 0}))

@@ -60,7 +60,8 @@ def rare() -> Extract:
     feed.response(WHO, "wpai_lupus", {"wp01": 0, "wp06": 3})
     given = {f"day{number}": number for number in range(1, 8)}
     feed.add(WHO, "week.scored", week=WEEK, scores=scores(bundled_instrument("fatigue_diary_weekly"), given))
-    feed.missed(WHO, "diary")
+    asked = {"code": "fatigue_diary", "version": "1.1"}  # by an amendment that is in force elsewhere
+    feed.missed(WHO, "diary", protocol_version=feed.protocol.version, instrument=asked)
 
     def instrument(code: str, version: str | None = None) -> Any:
         known = (code, version) == ("fatigue_diary", "1.1")
@@ -139,6 +140,13 @@ def test_the_dictionary_explains_every_row_that_there_is(made):
         (row["INSTRUMENT"], row["DEFVER"] or row["INSTRVER"], row["QSTESTCD"]) for row in rows
     } <= explained
     assert not [key for key in explained if key[2].startswith("FATW0")]  # its days are nobody's items
+
+
+def test_what_was_missed_is_told_as_it_was_asked(made):
+    (missed,) = [row for row in table(made, "long") if row["QSTESTCD"] == "QSALL"]
+    assert (missed["INSTRUMENT"], missed["INSTRVER"], missed["PROTVER"]) == ("fatigue_diary", "1.1", "1.0")
+    (row,) = [row for row in sdtm(made) if row.get("QSTESTCD") == "QSALL"]
+    assert row["of"] == "qsfd"
 
 
 def test_that_a_person_filed_it_is_told(made):
