@@ -85,6 +85,28 @@ def json_text(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
+class Listed(TypeDecorator[Any]):
+    """Any number of values as one parameter, so that a statement stays the same however many there are: an array, or
+    a JSON text on SQLite (see `statements.among`).
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, of: Any) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else postgresql.ARRAY(self.of))
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        if dialect.name != "sqlite":
+            return list(value)
+        spell = self.of.dialect_impl(dialect).bind_processor(dialect)
+        return orjson.dumps([spell(one) for one in value] if spell else list(value)).decode()
+
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

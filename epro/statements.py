@@ -13,8 +13,10 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
-from epro.db import Json, json_text
+from epro.db import Json, Listed, json_text
 
 Shape = tuple[str, sa.Table, tuple[str, ...]]  # insert or update, where, which columns
 
@@ -64,6 +66,28 @@ class Write:
             {**dict(zip(names, key, strict=True)), **row}
             for row, key in zip(self.rows, self.keys, strict=True)
         ]
+
+
+class _Among(FunctionElement[bool]):
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+def among(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
+    """Whether the column's value is one of those that are given as the parameter `name`, however many."""
+    return _Among(column, sa.bindparam(name, type_=Listed(column.type)))
+
+
+@compiles(_Among)
+def _among_unpacked(element: _Among, compiler: Any, **how: Any) -> str:
+    column, given = (compiler.process(one, **how) for one in element.clauses)
+    return f"{column} IN (SELECT unnest({given}))"
+
+
+@compiles(_Among, "sqlite")
+def _among_values(element: _Among, compiler: Any, **how: Any) -> str:
+    column, given = (compiler.process(one, **how) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({given}))"
 
 
 @lru_cache(maxsize=64)

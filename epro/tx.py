@@ -164,20 +164,36 @@ class Tx:
             self.write(model, *(was[column.name] for column in table_of(model).primary_key), **changed)
             was.update(changed)
 
+    def put_all(self, model: type, rows: Sequence[Any], names: tuple[str, ...]) -> None:
+        """Write these columns of plain rows, changed or not: all of them in one statement."""
+        if rows:
+            key = [column.name for column in table_of(model).primary_key]
+            keys = [tuple(getattr(row, name) for name in key) for row in rows]
+            self._write(model, names, [{name: getattr(row, name) for name in names} for row in rows], keys)
+
     def write(self, model: type, *key: Any, **values: Any) -> None:
         """Put values into the row of this key, past the ORM."""
+        self._write(model, tuple(values), [values], [key])
+
+    def _write(
+        self, model: type, names: tuple[str, ...], rows: Sequence[Mapping[str, Any]], keys: Sequence[Any]
+    ) -> None:
         table = table_of(model)
-        if table.info.get("audited") and not values.keys() <= table.info.get("unaudited", set()):
+        if table.info.get("audited") and not set(names) <= table.info.get("unaudited", set()):
             self.account[db.OWES] = table.name
-        self._send(Write(table, tuple(values), [values], [key]))
+        self._send(Write(table, names, rows, keys))
 
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is inserted and written within the block goes out at its end: what is alike at once, and on
         PostgreSQL all as one statement.
 
-        Nothing may be read within that was written within, and no row written twice.
+        Nothing may be read within that was written within, and no row written twice. A block within a block is part
+        of it.
         """
+        if self._waiting is not None:
+            yield
+            return
         self._waiting = {}
         try:
             yield

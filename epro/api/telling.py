@@ -14,6 +14,7 @@ from epro.responses import receiving, runs, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
+from epro.scheduling.comparing import Differences
 from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
@@ -79,7 +80,7 @@ ALERT = (
 )
 
 
-def differences(found: occurrences.Differences, *, preview: bool, recalled: int) -> dict[str, Any]:
+def differences(found: Differences, *, preview: bool, recalled: int) -> dict[str, Any]:
     """What a new plan changes."""
     return {
         "preview": preview,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from epro.notifications.models import Message
-from epro.scheduling.occurrences import Differences
+from epro.scheduling.comparing import Differences
 from epro.tx import Tx
 
 

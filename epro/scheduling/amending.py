@@ -18,12 +18,14 @@ import sqlalchemy as sa
 from epro import trail
 from epro.errors import Conflict, NotFound
 from epro.scheduling import protocols, replanning
+from epro.scheduling.comparing import Differences
 from epro.scheduling.models import SiteVersion
-from epro.scheduling.occurrences import Differences
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.replanning import Wish
 from epro.studies.models import Participant
 from epro.tx import Tx
+
+AT_ONCE = 50  # how many are looked at in one go
 
 
 class UnfitAmendment(Conflict):
@@ -97,8 +99,10 @@ def dry_run(
     tx: Tx, protocol: Protocol, site_id: str | None = None
 ) -> Iterator[tuple[Participant, Differences]]:
     """What going over to this version would change now, for each participant whom it concerns, site by site."""
-    for participant in concerned(tx, protocol, site_id):
-        yield participant, replanning.preview(tx, participant, Wish(protocol=protocol))
+    people = concerned(tx, protocol, site_id)
+    for first in range(0, len(people), AT_ONCE):
+        some = people[first : first + AT_ONCE]
+        yield from zip(some, replanning.previews(tx, some, Wish(protocol=protocol)), strict=True)
 
 
 def concerned(tx: Tx, protocol: Protocol, site_id: str | None = None) -> list[Participant]:

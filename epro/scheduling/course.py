@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,34 +11,57 @@ from epro.scheduling import timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.timeline import Past
-from epro.tx import Tx
+from epro.statements import among
+from epro.tx import Tx, table_of
 
+_TABLE = table_of(Occurrence)
 _FACTS = (
-    Occurrence.assessment_id,
-    Occurrence.key,
-    Occurrence.visit_id,
-    Occurrence.local_day,
-    Occurrence.anchor,
-    Occurrence.study_day,
-    Occurrence.time_zone,
-    Occurrence.grace_until,
-    Occurrence.fulfilled_at,
-    Occurrence.excused_at,
+    "subject_id",
+    "assessment_id",
+    "key",
+    "visit_id",
+    "local_day",
+    "anchor",
+    "study_day",
+    "time_zone",
+    "grace_until",
+    "fulfilled_at",
+    "excused_at",
+)
+_SETTLED = (
+    sa.select(*(_TABLE.c[name] for name in _FACTS))
+    .where(
+        _TABLE.c.study_id == sa.bindparam("study_id"),
+        among(_TABLE.c.subject_id, "subject_ids"),
+        among(_TABLE.c.assessment_id, "assessments"),
+        sa.or_(_TABLE.c.fulfilled_at.is_not(None), _TABLE.c.missed_at.is_not(None)),
+    )
+    .order_by(_TABLE.c.opens_at, _TABLE.c.id)
 )
 
 
-def past(tx: Tx, participant: Any, protocol: Protocol) -> Past:
-    """What order and alternates of this protocol look at; nothing is read where it has none."""
-    wanted = protocol.ordered | protocol.with_alternates
-    if not wanted:
-        return timeline.NOTHING
-    query = sa.select(*_FACTS).where(
-        Occurrence.study_id == participant.study_id,
-        Occurrence.subject_id == participant.subject_id,
-        Occurrence.assessment_id.in_(sorted(wanted)),
-        sa.or_(Occurrence.fulfilled_at.is_not(None), Occurrence.missed_at.is_not(None)),
-    )
-    rows = tx.session.execute(query.order_by(Occurrence.opens_at, Occurrence.id)).all()
+def past_of(tx: Tx, those: Sequence[tuple[Any, Protocol]]) -> list[Past]:
+    """What order and alternates of their protocols look at, for participants of one study; nothing is read where
+    there are none.
+    """
+    looked_at = [(participant, protocol) for participant, protocol in those if _wanted(protocol)]
+    if not looked_at:
+        return [timeline.NOTHING] * len(those)
+    tx.flush()
+    rows: dict[str, list[Any]] = {participant.subject_id: [] for participant, _ in looked_at}
+    asked = {"study_id": those[0][0].study_id, "subject_ids": list(rows)}
+    wanted = sorted({id for _, protocol in looked_at for id in _wanted(protocol)})
+    for row in tx.rows(_SETTLED, {**asked, "assessments": wanted}):
+        rows[row.subject_id].append(row)
+    return [_past(rows.get(participant.subject_id, ()), protocol) for participant, protocol in those]
+
+
+def _wanted(protocol: Protocol) -> frozenset[str]:
+    return protocol.ordered | protocol.with_alternates
+
+
+def _past(rows: Sequence[Any], protocol: Protocol) -> Past:
+    rows = [row for row in rows if row.assessment_id in _wanted(protocol)]
     answered = {
         timeline.matter(row.assessment_id, row.visit_id, row.key, row.local_day): row.fulfilled_at
         for row in rows

@@ -11,7 +11,7 @@ from datetime import date
 
 from epro.errors import EproError
 from epro.scheduling import replanning
-from epro.scheduling.occurrences import Differences
+from epro.scheduling.comparing import Differences
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
 from epro.studies.models import Anchor, Participant

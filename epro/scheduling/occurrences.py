@@ -1,21 +1,21 @@
 """Occurrences: planning them over a rolling horizon, re-planning with the differences shown first, and facts.
 
-Rows exist from now to `HORIZON` ahead; the clockwork extends. What has opened or is settled does not move.
-Nothing is created whose window is over already, so nothing is born missed; a visit of a study that says
-`open_late` opens at once instead, for a day at most. When a moved anchor wants on another
-day what has opened or is settled, that day gets a row with a second id: no day of a diary is lost, and a visit that
-was missed is asked for again. A visit that was answered is not.
-
+Rows exist from now to `HORIZON` ahead; the clockwork extends. How a plan differs from them is told in comparing.py.
 What has opened keeps the version of the protocol that asked for it, whatever version she follows since.
+
+Plans of several participants of one study are made in one go: what they are made from is read at once, and what is
+alike is written at once. One participant is such a go of one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -24,59 +24,24 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from epro import trail
-from epro.scheduling import attention, course, protocols, timeline, weeks
+from epro.scheduling import attention, comparing, course, protocols, timeline, weeks
+from epro.scheduling.comparing import Differences, Wanted
 from epro.scheduling.models import Occurrence
-from epro.scheduling.protocol import OPEN_LATE, Protocol
+from epro.scheduling.protocol import Protocol
 from epro.scheduling.rules import Person
 from epro.scheduling.state import State, state_of
+from epro.statements import among
 from epro.studies import participants
 from epro.studies.models import Participant
-from epro.tx import Tx, attempt, table_of
+from epro.tx import Plain, Tx, attempt, table_of
 
 log = logging.getLogger(__name__)
-
-Slot = tuple[str, date, str]  # assessment, local day, which window of the day
 
 HORIZON = timedelta(days=35)
 EXTEND_EVERY = timedelta(days=7)
 PUT_OFF = timedelta(hours=1)  # the horizon is far: a plan that fails has time
 TZDATA = version("tzdata")
-LATE = timedelta(days=1)
 A_WEEK = timedelta(days=7)
-
-
-@dataclass
-class Differences:
-    """What a plan would change: rows that stay, move, go, and what comes.
-
-    `renewed` are those of the kept of which something else than the window is new: which version of the protocol asks
-    for them, the study day, how long an answer may still arrive. `late` is what of the new and the moved opens at once
-    because its window is over, `over` and `doubled` what is skipped: past, or its day has its own already.
-    """
-
-    kept: list[Occurrence] = field(default_factory=list)
-    moved: list[tuple[Occurrence, timeline.Planned]] = field(default_factory=list)
-    cancelled: list[Occurrence] = field(default_factory=list)
-    new: list[timeline.Planned] = field(default_factory=list)
-    over: list[timeline.Planned] = field(default_factory=list)
-    doubled: list[timeline.Planned] = field(default_factory=list)
-    renewed: list[tuple[Occurrence, timeline.Planned]] = field(default_factory=list)
-    late: list[timeline.Planned] = field(default_factory=list)
-
-    @property
-    def any(self) -> bool:
-        return bool(self.moved or self.cancelled or self.new or self.renewed)
-
-    def counts(self) -> dict[str, int]:
-        """How many of what."""
-        return {
-            "kept": len(self.kept),
-            "moved": len(self.moved),
-            "cancelled": len(self.cancelled),
-            "new": len(self.new),
-            "late": len(self.late),
-            "skipped": len(self.over) + len(self.doubled),
-        }
 
 
 @dataclass(frozen=True)
@@ -94,21 +59,30 @@ class Basis:
         return self.zones[-1].zone
 
 
-def on_record(tx: Tx, participant: Participant) -> Basis:
+def on_record(tx: Tx, participant: Any) -> Basis:
     """What her plan is made from as things stand."""
-    return Basis(
-        protocols.find(tx, participant.study_id, participant.protocol_version),
-        participants.anchors(tx, participant),
-        tuple(
-            timeline.ZoneSpan(stay.since, stay.time_zone) for stay in participants.zone_stays(tx, participant)
-        ),
-        Person(participant.site_id, participant.arm, participant.language),
-    )
+    return bases(tx, [participant])[0]
+
+
+def bases(tx: Tx, people: Sequence[Any]) -> list[Basis]:
+    """The same of several participants of one study."""
+    study_id, ids = people[0].study_id, [one.subject_id for one in people]
+    anchors = participants.anchors_of(tx, study_id, ids)
+    stays = participants.zone_stays_of(tx, study_id, ids)
+    return [
+        Basis(
+            protocols.find(tx, study_id, one.protocol_version),
+            anchors[one.subject_id],
+            tuple(timeline.ZoneSpan(stay.since, stay.time_zone) for stay in stays[one.subject_id]),
+            Person(one.site_id, one.arm, one.language),
+        )
+        for one in people
+    ]
 
 
 def differences(
     tx: Tx,
-    participant: Participant,
+    participant: Any,
     anchors: Mapping[str, date] | None = None,
     *,
     basis: Basis | None = None,
@@ -117,51 +91,69 @@ def differences(
     basis = basis or on_record(tx, participant)
     if anchors is not None:
         basis = replace(basis, anchors=anchors)
-    planned, rows, late = _planned_and_rows(tx, participant, basis)
-    found = Differences()
-    for row in rows:
-        want = planned.pop(row.id, None)
-        _compare(found, row, want, basis.protocol.version, tx.now)
-    # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
-    taken = {_slot(row) for row in found.kept if row.visit_id is None}
-    for row, want in [pair for pair in found.moved if _doubles(pair[1], taken)]:
-        found.moved.remove((row, want))
-        if row.cancelled_at is None:
-            found.cancelled.append(row)
-    for want in planned.values():
-        _sort(found, want, taken, tx.now)
-    coming = [*found.new, *(want for _, want in found.moved)]
-    found.late = [want for want in coming if want.id in late]
+    return differences_of(tx, [(participant, basis)])[0]
+
+
+def differences_of(tx: Tx, those: Sequence[tuple[Any, Basis]]) -> list[Differences]:
+    """The same for several participants of one study."""
+    people = [participant for participant, _ in those]
+    past = course.past_of(tx, [(participant, basis.protocol) for participant, basis in those])
+    wanted = [_wanted(tx, *both, seen) for both, seen in zip(those, past, strict=True)]
+    ids = [id for one in wanted for id in one.ids]
+    rows = _rows(tx, people, ids, {visit for one in wanted for visit in one.visits})
+    return [
+        comparing.compare(basis.protocol, one, rows[one.subject_id], tx.now)
+        for (_, basis), one in zip(those, wanted, strict=True)
+    ]
+
+
+def replan(tx: Tx, participant: Any, why: str) -> Differences:
+    """Bring the rows of a participant (locked by the caller) to the plan; record it if anything changes.
+
+    Of a plain row the caller puts back what this changes of her.
+    """
+    return replan_all(tx, [(participant, why)])[0]
+
+
+def replan_all(tx: Tx, those: Sequence[tuple[Any, str]]) -> list[Differences]:
+    """The same for several participants of one study, each with why."""
+    people = [participant for participant, _ in those]
+    made_from = bases(tx, people)
+    found = differences_of(tx, list(zip(people, made_from, strict=True)))
+    study_id = people[0].study_id
+    amended_at = {
+        site: protocols.next_in_force(tx, study_id, site) for site in {one.site_id for one in people}
+    }
+    with tx.together():
+        for (participant, why), basis, changes in zip(those, made_from, found, strict=True):
+            participant.planned_through = _last_day(basis, tx.now)
+            next_at = amended_at[participant.site_id] or datetime.max.replace(tzinfo=UTC)
+            participant.plan_at = min(_news_at(basis, tx.now), next_at)
+            bring_to_plan(tx, participant, basis.protocol, changes, why)
     return found
 
 
-def replan(tx: Tx, participant: Participant, why: str) -> Differences:
-    """Bring the rows of a participant (locked by the caller) to the plan; record it if anything changes."""
-    basis = on_record(tx, participant)
-    protocol = basis.protocol
-    found = differences(tx, participant, basis=basis)
-    participant.planned_through = _last_day(basis, tx.now)
-    amended_at = protocols.next_in_force(tx, participant.study_id, participant.site_id)
-    participant.plan_at = min(_news_at(basis, tx.now), amended_at or datetime.max.replace(tzinfo=UTC))
-    if found.any:
-        moves = [_told_move(row, want) for row, want in found.moved]
-        _apply(tx, participant, protocol, found, why)
-        trail.record(
-            tx,
-            participant,
-            "plan.changed",
-            "participant",
-            participant.subject_id,
-            reason=why,
-            new=len(found.new),
-            moved=len(found.moved),
-            cancelled=len(found.cancelled),
-            skipped_as_over=len(found.over) + len(found.doubled),
-            renewed=len(found.renewed),
-            opened_late=[str(want.id) for want in found.late],
-            moves=moves,  # the rows keep their new times only: where they stood before is told from here
-        )
-    return found
+def bring_to_plan(tx: Tx, participant: Any, protocol: Protocol, found: Differences, why: str) -> None:
+    """Do to the rows of a participant what differs, and record it."""
+    if not found.any:
+        return
+    moves = [_told_move(row, want) for row, want in found.moved]
+    _apply(tx, participant, protocol, found, why)
+    trail.record(
+        tx,
+        participant,
+        "plan.changed",
+        "participant",
+        participant.subject_id,
+        reason=why,
+        new=len(found.new),
+        moved=len(found.moved),
+        cancelled=len(found.cancelled),
+        skipped_as_over=len(found.over) + len(found.doubled),
+        renewed=len(found.renewed),
+        opened_late=[str(want.id) for want in found.late],
+        moves=moves,  # the rows keep their new times only: where they stood before is told from here
+    )
 
 
 def extend_due(tx: Tx, limit: int = 100) -> int:
@@ -169,34 +161,39 @@ def extend_due(tx: Tx, limit: int = 100) -> int:
 
     Whose site has had another version of the protocol approved follows that one from here on.
     """
-    query = (
-        sa.select(Participant)
-        .where(Participant.plan_at <= tx.now)
-        .order_by(Participant.plan_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    due = tx.all(query)
-    for participant in due:
-        _extend_or_put_off(tx, participant)
+    due = [Plain(_PEOPLE, row) for row in tx.rows(_DUE, {"now": tx.now, "most": limit})]
+    for _, some in groupby(sorted(due, key=lambda one: one.study_id), lambda one: one.study_id):
+        _extend_or_one_by_one(tx, list(some))
     return len(due)
 
 
-def _extend_or_put_off(tx: Tx, participant: Participant) -> None:
+def _extend_or_one_by_one(tx: Tx, people: list[Any]) -> None:
     """A plan that cannot be made must not stop the others, nor the reminders and alerts that come after."""
-    told = {"action": "plan.put_off", "subject_id": participant.subject_id}
-    if not attempt(tx, log, "plan put off", lambda: _extend(tx, participant), **told):
-        tx.session.refresh(participant)
-        participant.plan_at = tx.now + PUT_OFF
+    if attempt(tx, None, "all at once", lambda: _extend(tx, people)):
+        return
+    for one in people:
+        key, told = (one.study_id, one.subject_id), {"action": "plan.put_off", "subject_id": one.subject_id}
+        if not attempt(tx, log, "plan put off", partial(_extend_anew, tx, *key), **told):
+            tx.write(Participant, *key, plan_at=tx.now + PUT_OFF)
 
 
-def _extend(tx: Tx, participant: Participant) -> None:
-    replan(tx, participant, _follow_her_site(tx, participant) or "horizon")
+def _extend_anew(tx: Tx, *key: str) -> None:
+    _extend(tx, [tx.plain(Participant, *key)])
 
 
-def _follow_her_site(tx: Tx, participant: Participant) -> str | None:
+def _extend(tx: Tx, people: Sequence[Any]) -> None:
+    study_id = people[0].study_id
+    approved = {site: protocols.in_force(tx, study_id, site) for site in {one.site_id for one in people}}
+    with tx.together():
+        replan_all(
+            tx, [(one, _follow_her_site(tx, one, approved[one.site_id]) or "horizon") for one in people]
+        )
+        for one in people:
+            tx.put_back(Participant, one)
+
+
+def _follow_her_site(tx: Tx, participant: Any, approved: Any | None) -> str | None:
     """Why she follows another version of the protocol from now on; None if she does not."""
-    approved = protocols.in_force(tx, participant.study_id, participant.site_id)
     if approved is None or approved.version == participant.protocol_version:
         return None
     reason = f"version {approved.version}, approved for the site on {approved.approved_on.isoformat()}"
@@ -217,9 +214,10 @@ def call_off(tx: Tx, participant: Participant, row: Occurrence, why: str) -> Non
 def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
     """Cancel what is not answered and not over yet (the caller records why). Nothing is planned any more."""
     participant.plan_at = None
-    rows = [row for row in _rows(tx, participant) if row.closes_at > tx.now and not _settled(row)]
+    rows = [row for row in _ahead(tx, participant) if not comparing.settled(row)]
     for row in rows:
         _cancel(tx, participant, row, why)
+    tx.put_all(Occurrence, rows, _AS_CANCELLED)
     return len(rows)
 
 
@@ -254,11 +252,12 @@ def week_mark(tx: Tx, occurrence: Any) -> datetime | None:
 
 def look_again_at_all(tx: Tx, participant: Participant) -> None:
     """Her reminder hour changed: work out anew when the clockwork must look at what is still open or ahead."""
-    for row in _rows(tx, participant):
-        if row.attention_at is not None:
-            protocol = protocols.find(tx, row.study_id, row.protocol_version)
-            row.attention_at = look_again(participant, protocol, row, tx.now)
-            row.change_no = next_change(participant)
+    rows = [row for row in _ahead(tx, participant) if row.attention_at is not None]
+    for row in rows:
+        protocol = protocols.find(tx, row.study_id, row.protocol_version)
+        row.attention_at = look_again(participant, protocol, row, tx.now)
+        row.change_no = next_change(participant)
+    tx.put_all(Occurrence, rows, ("attention_at", "change_no"))
 
 
 def next_change(participant: Any) -> int:
@@ -300,7 +299,7 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     asked = {name: getattr(occurrence, name) for name in _LIKE}
     run: list[UUID] = []
     for row in tx.rows(_UP_TO, asked):
-        if not _missed(row, tx.now):
+        if state_of(row, tx.now) is not State.MISSED:
             break
         run.append(row.id)
     return run
@@ -317,7 +316,7 @@ _FACTS = (
     "cancelled_at",
     "missed_at",
 )
-_TABLE = table_of(Occurrence)
+_TABLE, _PEOPLE = map(table_of, (Occurrence, Participant))
 # The occurrences of one assessment up to one of them, newest first.
 _UP_TO = (
     sa.select(*(_TABLE.c[name] for name in _FACTS))
@@ -332,9 +331,25 @@ _UP_TO = (
 )
 
 
-def _planned(tx: Tx, participant: Participant, basis: Basis) -> list[timeline.Planned]:
+_NOW = sa.bindparam("now", type_=Occurrence.planned_at.type)
+_DUE = (
+    sa.select(*_PEOPLE.columns)
+    .where(_PEOPLE.c.plan_at <= _NOW)
+    .order_by(_PEOPLE.c.plan_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .with_for_update(skip_locked=True)
+)
+# What is not over, and besides it the rows with some ids and those of some visits.
+_CONCERNED = sa.select(*_TABLE.columns).where(
+    _TABLE.c.study_id == sa.bindparam("study_id"),
+    among(_TABLE.c.subject_id, "subject_ids"),
+    sa.or_(_TABLE.c.closes_at > _NOW, among(_TABLE.c.id, "ids"), among(_TABLE.c.visit_id, "visits")),
+)
+
+
+def _wanted(tx: Tx, participant: Any, basis: Basis, past: timeline.Past) -> Wanted:
     today = tx.now.astimezone(ZoneInfo(basis.zone)).date()
-    return timeline.plan(
+    planned = timeline.plan(
         basis.protocol,
         participant.subject_id,
         basis.anchors,
@@ -342,44 +357,9 @@ def _planned(tx: Tx, participant: Participant, basis: Basis) -> list[timeline.Pl
         first_day=today - timedelta(days=basis.protocol.longest_open + 1),
         last_day=_last_day(basis, tx.now),
         person=basis.person,
-        past=course.past(tx, participant, basis.protocol),
+        past=past,
     )
-
-
-def _planned_and_rows(
-    tx: Tx, participant: Participant, basis: Basis
-) -> tuple[dict[UUID, timeline.Planned], list[Occurrence], set[UUID]]:
-    """What is asked for, by the id that each has or gets; every row that this may concern; what opens late."""
-    open_late = basis.protocol.born_late == OPEN_LATE
-    asked = _planned(tx, participant, basis)
-    of_her = participant.study_id, participant.subject_id
-    ids = [*(want.id for want in asked), *(timeline.id_again(want, *of_her) for want in asked)]
-    rows = _rows(tx, participant, ids, {want.visit_id for want in asked if want.visit_id})
-    fixed = [row for row in rows if _fixed(row, tx.now)]
-    spent = {row.id: row.local_day for row in fixed}
-    asked_for = {_visit(row) for row in fixed}
-    heeded = {_visit(row) for row in fixed if row.visit_id and not _missed(row, tx.now)}
-    planned, late = {}, set()
-    for want in asked:
-        visit = _visit(want)
-        if spent.get(want.id, want.local_day) != want.local_day and visit not in heeded:
-            want = timeline.asked_again(want, *of_her)
-        elif want.closes_at <= tx.now and want.visit_id and visit not in asked_for and open_late:
-            want = _opened_now(want, tx.now)
-            late.add(want.id)
-        planned[want.id] = want
-    return planned, rows, late
-
-
-def _visit(one: Occurrence | timeline.Planned) -> tuple[str, str | None, str]:
-    return one.assessment_id, one.visit_id, timeline.window_of(one.key)
-
-
-def _opened_now(want: timeline.Planned, now: datetime) -> timeline.Planned:
-    """A visit whose window is over, open from now on for a day or for as long as it would have been."""
-    closes_at = now + min(LATE, want.closes_at - want.opens_at)
-    grace = want.grace_until - want.closes_at
-    return replace(want, opens_at=now, closes_at=closes_at, grace_until=closes_at + grace)
+    return Wanted.of(participant.study_id, participant.subject_id, planned)
 
 
 def _news_at(basis: Basis, now: datetime) -> datetime:
@@ -399,83 +379,34 @@ def _last_day(basis: Basis, now: datetime) -> date:
 
 
 def _rows(
-    tx: Tx, participant: Participant, ids: Collection[UUID] = (), visits: Collection[str] = ()
-) -> list[Occurrence]:
-    """What is not over, and besides it the rows with these ids and those of these visits."""
-    query = sa.select(Occurrence).where(
-        Occurrence.study_id == participant.study_id,
-        Occurrence.subject_id == participant.subject_id,
-        sa.or_(Occurrence.closes_at > tx.now, Occurrence.id.in_(ids), Occurrence.visit_id.in_(visits)),
-    )
-    return tx.all(query)
+    tx: Tx, people: Sequence[Any], ids: Collection[UUID] = (), visits: Collection[str] = ()
+) -> dict[str, list[Any]]:
+    """Plain rows of participants of one study, by subject id; see `_CONCERNED`."""
+    tx.flush()
+    found: dict[str, list[Any]] = {one.subject_id: [] for one in people}
+    asked = {"study_id": people[0].study_id, "subject_ids": list(found), "now": tx.now}
+    for row in tx.rows(_CONCERNED, {**asked, "ids": ids, "visits": visits}):
+        found[row.subject_id].append(Plain(_TABLE, row))
+    return found
 
 
-def _compare(
-    found: Differences, row: Occurrence, want: timeline.Planned | None, version: str, now: datetime
-) -> None:
-    if _fixed(row, now):
-        found.kept.append(row)
-    elif want is None or want.closes_at <= now:
-        if row.cancelled_at is None:
-            found.cancelled.append(row)
-    elif row.cancelled_at is not None or (row.opens_at, row.closes_at) != (want.opens_at, want.closes_at):
-        found.moved.append((row, want))
-    else:
-        found.kept.append(row)
-        if row.protocol_version != version or _about(row) != _about_wanted(want):
-            found.renewed.append((row, want))
+def _ahead(tx: Tx, participant: Any) -> list[Any]:
+    return _rows(tx, [participant])[participant.subject_id]
 
 
-def _about(row: Occurrence) -> tuple[Any, ...]:
-    """What is told of it besides its window."""
-    return row.local_day, row.time_zone, row.grace_until, row.anchor, row.study_day
-
-
-def _about_wanted(want: timeline.Planned) -> tuple[Any, ...]:
-    return want.local_day, want.zone, want.grace_until, want.anchor, want.offset
-
-
-def _sort(found: Differences, want: timeline.Planned, taken: set[Slot], now: datetime) -> None:
-    """What no row stands for yet: skipped, or new."""
-    if want.closes_at <= now:
-        found.over.append(want)
-    else:
-        (found.doubled if _doubles(want, taken) else found.new).append(want)
-
-
-def _slot(one: Occurrence | timeline.Planned) -> Slot:
-    return (one.assessment_id, one.local_day, timeline.window_of(one.key))
-
-
-def _doubles(want: timeline.Planned, taken: set[Slot]) -> bool:
-    return want.visit_id is None and _slot(want) in taken
-
-
-def _fixed(row: Occurrence, now: datetime) -> bool:
-    """It has opened or is settled: it does not move any more."""
-    return _settled(row) or (row.opens_at <= now and row.cancelled_at is None)
-
-
-def _missed(row: Any, now: datetime) -> bool:
-    return state_of(row, now) is State.MISSED
-
-
-def _settled(row: Occurrence) -> bool:
-    return any((row.fulfilled_at, row.missed_at, row.excused_at))
-
-
-def _apply(tx: Tx, participant: Participant, protocol: Protocol, found: Differences, why: str) -> None:
+def _apply(tx: Tx, participant: Any, protocol: Protocol, found: Differences, why: str) -> None:
     tx.insert(Occurrence, [_new_row(tx, participant, protocol, want) for want in found.new])
     for row, want in found.moved:
-        _move(tx, participant, protocol, row, want)
+        _move(participant, protocol, row, want, tx.now)
     for row, want in found.renewed:
         _renew(participant, protocol, row, want, tx.now)
     for row in found.cancelled:
         _cancel(tx, participant, row, why)
-    tx.flush()
+    tx.put_all(Occurrence, [row for row, _ in (*found.moved, *found.renewed)], _AS_PLANNED)
+    tx.put_all(Occurrence, found.cancelled, _AS_CANCELLED)
 
 
-def _new_row(tx: Tx, participant: Participant, protocol: Protocol, want: timeline.Planned) -> dict[str, Any]:
+def _new_row(tx: Tx, participant: Any, protocol: Protocol, want: timeline.Planned) -> dict[str, Any]:
     instrument = protocol.assessment(want.assessment_id).instrument
     times = _times(want)
     row = SimpleNamespace(**{**_UNTOUCHED, **times})
@@ -502,16 +433,12 @@ def _new_row(tx: Tx, participant: Participant, protocol: Protocol, want: timelin
 _UNTOUCHED = {column.name: None for column in _TABLE.columns} | {"reminders_done": 0}
 
 
-def _move(
-    tx: Tx, participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned
-) -> None:
+def _move(participant: Any, protocol: Protocol, row: Any, want: timeline.Planned, now: datetime) -> None:
     row.cancelled_at = row.cancelled_reason = None
-    _renew(participant, protocol, row, want, tx.now)
+    _renew(participant, protocol, row, want, now)
 
 
-def _renew(
-    participant: Participant, protocol: Protocol, row: Occurrence, want: timeline.Planned, now: datetime
-) -> None:
+def _renew(participant: Any, protocol: Protocol, row: Any, want: timeline.Planned, now: datetime) -> None:
     """It is asked for by this version of the protocol as that has it, from the start."""
     for name, value in _times(want).items():
         setattr(row, name, value)
@@ -522,7 +449,7 @@ def _renew(
     row.attention_at = look_again(participant, protocol, row, now)
 
 
-def _told_move(row: Occurrence, want: timeline.Planned) -> dict[str, Any]:
+def _told_move(row: Any, want: timeline.Planned) -> dict[str, Any]:
     """What the trail keeps of a move; `from` is None for one that had been cancelled and is asked for again."""
     before = [trail.instant(row.opens_at), trail.instant(row.closes_at)]
     return {
@@ -532,11 +459,34 @@ def _told_move(row: Occurrence, want: timeline.Planned) -> dict[str, Any]:
     }
 
 
-def _cancel(tx: Tx, participant: Participant, row: Occurrence, why: str) -> None:
+def _cancel(tx: Tx, participant: Any, row: Any, why: str) -> None:
     row.cancelled_at, row.cancelled_reason, row.attention_at = tx.now, why, None
     row.change_no = next_change(participant)
     if row.opens_at <= tx.now + A_WEEK:  # a week that has not begun has nothing to score
         row.week_at = week_mark(tx, row)
+
+
+# What `_move` and `_renew` change, and what `_cancel` does.
+_AS_PLANNED = (
+    "local_day",
+    "time_zone",
+    "tzdata",
+    "opens_at",
+    "closes_at",
+    "grace_until",
+    "cancelled_at",
+    "cancelled_reason",
+    "protocol_version",
+    "anchor",
+    "study_day",
+    "instrument_code",
+    "instrument_version",
+    "reminders_done",
+    "snoozed_until",
+    "change_no",
+    "attention_at",
+)
+_AS_CANCELLED = ("cancelled_at", "cancelled_reason", "attention_at", "change_no", "week_at")
 
 
 def look_again(participant: Any, protocol: Protocol, row: Any, now: datetime) -> datetime | None:

@@ -11,7 +11,8 @@ from datetime import date
 
 from epro.errors import Invalid
 from epro.scheduling import occurrences, protocols
-from epro.scheduling.occurrences import Basis, Differences
+from epro.scheduling.comparing import Differences
+from epro.scheduling.occurrences import Basis
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.timeline import ZoneSpan
 from epro.studies import participants
@@ -32,9 +33,16 @@ class Wish:
 
 def preview(tx: Tx, participant: Participant, wish: Wish) -> Differences:
     """What the wish would change in her plan. Nothing is done. Raises Invalid if the study does not know it."""
-    basis = occurrences.on_record(tx, participant)
-    refuse_unknown(basis.protocol, wish)
-    return occurrences.differences(tx, participant, basis=_with(tx, basis, wish))
+    return previews(tx, [participant], wish)[0]
+
+
+def previews(tx: Tx, people: Sequence[Participant], wish: Wish) -> list[Differences]:
+    """The same for several participants of one study."""
+    bases = occurrences.bases(tx, people)
+    for basis in bases:
+        refuse_unknown(basis.protocol, wish)
+    then = [_with(tx, basis, wish) for basis in bases]
+    return occurrences.differences_of(tx, list(zip(people, then, strict=True)))
 
 
 def carry_out(tx: Tx, participant: Participant, wish: Wish, reason: str) -> Differences:

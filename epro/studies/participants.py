@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from epro import trail
 from epro.errors import Conflict
+from epro.statements import among
 from epro.studies.models import Anchor, Participant, Site, ZoneStay
 from epro.tx import Tx, table_of
 
@@ -130,8 +131,15 @@ def next_subject_id(tx: Tx, site: Site) -> str:
 
 def anchors(tx: Tx, participant: Participant) -> dict[str, date]:
     """The anchors on record; of each the day that was set last."""
-    tx.flush()
-    return {row.anchor: row.day for row in tx.rows(_ANCHORS, _hers(participant))}
+    return anchors_of(tx, participant.study_id, [participant.subject_id])[participant.subject_id]
+
+
+def anchors_of(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> dict[str, dict[str, date]]:
+    """The anchors of several participants of one study."""
+    found: dict[str, dict[str, date]] = {subject_id: {} for subject_id in subject_ids}
+    for row in _theirs(tx, _ANCHORS, study_id, subject_ids):
+        found[row.subject_id][row.anchor] = row.day
+    return found
 
 
 def anchor_rows(tx: Tx, participant: Participant) -> list[Anchor]:
@@ -194,21 +202,32 @@ def follow(tx: Tx, participant: Participant, version: str, reason: str) -> None:
 
 def zone_stays(tx: Tx, participant: Participant) -> Sequence[Any]:
     """Where she lived from when (plain rows), oldest first."""
+    return zone_stays_of(tx, participant.study_id, [participant.subject_id])[participant.subject_id]
+
+
+def zone_stays_of(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> dict[str, list[Any]]:
+    """The same of several participants of one study."""
+    found: dict[str, list[Any]] = {subject_id: [] for subject_id in subject_ids}
+    for row in _theirs(tx, _STAYS, study_id, subject_ids):
+        found[row.subject_id].append(row)
+    return found
+
+
+def _theirs(tx: Tx, asked: sa.Select[Any], study_id: str, subject_ids: Sequence[str]) -> Sequence[Any]:
     tx.flush()
-    return tx.rows(_STAYS, _hers(participant))
+    return tx.rows(asked, {"study_id": study_id, "subject_ids": subject_ids})
 
 
-def _hers(participant: Any) -> dict[str, str]:
-    return {"study_id": participant.study_id, "subject_id": participant.subject_id}
-
-
-def _of_her(model: Any) -> sa.Select[Any]:
+def _of_them(model: Any, *names: str) -> sa.Select[Any]:
     table = table_of(model)
-    hers = (table.c.study_id == sa.bindparam("study_id"), table.c.subject_id == sa.bindparam("subject_id"))
-    return sa.select(*table.columns).where(*hers).order_by(table.c.seq)
+    theirs = (table.c.study_id == sa.bindparam("study_id"), among(table.c.subject_id, "subject_ids"))
+    return (
+        sa.select(table.c.subject_id, *(table.c[name] for name in names)).where(*theirs).order_by(table.c.seq)
+    )
 
 
-_ANCHORS, _STAYS = map(_of_her, (Anchor, ZoneStay))
+_ANCHORS = _of_them(Anchor, "anchor", "day")
+_STAYS = _of_them(ZoneStay, "time_zone", "since")
 
 
 def change_settings(

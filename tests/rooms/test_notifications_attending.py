@@ -141,7 +141,7 @@ REFUSED = sa.text("INSERT INTO heartbeats (worker, beat_at) VALUES ('tests', NUL
 @pytest.mark.parametrize(
     ("module", "name", "when"),
     [
-        (occurrences, "replan", "2026-03-09T11:00"),
+        (occurrences, "bring_to_plan", "2026-03-09T11:00"),
         (attending, "attend", "2026-03-03T06:00"),
         (alerts, "_escalate", "2026-03-03T10:00"),
     ],
@@ -208,16 +208,16 @@ def test_a_step_that_fails_keeps_no_later_one_from_its_work(cast, ada, monkeypat
 def test_a_plan_that_cannot_be_made_stops_nothing_else(cast, ada, monkeypatch):
     with cast.on("2026-03-02T11:00"):
         cast.enrol(contact={})
-    sound = occurrences.replan
+    sound = occurrences.bring_to_plan
 
-    def fails_for_ada(tx, participant, why):
+    def fails_for_ada(tx, participant, *more):
         if participant.subject_id == "01-001":
             participant.plan_at = None
-            tx.session.flush()
+            tx.put_back(Participant, participant)
             raise LookupError("planted")
-        return sound(tx, participant, why)
+        return sound(tx, participant, *more)
 
-    monkeypatch.setattr(occurrences, "replan", fails_for_ada)
+    monkeypatch.setattr(occurrences, "bring_to_plan", fails_for_ada)
     attend(at("2026-03-09T11:00"))
     with look(TESTS) as tx:
         due = {row.subject_id: row.plan_at for row in tx.all(sa.select(Participant))}

@@ -73,6 +73,24 @@ def test_a_list_whose_length_is_not_known_goes_the_usual_way(ada):
         assert ready.rows(tx.connection, SOME, {"ids": []}) == []
 
 
+def test_a_list_as_one_parameter_stays_one_statement(ada):
+    asked = sa.select(TABLE.c.id, TABLE.c.visit_id).where(
+        sa.or_(statements.among(TABLE.c.id, "ids"), statements.among(TABLE.c.visit_id, "visits"))
+    )
+    with look(TESTS) as tx:
+        known = dict(tx.session.execute(sa.select(Occurrence.id, Occurrence.visit_id)).all())
+        some = list(known)[:3]
+        at_visits = {id for id, visit in known.items() if visit == "week1"}
+        for ids, visits, found in (
+            (some, ["week1"], {*some} | at_visits),
+            ([], {"none"}, set()),
+            (some, (), {*some}),
+        ):
+            rows = ready.rows(tx.connection, asked, {"ids": ids, "visits": visits})
+            assert {row.id for row in rows} == found
+    assert at_visits and ready._made(asked, ready._kind(tx.connection.dialect), None) is not None
+
+
 def test_what_the_database_refuses_is_told_without_values(ada):
     row = _row(ada)
     with pytest.raises(sa.exc.IntegrityError) as told, begin(TESTS) as tx:
