@@ -74,7 +74,7 @@ def plan(study_id: str, subject_id: str) -> Response:
             wanted={name: request.args.get(name, "") for name in NAMES},
             told=told,
             mark=_mark(told) if told else "",
-            changes=CHANGES,
+            groups=_grouped(told) if told else {},
             label=labels(tx, study_id),
         )
 
@@ -114,6 +114,15 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
     found = replanning.preview(tx, row, wish)
     told = telling.differences(found, preview=True, recalled=recalled(tx, found))
     return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
+
+
+def _grouped(told: dict[str, Any]) -> dict[str, list[tuple[str, list[Any]]]]:
+    """What changes, by kind and assessment, each in the order of its days; kinds without any are left out."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for name in CHANGES:
+        for one in told[name] if name != "kept" else ():
+            found.setdefault(name, {}).setdefault(one["assessment"], []).append(one)
+    return {name: list(by_assessment.items()) for name, by_assessment in found.items()}
 
 
 def _mark(told: dict[str, Any]) -> str:

@@ -82,6 +82,10 @@ class Voice:
     def whole_day(self, day: date) -> str:
         return day.isoformat()
 
+    def local_day(self, instant: datetime) -> date:
+        """Which day it is on her clock."""
+        return instant.astimezone(ZoneInfo(self.zone)).date()
+
     def at(self, instant: datetime | None, zone: str | None = None) -> str:
         """Day and hour on the wall clock of a place."""
         if instant is None:
@@ -118,8 +122,7 @@ class Voice:
 
     def _midnights(self, one: datetime, other: datetime) -> int:
         """How many midnights of her clock lie between the two."""
-        days = (at.astimezone(ZoneInfo(self.zone)).date() for at in (one, other))
-        return abs(next(days) - next(days)).days
+        return abs(self.local_day(one) - self.local_day(other)).days
 
     def span(self, length: timedelta) -> str:
         """How long, in the largest unit that says something."""

@@ -164,10 +164,11 @@ def test_a_preview_is_in_the_order_of_time_and_says_what_its_headings_mean(stage
         ).text
     moved = told[told.index("These move") :]
     assert "in another window" in moved
-    days = re.findall(r'<td [^>]*class="nowrap">(\d+) (\w{3}) ', moved.split("</table>")[0])
+    days = re.findall(r"→</span> (\d+) (\w{3}) ", moved.split("</ul></details>")[0])
     assert len(days) > 2 and days == sorted(
         days, key=lambda day: ("Feb Mar Apr May".index(day[1]), int(day[0]))
     )
+    assert f'<span class="tag">{len(days)}</span>' in moved and 'name="date" value="2026-03-01"' in told
 
 
 def test_whoever_has_left_is_said_to_have_left_where_her_alert_stands(stage):
