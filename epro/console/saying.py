@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,6 +20,7 @@ LANGUAGES = {"zh-CN": "中文", "en": "English"}
 FOLDER = Path(__file__).parent / "texts"
 DAYS = {"zh-CN": "{0.month}月{0.day}日", "en": "{0.day} {1}"}
 WEEKDAYS = {"zh-CN": "周一 周二 周三 周四 周五 周六 周日", "en": "Mon Tue Wed Thu Fri Sat Sun"}
+INSTANT = re.compile(r"(?:19|2\d)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -106,6 +108,13 @@ class Voice:
     def text_at(self, instant: str | None) -> str:
         """The same of an instant as the interface for programs writes it."""
         return self.at(datetime.fromisoformat(instant)) if instant else ""
+
+    def local_of(self, text: Any) -> str:
+        """An instant as entries of the trail write it, on this clock; empty for what is none."""
+        try:
+            return self.whole_at(datetime.fromisoformat(text)) if INSTANT.fullmatch(str(text)) else ""
+        except ValueError:
+            return ""
 
     def clock(self, instant: datetime, zone: str | None = None) -> str:
         return f"{instant.astimezone(ZoneInfo(zone or self.zone)):%H:%M}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -14,8 +17,9 @@ from epro.api.door import actor
 from epro.console.door import page
 from epro.console.page import show
 from epro.console.saying import texts
-from epro.console.worklist import names_of, site_zone
+from epro.console.worklist import labels, names_of, site_zone
 from epro.responses import trail_sight
+from epro.scheduling.models import Occurrence
 from epro.signin.models import MachineKey, StaffGrant
 from epro.studies import access
 from epro.trail import browsing, checks, notes, sealing
@@ -26,6 +30,7 @@ TRAIL_READERS = ("investigator", "data_manager", "monitor")
 LINES = 50
 FIELDS = ("actor", "subject", "action", "since", "until")
 CHECKS = 10
+NAMED = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
 @page("/studies/<study_id>/trail", roles=TRAIL_READERS, menu="trail.menu", order=70)
@@ -48,6 +53,8 @@ def trail_page(study_id: str) -> Response:
             "trail.html",
             asked=asked,
             told=told,
+            due=_due(tx, told),
+            labels=labels(tx, study_id),
             leaves=browsing.leaves(tx, rows[:LINES]),
             behind=browsing.Place(rows[LINES - 1].at, rows[LINES - 1].id) if len(rows) > LINES else None,
             first=behind is None,
@@ -87,6 +94,16 @@ def _midnight(text: str, zone: str, days: int = 0) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return datetime.combine(day, time(), ZoneInfo(zone))
+
+
+def _due(tx: Tx, told: Sequence[trail_sight.Told]) -> dict[str, Occurrence]:
+    """What was due, by the ids that the entries name it with."""
+    said = " ".join(f"{one.event.object_id} {one.changes} {one.details}" for one in told)
+    ids = {UUID(found) for found in NAMED.findall(said)}
+    query = sa.select(Occurrence).where(
+        Occurrence.id.in_(ids), access.visible(tx.actor, "trail.read", Occurrence)
+    )
+    return {str(row.id): row for row in tx.all(query)} if ids else {}
 
 
 def _people(tx: Tx, study_id: str) -> dict[str, str]:

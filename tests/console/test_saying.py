@@ -58,6 +58,22 @@ def test_a_browser_has_a_name_that_people_know_or_none(agent, words):
     assert Voice("en").browser(agent) == words
 
 
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("2026-03-02T12:00:00.000000Z", "2026-03-02 20:00:00"),
+        ("2026-03-02T12:00:00+00:00", "2026-03-02 20:00:00"),
+        ("2026-03-02", ""),
+        ("2026-13-02T12:00:00Z", ""),
+        ("2026-02-30T12:00:00Z", ""),
+        (7, ""),
+        (None, ""),
+    ],
+)
+def test_an_instant_of_the_trail_is_told_on_her_clock_and_nothing_else_is(text, there):
+    assert Voice("en", "Asia/Shanghai").local_of(text) == there
+
+
 def test_a_browser_is_told_in_chinese_too():
     assert Voice("zh-CN").browser(CHROME.format(WINDOWS, "")) == "Windows 上的 Chrome"
     assert Voice("zh-CN").browser("curl/8.0") == "未知浏览器"

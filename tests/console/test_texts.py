@@ -58,6 +58,22 @@ def test_whatever_the_trail_calls_an_act_has_a_text():
     assert sorted(act for act in acts if f"action.{act}" not in saying.texts()) == []
 
 
+def test_whatever_an_entry_of_the_trail_tells_has_a_text():
+    """Each detail that is named where it is recorded, and each kind of object."""
+    calls = [
+        node
+        for file in HERE.parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("trail.record", "_record")
+    ]
+    details = {one.arg for call in calls for one in call.keywords} - {None, "reason"}
+    plain = [part.value for call in calls for part in call.args if isinstance(part, ast.Constant)]
+    objects = {one for one in plain if re.fullmatch(r"[a-z_]+", str(one))}
+    assert len(details) > 70 and len(objects) > 20
+    wanted = [*(f"detail.{one}" for one in details), *(f"object.{one}" for one in objects)]
+    assert sorted(one for one in wanted if one not in saying.texts()) == []
+
+
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
 def test_a_template_brings_nothing_from_elsewhere_and_trusts_no_text(file):
     text = file.read_text()

@@ -18,7 +18,7 @@ from epro.studies.models import Participant
 from epro.trail import browsing, checks
 from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
-from tests.cast import STUDY
+from tests.cast import STUDY, at
 from tests.doors.scene import hire
 from tests.doors.test_console_pages import ROOT, browser
 
@@ -46,6 +46,20 @@ def test_a_monitor_looks_for_what_one_person_did_with_one_participant(stage, mon
         assert "Nothing was found" in mona.get(f"{ROOT}/trail?actor={ines}&since=2031-01-01").text
         asked = mona.get(f"{ROOT}/trail?since=2026-03-02&until=2026-03-02&action=participant.enrolled").text
     assert stage.ada.subject_id in asked and stage.cara.subject_id in asked
+
+
+def test_a_moved_plan_is_told_by_names_and_on_the_clock_of_the_site(stage, mona):
+    noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}/plan"
+    with stage.today():
+        shown = noor.get(address, query_string={"time_zone": "Europe/Berlin"}).text
+        mark = re.search(r'name="mark" value="([0-9a-f]{64})"', shown)[1]
+        made = noor.do(address, on=address, time_zone="Europe/Berlin", reason="travels", mark=mark)
+        assert made.status_code == 303
+        told = mona.get(f"{ROOT}/trail?action=plan.changed&subject={stage.ada.subject_id}").text
+    first = re.search(r'<tbody.*?<th [^>]*class="named"[^>]*>(.*?)</th><td [^>]*>(.*?)</td>', told, re.DOTALL)
+    assert re.fullmatch(r"[A-Z].* · \w{3} \d+ \w{3}", first[1])
+    local, utc = re.findall(r"(\d{4}-\d\d-\d\d[ T]\d\d):\d\d:\d\d", first[2])[:2]
+    assert "T" not in local and at(f"{local[:10]}T{local[11:]}") == at(utc, "UTC")
 
 
 def test_one_page_follows_the_other_and_none_is_left_out(stage):
@@ -110,7 +124,7 @@ def test_what_was_before_stands_beside_what_is_after(stage, mona):
     assert stage.ask("noor", "POST", path, wish).status_code == 200
     with stage.today():
         asked = f"{ROOT}/trail?subject={stage.ada.subject_id}&action=participant.settings_changed"
-        assert re.search(r"<td>en</td>\s*<td>zh-CN</td>", mona.get(asked).text)
+        assert re.search(r"<td [^>]*>en</td>\s*<td [^>]*>zh-CN</td>", mona.get(asked).text)
 
 
 def test_an_arm_is_told_to_who_treats_her_only(stage, mona):
