@@ -64,7 +64,7 @@ def refuse_unready(tx: Tx, protocol: Protocol, *, published: bool = False) -> No
     if db.settings()["ENV"] != "production":
         return
     find = partial(catalogue.find, tx) if published else bundled_instrument
-    reasons = [*_placeholders_of(tx, protocol, find), *study_files.unwatched(protocol)]
+    reasons = [*_placeholders_of(tx, protocol, find), *_unwatched_of(protocol)]
     if reasons:
         what = "The approval is not entered" if published else "The study is not published"
         raise ConfigurationError(f"{what}:\n" + "\n".join(f"  - {reason}" for reason in reasons))

@@ -133,10 +133,11 @@ WEEK_EXPLANATIONS = {
 }
 WHY = {
     "type": "object",
-    "required": ["question", "sentences"],
+    "required": ["question", "time_zone", "sentences"],
     "additionalProperties": False,
     "properties": {
         "question": {"type": "string"},
+        "time_zone": {"type": "string"},
         "sentences": rows(code="string", text="string", at="string", facts="object"),
     },
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -35,5 +37,10 @@ def why(subject: str, study: str | None, lang: str, as_json: bool, **asked: UUID
 
 
 def _lines(answer: dict[str, Any]) -> str:
-    told = [f"{one['at'][:16].replace('T', ' ')}Z  {one['text']}" for one in answer["sentences"]]
-    return "\n".join([answer["question"], *told])
+    """All by one clock, that of the first line."""
+    clock = ZoneInfo(answer["time_zone"])
+    moments = [datetime.fromisoformat(one["at"]).astimezone(clock) for one in answer["sentences"]]
+    told = [
+        f"{at:%Y-%m-%d %H:%M}  {one['text']}" for at, one in zip(moments, answer["sentences"], strict=True)
+    ]
+    return "\n".join([f"{answer['question']} ({clock.key})", *told])

@@ -224,4 +224,5 @@ def _miss(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment) -> 
             }
         },
     )
-    alerts.alert_on_miss(tx, participant, occurrence, assessment.on_miss)
+    if participant.withdrawn_at is None:  # whoever has left is not to be called about what has not come
+        alerts.alert_on_miss(tx, participant, occurrence, assessment.on_miss)

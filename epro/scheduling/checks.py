@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import available_timezones
 
+from epro.scheduling import patterns
 from epro.scheduling.durations import CLOCK, DURATION, parse_clock, parse_duration
 from epro.scheduling.protocol import COMPARISONS, DAY
 from epro.scheduling.rules import WEEKDAYS
@@ -206,11 +207,13 @@ def _zones() -> frozenset[str]:
 
 
 def sound_pattern(draft: Draft) -> Iterator[Fault]:
-    pattern = draft.study().get("subject_id_pattern")
+    pattern, path = draft.study().get("subject_id_pattern"), ("study", "subject_id_pattern")
     try:
-        re.compile(pattern or "")
+        if not patterns.ends_soon(pattern or ""):
+            message = "it can be tried in so many ways that one id could keep the server busy for years"
+            mend = "Repeat single characters, such as [0-9]{3}, and no repetitions."
+            yield draft.source.fault(path, "bad_pattern", message, mend)
     except re.error as error:
-        path = ("study", "subject_id_pattern")
         yield draft.source.fault(
             path, "bad_pattern", f"not a regular expression: {error}", "Mend or drop it."
         )

@@ -241,7 +241,8 @@ def missed_in_time(facts: Facts) -> Found:
 def every_miss_is_told(facts: Facts) -> Found:
     """A miss that is worth an alert by the study file has one within a minute of the end of its grace."""
     for row in facts.occurrences.values():
-        if row.missed_at is None or not _worth(facts, row):
+        left = facts.diary.withdrawn.get(row.subject_id)
+        if row.missed_at is None or (left and left <= row.missed_at) or not _worth(facts, row):
             continue
         own = [alert for alert in facts.alerts_of.get(row.id, ()) if alert.raised_at <= _prompt(row)]
         joined = facts.joined.get(row.id, set())

@@ -59,7 +59,8 @@ class Answer:
 
 
 def why(tx: Tx, participant: Participant, asked: Mapping[str, Any], language: str | None) -> dict[str, Any]:
-    """The question and its sentences in time order. `asked` names one of SUBJECTS by its id, or none: the page.
+    """The question, on whose clock it is answered, and its sentences in time order. `asked` names one of SUBJECTS by
+    its id, or none: the page.
 
     Raises NotFound when it is not hers, Invalid when more than one is named.
     """
@@ -69,6 +70,7 @@ def why(tx: Tx, participant: Participant, asked: Mapping[str, Any], language: st
     names = _names({one for said in in_order for one in staff_in(said)})
     return {
         "question": told(answer.question, spoken, answer.zone)["text"],
+        "time_zone": answer.zone,
         "sentences": [told(one, spoken, answer.zone, names) for one in in_order],
     }
 
@@ -114,7 +116,7 @@ def _occurrence(tx: Tx, participant: Participant, id: UUID) -> Answer:
         if not _hidden(tx, alert):  # told here, it would say which answer it was
             said += _alert_said(tx, participant, alert)
     if row.missed_at and not any(alert.kind == alerts.MISSED for alert in found):
-        said += raised.no_alert(row, assessment)
+        said += raised.no_alert(row, assessment, participant.withdrawn_at)
     facts = {"assessment": assessment.label, "local_day": row.local_day, "id": row.id}
     return Answer(Said("question.occurrence", tx.now, facts), said, row.time_zone)
 

@@ -28,10 +28,12 @@ def outcome(occurrence: Any, responses: Sequence[Any], happened: Sequence[Happen
     return told
 
 
-def no_alert(occurrence: Any, assessment: Assessment) -> list[Said]:
+def no_alert(occurrence: Any, assessment: Assessment, left_at: datetime | None) -> list[Said]:
     """Why a miss raised no alert."""
     if not assessment.on_miss.alert:
         return [Said("alert.none_asked", occurrence.missed_at)]
+    if left_at is not None and left_at <= occurrence.missed_at:
+        return [Said("alert.left", occurrence.missed_at)]
     return [Said("alert.not_yet", occurrence.missed_at, {"limit": assessment.on_miss.after})]
 
 

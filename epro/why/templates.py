@@ -407,6 +407,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "No alert was raised: the study asks for none when it is missed.",
         "zh-CN": "未产生警报：研究未要求在未收到时警报。",
     },
+    "alert.left": {
+        "en": "No alert was raised: the participant had left the study by then.",
+        "zh-CN": "未产生警报：当时受试者已退出研究。",
+    },
     "alert.not_yet": {
         "en": "No alert was raised: the study asks for one after {limit} misses in a row.",
         "zh-CN": "未产生警报：研究要求连续 {limit} 次未收到后才警报。",

@@ -22,6 +22,7 @@ from epro.notifications.wording import faults_of_own
 from epro.scheduling import contradictions, message_checks
 from epro.scheduling.checks import RULES, Draft, Known
 from epro.scheduling.durations import format_duration, parse_clock, parse_duration
+from epro.scheduling.patterns import ends_soon
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
 from epro.scheduling.shape import check_shape, schema
@@ -242,6 +243,22 @@ def test_a_time_zone_with_no_letters_at_all():
 def test_the_pattern_of_subject_ids_has_a_length(pattern, told):
     without = re.sub(r"  subject_id_pattern: .*\n", "", EXAMPLE)
     assert codes(without.replace("study:\n", f"study:\n  subject_id_pattern: {pattern}\n", 1)) == told
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sound"),
+    [
+        ("[0-9]{3}-[0-9]{4}", True), ("(CN|DE)-[A-Z]{1,3}[0-9]+", True), ("([0-9]{2}-){3}[0-9]{3}", True),
+        ("a*-b*-c*", True), ("(?=1)1(?:[0-9]|x)*", True), ("(a+)+b", False), ("(a|a)*b", False),
+        ("((a?){20}){20}", False), ("(a|a)" * 30 + "b", False), ("(a*)*?", False), ("a*a*a*a*a*a*b", False),
+        ("(?=(a+)+b)a*", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_could_match_for_ever_is_refused(pattern, sound):
+    assert ends_soon(pattern) == sound
+    without = re.sub(r"  subject_id_pattern: .*\n", "", EXAMPLE)
+    written = without.replace("study:\n", f"study:\n  subject_id_pattern: '{pattern}'\n", 1)
+    assert codes(written) == ([] if sound else ["bad_pattern"])
 
 
 # One fault hides no other, and says nothing twice

@@ -678,6 +678,22 @@ def a_first_miss_of_two(cast):
     yield why(cast, "2026-03-03T06:02", phone, occurrence=evening(phone)["id"])
 
 
+@tells("alert.left")
+def a_miss_that_became_certain_after_she_had_left(cast):
+    phone = ada(cast)
+    with cast.on("2026-03-03T01:00"):
+        cast.staff("noor").withdraw(phone.subject_id)
+    cast.tick(at("2026-03-03T06:01"))
+    told = why(cast, "2026-03-03T06:02", phone, occurrence=evening(phone)["id"])
+    assert not newest_of_alerts() and "occurrence.missed" in codes(told)
+    yield told
+
+
+def newest_of_alerts() -> list:
+    with look(TESTS) as tx:
+        return tx.all(sa.select(Alert))
+
+
 # Uploads and scores.
 
 
@@ -986,7 +1002,8 @@ def test_the_command_tells_the_same(cast, environ, monkeypatch):
             epro, ["why", phone.subject_id, "--occurrence", occurrence, "--lang", "zh-CN", "--json"]
         )
     assert plain.exit_code == 0, plain.output
-    assert "2026-03-02 12:00Z  The window is open and no answer has been received yet." in plain.output
+    assert "as it is? (Asia/Shanghai)\n" in plain.output
+    assert "2026-03-02 20:00  The window is open and no answer has been received yet." in plain.output
     assert codes(json.loads(chinese.output)) == codes(
         why(cast, "2026-03-02T20:00", phone, occurrence=occurrence)
     )
