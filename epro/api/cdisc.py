@@ -20,7 +20,7 @@ from werkzeug.http import parse_date
 from epro import db
 from epro.api import looking
 from epro.api.door import Door, actor, cdisc_lock
-from epro.api.schemas import DatasetIn, DatasetsIn
+from epro.api.schemas import DatasetIn, DatasetsIn, UnblindedIn
 from epro.errors import NotFound
 from epro.export.extract import Extract
 from epro.exporting import cuts, reading, serving
@@ -83,7 +83,7 @@ def one_snapshot(study_oid: str, label: str) -> Any:
 @cdisc.response(200, LIST)
 def datasets(asked: dict[str, Any], study_oid: str) -> Any:
     """The datasets of a study, of one standard if that is asked."""
-    there = serving.served(actor(), _known(study_oid))
+    there = serving.served(actor(), _known(study_oid), unblinded=asked["unblinded"])
     found = _listed(study_oid, there) if asked["standard"] in ("", STANDARD) else []
     return _unchanged(there) or _dated(Response(orjson.dumps(found), content_type=JSON), there)
 
@@ -92,9 +92,9 @@ def datasets(asked: dict[str, Any], study_oid: str) -> Any:
 @cdisc.arguments(DatasetIn, location="query")
 @cdisc.response(200, OBJECT)
 def one_dataset(asked: dict[str, Any], study_oid: str, dataset_oid: str) -> Any:
-    """A dataset: whole, its metadata, its data, or some of its rows."""
-    study_id = _known(study_oid)
-    there = serving.served(actor(), study_id, unblinded=asked["unblinded"])
+    """A dataset: whole, its metadata, its data, or some of its rows; those that follow fit those before."""
+    study_id, going_on = _known(study_oid), asked["offset"] > 0
+    there = serving.served(actor(), study_id, unblinded=asked["unblinded"], going_on=going_on)
     return _dataset(study_id, there, dataset_oid, asked)
 
 
@@ -118,12 +118,14 @@ def defines(study_oid: str) -> Any:
 
 
 @cdisc.get("/studies/<study_oid>/defines/<name>")
+@cdisc.arguments(UnblindedIn, location="query")
 @cdisc.response(200, OBJECT)
-def one_define(study_oid: str, name: str) -> Any:
+def one_define(asked: dict[str, Any], study_oid: str, name: str) -> Any:
     """The Define-XML of a study."""
     if name != "define":
         raise NotFound()
-    return make_response({"label": name, "defineXML": serving.served(actor(), _known(study_oid)).define()})
+    there = serving.served(actor(), _known(study_oid), unblinded=asked["unblinded"])
+    return make_response({"label": name, "defineXML": there.define()})
 
 
 def _mine() -> list[str]:

@@ -794,15 +794,18 @@ class ExportOut(Schema):
     files = fields.List(fields.Nested(ExportFileOut))
 
 
-class DatasetIn(Schema):
+class UnblindedIn(Schema):
+    unblinded = fields.Boolean(load_default=False)
+
+
+class DatasetIn(UnblindedIn):
     metadataonly = fields.Boolean(load_default=False)
     dataonly = fields.Boolean(load_default=False)
     offset = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
     limit = fields.Integer(load_default=0, validate=validate.Range(0, 2**53))
-    unblinded = fields.Boolean(load_default=False)
 
 
-class DatasetsIn(Schema):
+class DatasetsIn(UnblindedIn):
     standard = fields.String(load_default="", validate=validate.Length(max=64))
 
 

@@ -1,6 +1,7 @@
 """Datasets kept ready for a reader who comes page by page: made once at a cut, for him, and read from the disk then.
 
-What the feed is now is made anew at most every five minutes, so that pages fit together; a named cut stays.
+What the feed is now is made anew at most every five minutes, and only for who begins at the first row: pages fit
+together however long they take. A named cut stays.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from epro.exporting import jobs, making, reading
 from epro.tx import Actor
 
 FRESH = timedelta(minutes=5)
+GOING_ON = timedelta(days=1)  # with the pages of one dataset
 SERVED = "served"
 AT_ONCE = BoundedSemaphore(1)
 
@@ -62,11 +64,15 @@ class Served:
         return path
 
 
-def served(actor: Actor, study_id: str, cut: str | None = None, *, unblinded: bool = False) -> Served:
-    """The datasets of a study for this reader, up to a cut or up to now. Raises NotAllowed, NotFound."""
+def served(
+    actor: Actor, study_id: str, cut: str | None = None, *, unblinded: bool = False, going_on: bool = False
+) -> Served:
+    """The datasets of a study for this reader, up to a cut or up to now; or, where she is `going_on` with the pages of
+    one, those that she began with. Raises NotAllowed, NotFound.
+    """
     reading.may(actor, study_id, unblinded=unblinded)
     mine = jobs.folder() / SERVED / reading.reader(actor, study_id, unblinded)
-    if cut is None and (ready := _fresh(mine)):
+    if cut is None and (ready := _fresh(mine, GOING_ON if going_on else FRESH)):
         return ready
     point = reading.point(study_id, cut)
     target = mine / _name(point.position, point.digest)
@@ -90,14 +96,14 @@ def remove_old() -> None:
             shutil.rmtree(about.parent, ignore_errors=True)
 
 
-def _fresh(mine: Path) -> Served | None:
+def _fresh(mine: Path, long_enough: timedelta) -> Served | None:
     try:
         name, at, made = orjson.loads((mine / "now").read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     age = clock.now() - datetime.fromisoformat(made)
     folder = mine / str(name)
-    if not timedelta(0) <= age < FRESH or not folder.is_dir():
+    if not timedelta(0) <= age < long_enough or not folder.is_dir():
         return None
     return Served(folder, datetime.fromisoformat(at))
 
