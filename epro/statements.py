@@ -68,26 +68,57 @@ class Write:
         ]
 
 
-class _Among(FunctionElement[bool]):
-    type = sa.Boolean()
+class _Given(FunctionElement[Any]):
+    type = sa.types.NULLTYPE  # of a Boolean one is made `... = 1` on SQLite, and no index is used
+    inherit_cache = True
+
+
+class _Among(_Given):
+    inherit_cache = True
+
+
+class _OfPeople(_Given):
     inherit_cache = True
 
 
 def among(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
-    """Whether the column's value is one of those that are given as the parameter `name`, however many."""
+    """Whether the column's value is one of those that are given as the parameter `name`, thousands maybe.
+
+    For rows that are found by something else: each is looked up. Alone it can lead PostgreSQL through the whole table.
+    """
     return _Among(column, sa.bindparam(name, type_=Listed(column.type)))
 
 
+def of_people(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Rows of participants of one study, given as the parameters `study_id` and `subject_ids`; an index is used."""
+    study, subject = table.c.study_id, table.c.subject_id
+    study_id = sa.bindparam("study_id", type_=study.type)
+    return _OfPeople(study, subject, study_id, sa.bindparam("subject_ids", type_=Listed(subject.type)))
+
+
 @compiles(_Among)
-def _among_unpacked(element: _Among, compiler: Any, **how: Any) -> str:
-    column, given = (compiler.process(one, **how) for one in element.clauses)
-    return f"{column} IN (SELECT unnest({given}))"
+def _in_hash(element: _Given, compiler: Any, **how: Any) -> str:
+    return "{} IN (SELECT unnest({}))".format(*_spelt(element, compiler, how))
 
 
 @compiles(_Among, "sqlite")
-def _among_values(element: _Among, compiler: Any, **how: Any) -> str:
-    column, given = (compiler.process(one, **how) for one in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({given}))"
+def _in_json(element: _Given, compiler: Any, **how: Any) -> str:
+    return "{} IN (SELECT value FROM json_each({}))".format(*_spelt(element, compiler, how))
+
+
+@compiles(_OfPeople)
+def _any_of_people(element: _Given, compiler: Any, **how: Any) -> str:
+    return "({0} = {2} AND {1} = ANY ({3}))".format(*_spelt(element, compiler, how))
+
+
+@compiles(_OfPeople, "sqlite")
+def _pairs_of_people(element: _Given, compiler: Any, **how: Any) -> str:
+    # As two conditions it would look through everybody of the study.
+    return "({}, {}) IN (SELECT {}, value FROM json_each({}))".format(*_spelt(element, compiler, how))
+
+
+def _spelt(element: _Given, compiler: Any, how: dict[str, Any]) -> list[str]:
+    return [compiler.process(one, **how) for one in element.clauses]
 
 
 @lru_cache(maxsize=64)

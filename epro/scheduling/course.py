@@ -11,7 +11,7 @@ from epro.scheduling import timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.timeline import Past
-from epro.statements import among
+from epro.statements import among, of_people
 from epro.tx import Tx, table_of
 
 _TABLE = table_of(Occurrence)
@@ -31,8 +31,7 @@ _FACTS = (
 _SETTLED = (
     sa.select(*(_TABLE.c[name] for name in _FACTS))
     .where(
-        _TABLE.c.study_id == sa.bindparam("study_id"),
-        among(_TABLE.c.subject_id, "subject_ids"),
+        of_people(_TABLE),
         among(_TABLE.c.assessment_id, "assessments"),
         sa.or_(_TABLE.c.fulfilled_at.is_not(None), _TABLE.c.missed_at.is_not(None)),
     )

@@ -30,7 +30,7 @@ from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.rules import Person
 from epro.scheduling.state import State, state_of
-from epro.statements import among
+from epro.statements import among, of_people
 from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Plain, Tx, attempt, table_of
@@ -341,8 +341,7 @@ _DUE = (
 )
 # What is not over, and besides it the rows with some ids and those of some visits.
 _CONCERNED = sa.select(*_TABLE.columns).where(
-    _TABLE.c.study_id == sa.bindparam("study_id"),
-    among(_TABLE.c.subject_id, "subject_ids"),
+    of_people(_TABLE),
     sa.or_(_TABLE.c.closes_at > _NOW, among(_TABLE.c.id, "ids"), among(_TABLE.c.visit_id, "visits")),
 )
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from epro import trail
 from epro.errors import Conflict
-from epro.statements import among
+from epro.statements import of_people
 from epro.studies.models import Anchor, Participant, Site, ZoneStay
 from epro.tx import Tx, table_of
 
@@ -220,10 +220,8 @@ def _theirs(tx: Tx, asked: sa.Select[Any], study_id: str, subject_ids: Sequence[
 
 def _of_them(model: Any, *names: str) -> sa.Select[Any]:
     table = table_of(model)
-    theirs = (table.c.study_id == sa.bindparam("study_id"), among(table.c.subject_id, "subject_ids"))
-    return (
-        sa.select(table.c.subject_id, *(table.c[name] for name in names)).where(*theirs).order_by(table.c.seq)
-    )
+    columns = [table.c[name] for name in ("subject_id", *names)]
+    return sa.select(*columns).where(of_people(table)).order_by(table.c.seq)
 
 
 _ANCHORS = _of_them(Anchor, "anchor", "day")

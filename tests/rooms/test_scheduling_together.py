@@ -7,6 +7,7 @@ TG-01  Rows, trail, feed and participants are the same, whether the clockwork ta
 TG-02  Whom the plan fails for stops no other, and she is put off, as when she comes alone.
 TG-03  A stop between two goes loses nothing: the next one takes who is left.
 TG-04  The dry run of a whole study is the preview of each.
+TG-05  However large the study, an index leads to the rows of those who are re-planned.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from epro import trail
-from epro.scheduling import amending, leaving, occurrences, protocols, replanning
+from epro import ready, trail
+from epro.scheduling import amending, course, leaving, occurrences, protocols, replanning
 from epro.scheduling.models import Occurrence
 from epro.scheduling.replanning import Wish
 from epro.studies import participants
@@ -187,6 +188,30 @@ def test_the_dry_run_of_all_is_the_preview_of_each(amended):
         each = partial(replanning.preview, tx, wish=Wish(protocol=protocol))
         assert all_told == [(id, told(each(_she(tx, id)))) for id, _ in all_told]  # TG-04
         assert len(all_told) == 5 and any(one["moved"] for _, one in all_told)
+
+
+@pytest.mark.parametrize(
+    "asked", [occurrences._CONCERNED, course._SETTLED, participants._ANCHORS, participants._STAYS]
+)
+def test_an_index_leads_to_the_rows_of_those_who_are_replanned(app, engine_name, asked):
+    given = {
+        "study_id": STUDY,
+        "subject_ids": ["01-001"],
+        "now": NOW,
+        "ids": (),
+        "visits": (),
+        "assessments": (),
+    }
+    with begin(TESTS, NOW) as tx:
+        text = ready._made(asked, ready._kind(tx.connection.dialect), None)
+        explain = "EXPLAIN QUERY PLAN " if engine_name == "sqlite" else "EXPLAIN "
+        cursor = tx.connection.connection.driver_connection.cursor()
+        if engine_name == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a small table needs no index
+        cursor.execute(explain + text.text, text.bound(given))
+        plan = " ".join(str(line) for line in cursor.fetchall())
+    found = "subject_id=?" if engine_name == "sqlite" else "(subject_id = ANY ("
+    assert found in plan.replace("::text", "") and ("Index Cond" in plan or "SEARCH" in plan)  # TG-05
 
 
 def told(found: Any) -> dict[str, list[Any]]:
