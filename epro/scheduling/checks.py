@@ -96,6 +96,17 @@ class Draft:
         """The study's languages, as far as they are languages."""
         return [tag for tag in self.study().get("languages") or [] if tag and _is_language(tag)]
 
+    def counted(self, anchor: str, day: int) -> tuple[str, int]:
+        """A day from an anchor as a day from the anchor that this one counts from, as far as that can be told."""
+        anchors, seen = self.named("anchors"), {anchor}
+        while isinstance(counted := anchors.get(anchor, {}).get("from"), dict):
+            base, days = counted.get("anchor"), counted.get("days")
+            if not base or base in seen or days is None:
+                break
+            anchor, day = base, day + days
+            seen.add(anchor)
+        return anchor, day
+
     def told(self, path: Path, assessment: dict[str, Any], key: str) -> tuple[Path, Any]:
         """What holds for this assessment, and where that is written: in itself or among the defaults."""
         if key in assessment:
@@ -389,7 +400,9 @@ def visits_without_overlap(draft: Draft) -> Iterator[Fault]:
     visits = draft.named("visits")
     for path, assessment in draft.entries("assessments"):
         span = _span(draft, path, assessment)
-        known = [visits[name] for name in visits_asked(assessment) if placed(visits.get(name))]
+        known = [
+            _placed(draft, visits[name]) for name in visits_asked(assessment) if placed(visits.get(name))
+        ]
         known.sort(key=lambda visit: (visit["anchor"], visit["day"] - _around(visit, "before")))
         for one, two in pairwise(known):
             if span and one["anchor"] == two["anchor"] and _end(one, span) > _start(two, span):
@@ -406,6 +419,12 @@ def visits_asked(assessment: dict[str, Any]) -> list[str]:
 def placed(visit: dict[str, Any] | None) -> bool:
     """Whether it has an anchor and a day, as far as the shape is sound."""
     return visit is not None and visit.get("anchor") is not None and visit.get("day") is not None
+
+
+def _placed(draft: Draft, visit: dict[str, Any]) -> dict[str, Any]:
+    """The visit with its day counted from the anchor that its own counts from."""
+    anchor, day = draft.counted(visit["anchor"], visit["day"])
+    return visit | {"anchor": anchor, "day": day}
 
 
 def _around(visit: dict[str, Any], side: str) -> int:
@@ -499,18 +518,23 @@ def warnings_inside(draft: Draft) -> Iterator[Fault]:
             yield draft.source.fault((*place, "before_closing"), "at_risk_outside_window", message, mend)
 
 
+OF_AN_ALERT = {
+    "escalation": "an escalation",
+    "again_every": "a repetition",
+    "urgent_from": "an urgency",
+}
+
+
 def alerts_that_reach_someone(draft: Draft) -> Iterator[Fault]:
     for path, rule in _rules_on_miss(draft):
         if rule.get("alert") is True and rule.get("roles", []) == []:
             yield draft.source.fault(
                 path, "alert_to_nobody", "an alert is raised and no role is told", "Add roles."
             )
-        if rule.get("alert") is False and rule.get("escalation"):
-            message, mend = (
-                "an escalation of an alert that is off",
-                "Set alert: true, or take the escalation out.",
-            )
-            yield draft.source.fault((*path, "escalation"), "escalation_without_alert", message, mend)
+        for key, what in OF_AN_ALERT.items():
+            if rule.get("alert") is False and rule.get(key):
+                message, mend = f"{what} of an alert that is off", f"Set alert: true, or take {key} out."
+                yield draft.source.fault((*path, key), "escalation_without_alert", message, mend)
 
 
 def escalations_that_rise(draft: Draft) -> Iterator[Fault]:

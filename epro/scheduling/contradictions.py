@@ -1,4 +1,4 @@
-"""Where a study file contradicts itself about time: what can never open, waits in a circle, or is asked twice.
+"""Where a study file contradicts itself about time: what can never open, or waits in a circle.
 
 Rules like those of `checks.py`, over the same `Draft`. Nothing here runs a plan: a file is judged by what it says.
 """
@@ -6,13 +6,13 @@ Rules like those of `checks.py`, over the same `Draft`. Nothing here runs a plan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
-from epro.scheduling.checks import Draft, Entry, minutes, part, placed, span_of, visits_asked, within_reach
+from epro.scheduling.checks import Draft, minutes, part, placed, span_of, visits_asked, within_reach
 from epro.scheduling.protocol import DAY
 from epro.scheduling.rules import FAR, WEEKDAYS
-from epro.scheduling.shape import RULE_KINDS, one_of
+from epro.scheduling.shape import one_of
 from epro.scheduling.source import Fault, Path
 
 
@@ -21,7 +21,7 @@ def check_contradictions(draft: Draft) -> list[Fault]:
     return [fault for rule in RULES for fault in rule(draft)]
 
 
-def _mapping(holder: dict[str, Any], key: str) -> dict[str, Any]:
+def mapping(holder: dict[str, Any], key: str) -> dict[str, Any]:
     value = holder.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -83,10 +83,10 @@ def _references(draft: Draft) -> Iterator[tuple[str, Path, Any]]:
         yield "assessment", (*path, "first_answer_of"), anchor.get("first_answer_of")
     for path, assessment in draft.entries("assessments"):
         yield "assessment", (*path, "after"), assessment.get("after")
-        other = _mapping(assessment, "instead_of").get("assessment")
+        other = mapping(assessment, "instead_of").get("assessment")
         yield "assessment", (*path, "instead_of", "assessment"), other
         for kind in ("arm", "site", "language"):
-            for n, name in enumerate(_mapping(assessment, "if").get(f"{kind}s") or []):
+            for n, name in enumerate(mapping(assessment, "if").get(f"{kind}s") or []):
                 yield kind, (*path, "if", f"{kind}s", n), name
 
 
@@ -119,20 +119,19 @@ def bursts_of_one_side(draft: Draft) -> Iterator[Fault]:
 def bursts_without_overlap(draft: Draft) -> Iterator[Fault]:
     visits = draft.named("visits")
     for path, assessment in draft.entries("assessments"):
-        burst = _mapping(assessment, "burst")
+        burst = mapping(assessment, "burst")
         days = burst.get("days") or 0
-        asked = [visits[name] for name in _burst_visits(assessment) if placed(visits.get(name))]
-        asked.sort(key=lambda visit: (visit["anchor"], visit["day"]))
+        known = [visits[name] for name in burst_visits(assessment) if placed(visits.get(name))]
+        asked = sorted((*draft.counted(one["anchor"], one["day"]), str(one.get("id"))) for one in known)
         for one, two in pairwise(asked):
-            same = one["anchor"] == two["anchor"] and one["id"] != two["id"]
-            if same and two["day"] - one["day"] < days:
-                message = f"the bursts of {one['id']} and {two['id']} overlap"
+            if one[0] == two[0] and one[2] != two[2] and two[1] - one[1] < days:
+                message = f"the bursts of {one[2]} and {two[2]} overlap"
                 mend = "Shorten the burst, or give it at one of them only."
                 yield draft.source.fault((*path, "burst"), "overlapping_visits", message, mend)
 
 
-def _burst_visits(assessment: dict[str, Any]) -> list[str]:
-    burst = _mapping(assessment, "burst")
+def burst_visits(assessment: dict[str, Any]) -> list[str]:
+    burst = mapping(assessment, "burst")
     return [name for side in ("around", "before") for name in burst.get(side) or [] if name]
 
 
@@ -143,7 +142,7 @@ def windows_of_a_day(draft: Draft) -> Iterator[Fault]:
             continue
         place: Path = (*path, "windows")
         wide = [visits.get(name, {}) for name in assessment.get("at") or []]
-        wide += [{"after": (_mapping(assessment, "every").get("open_for") or 1) - 1}]
+        wide += [{"after": (mapping(assessment, "every").get("open_for") or 1) - 1}]
         if "window" in assessment:
             mend = "Keep window for one a day, or windows for several."
             yield draft.source.fault(place, "two_windows", "window and windows are both given", mend)
@@ -175,7 +174,7 @@ def _within_a_day(draft: Draft, place: Path, windows: list[Any]) -> Iterator[Fau
 
 def sound_ends(draft: Draft) -> Iterator[Fault]:
     for path, assessment in draft.entries("assessments"):
-        until = _mapping(assessment, "until")
+        until = mapping(assessment, "until")
         told = None
         if "visit" in until and len(until) > 1:
             told = "a visit has its own anchor and day", "Give visit alone."
@@ -191,19 +190,38 @@ def sound_ends(draft: Draft) -> Iterator[Fault]:
 def windows_that_can_open(draft: Draft) -> Iterator[Fault]:
     """The end must lie behind the first day, and a short stretch of days must hold one that the calendar names."""
     for path, assessment in draft.entries("assessments"):
-        every, end = _mapping(assessment, "every"), _end(draft, assessment)
+        every, end = mapping(assessment, "every"), end_of(draft, assessment)
         days = [day for anchor, day in _first_days(draft, assessment) if end and anchor == end[0]]
         others = [anchor for anchor, _ in _first_days(draft, assessment) if end and anchor != end[0]]
+        told = ""
         if end and days and not others and min(days) >= end[1]:
-            message = f"it ends on day {end[1]} of {end[0]}, and its first day is day {min(days)}"
+            told = f"it ends on day {end[1]} of {end[0]}, and its first day is day {min(days)}"
+        elif end and (since := _since(draft, assessment)) and since[0] == end[0] and since[1] >= end[1]:
+            told = f"it ends on day {end[1]} of {end[0]}, and is asked from day {since[1]} on"
+        if told:
             mend = "Let until lie behind the first day."
-            yield draft.source.fault((*path, "until"), "never_open", message, mend)
+            yield draft.source.fault((*path, "until"), "never_open", told, mend)
+            continue
         first, last = every.get("from"), every.get("to", FAR)
+        if first is not None and last is not None and end and days:
+            last = min(last, first + end[1] - 1 - days[0])
         needed = _longest_wait(every)
         if first is not None and last is not None and 0 <= last - first < needed - 1:
             message = f"in {last - first + 1} days there may be none of these"
-            mend = f"Let from and to span {needed} days or more."
+            mend = f"Let from and its end span {needed} days or more."
             yield draft.source.fault((*path, "every"), "never_open", message, mend)
+
+
+def _since(draft: Draft, assessment: dict[str, Any]) -> tuple[str, int] | None:
+    """Anchor and day from which on its condition lets it be asked, less the days that a window stands open longer."""
+    anchor = mapping(assessment, "if").get("anchor")
+    if not anchor:
+        return None
+    visits = [draft.named("visits").get(name) or {} for name in visits_asked(assessment)]
+    wide = [(visit.get("before") or 0) + (visit.get("after") or 0) for visit in visits]
+    rules = [mapping(assessment, rule).get("open_for") or 1 for rule in ("every", "instead_of")]
+    base, day = draft.counted(anchor, 0)
+    return base, day - max([*wide, *(days - 1 for days in rules)])
 
 
 def _longest_wait(every: dict[str, Any]) -> int:
@@ -217,27 +235,31 @@ def _longest_wait(every: dict[str, Any]) -> int:
     return max(two - one for one, two in pairwise([*numbers, numbers[0] + 31])) if numbers else 0
 
 
-def _end(draft: Draft, assessment: dict[str, Any]) -> tuple[str, int] | None:
+def end_of(draft: Draft, assessment: dict[str, Any]) -> tuple[str, int] | None:
     """Anchor and day of the end, as far as both can be told."""
-    until = _mapping(assessment, "until")
+    until = mapping(assessment, "until")
     if "visit" in until:
         visit = draft.named("visits").get(until["visit"] or "")
-        return (visit["anchor"], visit["day"]) if visit and placed(visit) else None
-    anchor = until.get("anchor") or _mapping(assessment, "every").get("anchor")
-    return (anchor, until.get("day") or 0) if until and anchor else None
+        return draft.counted(visit["anchor"], visit["day"]) if visit and placed(visit) else None
+    anchor = until.get("anchor") or mapping(assessment, "every").get("anchor")
+    return draft.counted(anchor, until.get("day") or 0) if until and anchor else None
 
 
 def _first_days(draft: Draft, assessment: dict[str, Any]) -> list[tuple[str, int]]:
     """Anchor and first day of all that it is asked at."""
-    every = _mapping(assessment, "every")
+    every = mapping(assessment, "every")
     if every.get("anchor") and every.get("from") is not None:
-        return [(every["anchor"], every["from"])]
-    names = [*visits_asked(assessment), *_burst_visits(assessment)]
+        return [draft.counted(every["anchor"], every["from"])]
+    names = [*visits_asked(assessment), *burst_visits(assessment)]
     visits = [draft.named("visits").get(name) for name in names]
-    burst = _mapping(assessment, "burst")
+    burst = mapping(assessment, "burst")
     days = burst.get("days") or 0
     lead = days if "before" in burst else days // 2
-    return [(v["anchor"], v["day"] - (lead or v.get("before") or 0)) for v in visits if v and placed(v)]
+    return [
+        draft.counted(v["anchor"], v["day"] - (lead or v.get("before") or 0))
+        for v in visits
+        if v and placed(v)
+    ]
 
 
 def nothing_in_a_circle(draft: Draft) -> Iterator[Fault]:
@@ -268,7 +290,7 @@ def _is_set(
     reached: set[tuple[str, str]],
 ) -> bool:
     """Whether its day can ever come; what is told elsewhere (a name that is unknown) counts as reached."""
-    answer, base = anchor.get("first_answer_of"), _mapping(anchor, "from").get("anchor")
+    answer, base = anchor.get("first_answer_of"), mapping(anchor, "from").get("anchor")
     return (answer not in assessments or ("asked", answer) in reached) and (
         base not in anchors or ("anchor", base) in reached
     )
@@ -276,53 +298,16 @@ def _is_set(
 
 def _is_asked(draft: Draft, assessment: dict[str, Any], reached: set[tuple[str, str]]) -> bool:
     anchors, assessments = draft.named("anchors"), draft.named("assessments")
-    needed = [assessment.get("after"), _mapping(assessment, "instead_of").get("assessment")]
+    needed = [assessment.get("after"), mapping(assessment, "instead_of").get("assessment")]
     if any(name in assessments and ("asked", name) not in reached for name in needed if name):
         return False
-    wanted = _mapping(assessment, "if").get("anchor")
+    wanted = mapping(assessment, "if").get("anchor")
     if wanted in anchors and ("anchor", wanted) not in reached:
         return False
     from_anchors = [anchor for anchor, _ in _first_days(draft, assessment)]
     return not from_anchors or any(
         anchor not in anchors or ("anchor", anchor) in reached for anchor in from_anchors
     )
-
-
-# Order and alternates.
-
-
-def order_within_the_same_rule(draft: Draft) -> Iterator[Fault]:
-    """What waits for an answer is asked where that is asked, window for window."""
-    assessments = draft.named("assessments")
-    for path, assessment in draft.entries("assessments"):
-        other = assessments.get(assessment.get("after") or "")
-        if not other:
-            continue
-        missing = [name for name in visits_asked(assessment) if name not in visits_asked(other)]
-        kinds = [[kind for kind in RULE_KINDS if kind in one] for one in (assessment, other)]
-        told = f"{other['id']} is not asked at {missing[0]}" if missing and "at" in assessment else ""
-        if "at" not in assessment and any(assessment.get(k) != other.get(k) for k in RULE_KINDS):
-            told = f"{other['id']} is not asked by the same rule"
-        if kinds[0] != kinds[1] or _window_ids(assessment) != _window_ids(other):
-            told = f"{other['id']} is not asked by the same rule and in the same windows"
-        if told:
-            mend = "Let both have the same rule; of visits, the other may have more."
-            yield draft.source.fault((*path, "after"), "never_open", told, mend)
-
-
-def _window_ids(assessment: dict[str, Any]) -> list[Any]:
-    windows = assessment.get("windows") or []
-    return sorted(str(window.get("id")) for window in windows if isinstance(window, dict))
-
-
-def alternates_of_what_can_be_missed(draft: Draft) -> Iterator[Fault]:
-    assessments = draft.named("assessments")
-    for path, assessment in draft.entries("assessments"):
-        other = assessments.get(_mapping(assessment, "instead_of").get("assessment") or "")
-        if other and "unscheduled" in other:
-            message = f"{other['id']} is unscheduled, and so is never missed"
-            place = (*path, "instead_of", "assessment")
-            yield draft.source.fault(place, "never_open", message, "Name one that has days of its own.")
 
 
 def answering_within_grace(draft: Draft) -> Iterator[Fault]:
@@ -336,66 +321,6 @@ def answering_within_grace(draft: Draft) -> Iterator[Fault]:
             yield draft.source.fault(place, "answering_beyond_grace", message, mend)
 
 
-# The same asked twice.
-
-
-def diaries_without_overlap(draft: Draft) -> Iterator[Fault]:
-    """Two rhythms that ask the same people the same instrument on the same day at the same hour."""
-    for (path, one), (place, two) in combinations(draft.entries("assessments"), 2):
-        if (
-            _same_diary(one, two)
-            and _shared_days(one, two)
-            and _shared_hours(draft, (path, one), (place, two))
-        ):
-            message = f"{one.get('id')} asks the same at the same time"
-            mend = "Give them other days, other hours, or conditions of which only one can hold."
-            yield draft.source.fault((*place, "every"), "overlapping_diaries", message, mend)
-
-
-def _same_diary(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    every, other = _mapping(one, "every"), _mapping(two, "every")
-    same = every.get("anchor") is not None and every.get("anchor") == other.get("anchor")
-    conditions = _mapping(one, "if"), _mapping(two, "if")
-    apart = any(
-        key in conditions[0]
-        and key in conditions[1]
-        and not _set(conditions[0], key) & _set(conditions[1], key)
-        for key in ("arms", "sites", "languages")
-    )
-    return same and one.get("instrument") == two.get("instrument") is not None and not apart
-
-
-def _set(holder: dict[str, Any], key: str) -> set[str]:
-    return {str(value) for value in holder.get(key) or []}
-
-
-def _shared_days(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    """Days counted from the anchor; days of the calendar are taken to fall on any."""
-    stretches = [_stretch(one), _stretch(two)]
-    return bool(stretches[0] and stretches[1] and set(stretches[0]) & set(stretches[1]))
-
-
-def _stretch(assessment: dict[str, Any]) -> range | None:
-    every, until = _mapping(assessment, "every"), _mapping(assessment, "until")
-    first, last = every.get("from"), every.get("to", FAR)
-    step = every.get("days") or (every.get("weeks") or 0) * 7
-    if first is None or last is None:
-        return None
-    if set(until) == {"day"} and until["day"] is not None:
-        last = min(last, until["day"] - 1)
-    calendar = "weekdays" in every or "month_days" in every
-    return range(first, last + 1, 1 if calendar or not step else step)
-
-
-def _shared_hours(draft: Draft, one: Entry, two: Entry) -> bool:
-    return any(a[0] < b[1] and b[0] < a[1] for a in _spans(draft, *one) for b in _spans(draft, *two))
-
-
-def _spans(draft: Draft, path: Path, assessment: dict[str, Any]) -> list[tuple[int, int]]:
-    windows = assessment.get("windows") or [draft.told(path, assessment, "window")[1]]
-    return [span for span in map(span_of, windows) if span]
-
-
 RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     anchors_of_one_kind,
     answers_that_set_anchors,
@@ -407,8 +332,5 @@ RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     sound_ends,
     windows_that_can_open,
     nothing_in_a_circle,
-    order_within_the_same_rule,
-    alternates_of_what_can_be_missed,
     answering_within_grace,
-    diaries_without_overlap,
 )

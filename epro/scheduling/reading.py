@@ -5,6 +5,7 @@ from __future__ import annotations
 from epro.scheduling.checks import Draft, Guard, Instruments, check_rules
 from epro.scheduling.contradictions import check_contradictions
 from epro.scheduling.message_checks import check_messages
+from epro.scheduling.pairs import check_pairs
 from epro.scheduling.protocol import FORMAT, Protocol, with_defaults
 from epro.scheduling.shape import check_shape
 from epro.scheduling.source import Fault, Source, parse
@@ -28,7 +29,8 @@ def read(
     refused = {fault.place for fault in faults if fault.code != "duplicate_key"}  # told once already
     shape = [fault for fault in shape if fault.place not in refused]
     draft = Draft(sound, source, known_instruments, guard)
-    faults = _tidy(faults + shape + check_rules(draft) + check_contradictions(draft) + check_messages(draft))
+    ruled = [check_rules, check_contradictions, check_pairs, check_messages]
+    faults = _tidy(faults + shape + [fault for check in ruled for fault in check(draft)])
     return (None, faults) if faults else (Protocol.from_canonical(with_defaults(source.data)), [])
 
 

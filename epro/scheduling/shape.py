@@ -122,7 +122,7 @@ def _none_of(key: str, path: Path, source: Source) -> Fault:
 
 def _misfit(error: ValidationError, path: Path, source: Source) -> Fault:
     assert isinstance(error.schema, dict)
-    if error.validator == "minItems" and path[-1] in _NEEDED:
+    if error.validator == "minItems" and path in {(name,) for name in _NEEDED}:
         return _none_of(str(path[-1]), path, source)
     if error.validator == "oneOf":
         return _no_single_rule(error, path, source)

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 from epro.cli.study import known_instruments
 from epro.notifications.wording import faults_of_own
-from epro.scheduling import contradictions, message_checks
+from epro.scheduling import contradictions, message_checks, pairs
 from epro.scheduling.checks import RULES, Draft, Known
 from epro.scheduling.durations import format_duration, parse_clock, parse_duration
 from epro.scheduling.patterns import ends_soon
@@ -313,7 +313,7 @@ def test_a_reference_to_something_misnamed_is_not_told_as_well():
 
 
 @pytest.mark.parametrize(
-    "rule", RULES + contradictions.RULES + message_checks.RULES, ids=lambda rule: rule.__name__
+    "rule", RULES + contradictions.RULES + pairs.RULES + message_checks.RULES, ids=lambda rule: rule.__name__
 )
 def test_no_rule_is_idle(rule):
     """Each rule finds something in the faulty files: dropping it would let a fault through."""
@@ -332,7 +332,7 @@ COURSE = (ROOT / "tests" / "studies" / "course.yaml").read_text("utf-8")
 WRITTEN = [EXAMPLE, COURSE, *(file.read_text("utf-8") for file in FAULTY if "circle" in file.stem)]
 WRITTEN += [(ROOT / "tests" / "faulty_studies" / f"{name}.yaml").read_text("utf-8") for name in (
     "anchor_by_answer", "bursts", "messages", "conditions", "ends", "order_without_partner", "rhythms",
-    "windows_of_a_day",
+    "windows_of_a_day", "pairs",
 )]  # fmt: skip
 
 
