@@ -21,9 +21,17 @@ from epro.scheduling.shape import schema
 FAULTY = sorted((Path(__file__).parents[1] / "faulty_studies").glob("*.yaml"))
 
 
+CODE = re.compile(
+    r"`[^`]*`|\{[^}]*\}|'[^']*'|：.* at position \d+"
+)  # what stands in code, values, Python's words
+ENGLISH = re.compile(r"[a-z']{2,} [a-z']{2,} [a-z']{2,}")
+
+
 def is_told(text: str) -> bool:
+    """In Chinese, and to the end: three English words in a row are no name."""
     words, language = phrases.spoken(text, "zh-CN")
-    return language == "zh-CN" and bool(re.search(r"[\u4e00-\u9fff]", words))
+    told = language == "zh-CN" and bool(re.search(r"[\u4e00-\u9fff]", words))
+    return told and not ENGLISH.search(CODE.sub("", words))
 
 
 def test_every_fault_of_a_study_file_and_its_mend_is_told():
@@ -54,6 +62,21 @@ def test_whatever_production_refuses_is_told():
     worst |= {f"{name}_SENDER": "console" for name in ("SMS", "SMS_CN", "EMAIL", "PUSH")}
     found = config.refusals(worst | {"SECRET_KEY": config.DEMO_SECRET}) + config.refusals(worst)
     assert len(set(found)) > 18 and [one for one in found if not is_told(one)] == []
+
+
+def test_what_a_setting_is_for_is_told():
+    only_names = re.compile(r"(`\w+`[, ]*|or )+")
+    listed = [one.help for one in config.SETTINGS if not only_names.fullmatch(one.help)]
+    assert len(listed) > 55 and [text for text in listed if not is_told(text)] == []
+
+
+def test_why_production_does_not_start_with_placeholders_is_told_to_the_end():
+    text = (
+        "study msc-sle asks fss 1.0, whose wording is a placeholder in en, zh-CN: import the licensed wording first "
+        "(`epro wording template fss --lang en`, fill it, `epro wording import FILE`, and two people: "
+        "`epro wording approve`)"
+    )
+    assert is_told(text) and "template fss --lang en`" in phrases.spoken(text, "zh-CN")[0]
 
 
 def test_what_is_found_about_an_upload_is_told():
