@@ -29,7 +29,11 @@ OBJECTS = {
     "week": ("week", "id"),
 }
 """Part of an entry -> the kind of thing that the act was about, and where its id is."""
-MADE_BY = (("settlement", "settled_by"), ("response", "amendment", "made_by"))
+MADE_BY = (
+    *(("settlement", "settled_by"), ("response", "amendment", "made_by"), ("query", "said_by")),
+    *(("signature", "signed_by"), ("signature_break", "broken_by")),
+    *(("participant", "by"), ("anchor", "by"), ("withdrawal", "by")),
+)
 BY_HERSELF = frozenset({"response.stored", "response.held", "response.conflict"})
 
 

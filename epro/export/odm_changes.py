@@ -97,7 +97,7 @@ class _History:
         elif known.enrolled:
             known.anchors = dict(known.enrolled.get("anchors") or {})
         values["IG.SUBJECT"] |= odm_content.subject_values(known).get("IG.SUBJECT", {})
-        by = odm_content.staff_of(self.subject.site)
+        by = odm_content.of_herself(entry)
         return self._now(SUBJECT_PLACE, values, at=entry["at"], by=by, source=entry["event_id"])
 
     def _of_response(self, response: Response) -> Iterator[Moment]:

@@ -260,7 +260,7 @@ class _Used:
     speakers: dict[str, str] = field(default_factory=dict)
 
     def add(self, content: Content, subject: Subject) -> None:
-        self.users |= {patient(subject), staff_of(subject.site), SYSTEM}
+        self.users |= {patient(subject), SYSTEM, *(of_herself(entry) for entry in subject.history)}
         self.sites.add(subject.site)
         for response in subject.responses:
             for version in response.versions:
@@ -424,6 +424,12 @@ def patient(subject: Subject) -> str:
 def staff_of(site: str) -> str:
     """The staff of a site, where the feed does not tell which of them."""
     return f"U.site.{site}"
+
+
+def of_herself(entry: Mapping[str, Any]) -> str:
+    """Who enrolled or withdrew her, or set a day; the staff of the site in an entry of before it was told."""
+    told = next(entry[part] for part in ("participant", "anchor", "withdrawal") if part in entry)
+    return user(told["by"]) if told.get("by") else staff_of(entry["site"])
 
 
 def user(actor: str) -> str:

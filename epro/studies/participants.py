@@ -90,15 +90,16 @@ def enrol(
         anchors={name: day.isoformat() for name, day in anchors.items()},
     )
     trail.record(tx, head, "participant.enrolled", "participant", subject_id, site=site.id)
-    trail.stream(tx, event, participant, "participant.enrolled", _enrolled(participant, anchors))
+    trail.stream(tx, event, participant, "participant.enrolled", _enrolled(tx, participant, anchors))
     return participant
 
 
-def _enrolled(participant: Participant, anchors: Mapping[str, date]) -> dict[str, Any]:
+def _enrolled(tx: Tx, participant: Participant, anchors: Mapping[str, date]) -> dict[str, Any]:
     """As the feed tells it: never the arm, never contact data."""
     told = {name: getattr(participant, name) for name in ("protocol_version", "language", "time_zone")}
     days = {name: day.isoformat() for name, day in anchors.items()}
-    return {"participant": told | {"enrolled_at": trail.instant(participant.enrolled_at), "anchors": days}}
+    told |= {"enrolled_at": trail.instant(participant.enrolled_at), "anchors": days, "by": str(tx.actor)}
+    return {"participant": told}
 
 
 def hold_numbering(tx: Tx, site: Site) -> trail.ChainHead:
@@ -166,7 +167,7 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
         day=day.isoformat(),
         before=before.isoformat() if before else None,
     )
-    told = {"id": anchor, "date": day.isoformat()}
+    told = {"id": anchor, "date": day.isoformat(), "by": str(tx.actor)}
     trail.stream(tx, event, participant, "anchor.set", {"anchor": told})
 
 
@@ -302,7 +303,7 @@ def withdraw(tx: Tx, participant: Participant, reason: str) -> None:
     event = trail.record(
         tx, participant, "participant.withdrawn", "participant", participant.subject_id, reason=reason
     )
-    told = {"at": trail.instant(tx.now)}
+    told = {"at": trail.instant(tx.now), "by": str(tx.actor)}
     trail.stream(tx, event, participant, "participant.withdrawn", {"withdrawal": told})
 
 

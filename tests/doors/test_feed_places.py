@@ -101,6 +101,8 @@ def test_every_entry_is_as_its_schema_says(stage):  # FP-05
     judge = Draft202012Validator(schema)
     faults = [(one["kind"], fault.message) for one in told for fault in judge.iter_errors(one)]
     assert faults == [] and len({one["kind"] for one in told}) > 8
+    people = [one["participant"]["by"] for one in told if "participant" in one]
+    assert people and all(by.startswith("staff:") for by in people)
     missed = [one["occurrence"] for one in told if one["kind"] == "occurrence.missed"]
     asked = {(one["protocol_version"], one["instrument"]["code"]) for one in missed}
     assert asked == {("1.0", "fatigue_diary")}

@@ -63,6 +63,10 @@ def rare() -> Extract:
     asked = {"code": "fatigue_diary", "version": "1.1"}  # by an amendment that is in force elsewhere
     feed.missed(WHO, "diary", protocol_version=feed.protocol.version, instrument=asked)
 
+    feed.add(WHO, "anchor.set", anchor={"id": "infusion", "date": "2026-04-03", "by": "key:edc"})
+    left = {"at": "2026-04-28T09:00:00.000000Z", "by": "staff:noor"}
+    feed.add(WHO, "participant.withdrawn", withdrawal=left)
+
     def instrument(code: str, version: str | None = None) -> Any:
         known = (code, version) == ("fatigue_diary", "1.1")
         return later() if known else test_generated.instrument(code, version)
@@ -167,6 +171,20 @@ def test_that_a_person_filed_it_is_told(made):
         "I.PARADATA.settled_at": "2026-04-20T09:00:00.000000Z",
         "I.PARADATA.settled_by": "staff:ines",
     }
+
+
+def test_who_set_a_day_and_who_withdrew_her_is_named(made):
+    root = test_odm.parsed(made["odm"], "archive.xml")
+    by = {
+        item.get("ItemOID"): item.xpath("ancestor::o:SubjectData//o:UserRef/@UserOID", namespaces=SPACE)
+        for item in root.iterfind(".//o:ItemData", SPACE)
+        if item.get("ItemOID").startswith("I.SUBJECT.")
+    }
+    assert by["I.SUBJECT.anchor.infusion"] == ["U.key.edc"]
+    assert by["I.SUBJECT.withdrawn_at"] == ["U.staff.noor"]
+    assert by["I.SUBJECT.enrolled_at"] == ["U.site.101"]  # an entry of before it was told
+    known = set(root.xpath("//o:User/@OID", namespaces=SPACE))
+    assert set(root.xpath("//o:UserRef/@UserOID", namespaces=SPACE)) <= known
 
 
 def test_odm_is_valid_and_both_versions_and_the_archive_say_the_same(made):
