@@ -167,6 +167,7 @@ TIMELINE = {
             anchors="object",
             enrolled_at="string",
             withdrawn_at="string?",
+            restricted_at="string?",
             messages="boolean",
         ),
         "occurrences": rows(

@@ -384,6 +384,7 @@ class ParticipantOut(Schema):
     anchors = fields.Dict(keys=fields.String(), values=fields.Date())
     enrolled_at = fields.AwareDateTime()
     withdrawn_at = fields.AwareDateTime(allow_none=True)
+    restricted_at = fields.AwareDateTime(allow_none=True)
     messages = fields.Boolean()
 
 

@@ -1,15 +1,25 @@
-"""The site: finding somebody by her number, her calendar's link, and erasing her contact data."""
+"""The site: somebody's contact data, found, put right, erased; her calendar's link; what she asks about data on her."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from epro.api import looking, telling
 from epro.api.door import actor, limiter
 from epro.api.schemas import CalendarOut, FoundOut, ParticipantOut, ReasonIn, SearchIn, StudyIn
+from epro.api.schemas_privacy import (
+    ContactChangeIn,
+    RightsAnswerIn,
+    RightsIn,
+    RightsRequestIn,
+    RightsRequestOut,
+    RightsRequestsOut,
+)
 from epro.api.site import site
 from epro.errors import Invalid
-from epro.privacy import erasing, finding
+from epro.privacy import erasing, finding, rectifying, rights
+from epro.privacy.models import RightsRequest
 from epro.scheduling import calendar_links
 from epro.studies import access, participants
 from epro.tx import begin, look
@@ -71,3 +81,63 @@ def calendar_revocation(asked: dict[str, Any], wanted: dict[str, Any], subject_i
             tx, subject_id, "participant.activate", study_id=asked.get("study"), lock=True
         )
         calendar_links.revoke(tx, row, wanted["reason"])
+
+
+@site.post("/participants/<subject_id>/contact")
+@site.arguments(StudyIn, location="query")
+@site.arguments(ContactChangeIn)
+@site.response(200, ParticipantOut)
+def contact(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
+    """Put her contact data right: the fields named, null takes one away. What is kept is told to nobody."""
+    reason = wanted.pop("reason")
+    with begin(actor()) as tx:
+        row = access.participant(
+            tx, subject_id, "participant.contact", study_id=asked.get("study"), lock=True
+        )
+        rectifying.change(tx, row, wanted, reason)
+        return telling.participant(tx, row, participants.anchors(tx, row))
+
+
+@site.post("/participants/<subject_id>/rights-requests")
+@site.arguments(StudyIn, location="query")
+@site.arguments(RightsRequestIn)
+@site.response(201, RightsRequestOut)
+def rights_asked(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> RightsRequest:
+    """Write down what she asks about data on her; it is due a month after the day on which she asked."""
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, rights.NOTE, study_id=asked.get("study"), lock=True)
+        return rights.note(tx, row, rights.Wish(**wanted))
+
+
+@site.get("/rights-requests")
+@site.arguments(RightsIn, location="query")
+@site.response(200, RightsRequestsOut)
+def rights_requests(asked: dict[str, Any]) -> dict[str, Any]:
+    """What was asked at your sites, what is due first first; `standing=false` for what was answered too."""
+    with look(actor()) as tx:
+        query = telling.asked_for(rights.listed(tx, standing=asked["standing"]), RightsRequest, asked)
+        rows = tx.all(query.limit(asked["limit"] + 1).offset(asked["offset"]))
+        for row in rows[: asked["limit"]]:
+            looking.at_row(row, "record")
+        return {"requests": rows[: asked["limit"]], "more": len(rows) > asked["limit"]}
+
+
+@site.post("/rights-requests/<uuid:request_id>/answer")
+@site.arguments(RightsAnswerIn)
+@site.response(200, RightsRequestOut)
+def rights_answered(wanted: dict[str, Any], request_id: UUID) -> RightsRequest:
+    """Answer a request, once, with the reason. A restriction that is granted holds from now on."""
+    with begin(actor()) as tx:
+        return rights.answer(tx, request_id, wanted["outcome"], wanted["reason"])
+
+
+@site.post("/participants/<subject_id>/restriction/end")
+@site.arguments(StudyIn, location="query")
+@site.arguments(ReasonIn)
+@site.response(200, ParticipantOut)
+def restriction_end(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> dict[str, Any]:
+    """What was held still may be used again."""
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, rights.ANSWER, study_id=asked.get("study"), lock=True)
+        rights.lift(tx, row, wanted["reason"])
+        return telling.participant(tx, row, participants.anchors(tx, row))

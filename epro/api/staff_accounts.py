@@ -52,6 +52,7 @@ def give(asked: dict[str, Any], staff_id: UUID) -> None:
     """Give a role; it holds from her next request on. Asks for a step-up."""
     with _looking_after(staff_id) as tx:
         accounts.may_give(tx, [_grant(asked)])
+        accounts.refuse_both_sides(tx, [_grant(asked)], staff_id)
         staff.give(tx, staff_id, _grant(asked))
 
 

@@ -36,6 +36,7 @@ def participant(tx: Tx, row: Participant, anchors: dict[str, date]) -> dict[str,
         "anchors": anchors,
         "enrolled_at": row.enrolled_at,
         "withdrawn_at": row.withdrawn_at,
+        "restricted_at": row.restricted_at,
         "messages": row.opted_out_at is None,
     }
 

@@ -12,6 +12,7 @@ import click
 from epro import canonical, db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
+from epro.signin import accounts as looked_after
 from epro.signin import factors, links, machines, sso
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
@@ -60,6 +61,7 @@ def add(
     with opened(), begin(COMMAND) as tx:
         for grant in grants:
             _check_place(tx, grant)
+        looked_after.refuse_both_sides(tx, grants)
         row, address = accounts.add(
             tx,
             email=email,
@@ -88,6 +90,7 @@ def invite(email: str, name: str, roles: tuple[str, ...], language: str, phone: 
     with opened(), begin(COMMAND) as tx:
         for grant in grants:
             _check_place(tx, grant)
+        looked_after.refuse_both_sides(tx, grants)
         row = links.invite(tx, email=email, name=name, language=language, phone=phone, grants=grants)
         staff_id = row.id
     click.echo(f"Account {staff_id} added, and invited.")

@@ -121,6 +121,7 @@ def give_role(study_id: str, staff_id: UUID) -> Response:
     grant = Grant(study_id, wanted["site"], wanted["role"])
     with _looking_after(staff_id) as tx:
         accounts.may_give(tx, [grant])
+        accounts.refuse_both_sides(tx, [grant], staff_id)
         staff.give(tx, staff_id, grant)
     return back_to("person", study_id=study_id, staff_id=staff_id)
 

@@ -15,10 +15,13 @@ from flask import Response, g, request
 from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
+from epro.api.schemas_privacy import ContactChangeIn
 from epro.console import drawing
 from epro.console.door import act, page
-from epro.console.page import asked, back_to, done_now, show, speak
+from epro.console.page import asked, asked_with, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
+from epro.contacts import store
+from epro.privacy import rectifying
 from epro.questionnaires import catalogue
 from epro.scheduling import leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -98,6 +101,7 @@ def participant(study_id: str, subject_id: str) -> Response:
                 ]
             ),
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
+            contact_fields=store.FIELDS,
         )
 
 
@@ -158,6 +162,18 @@ def note_participant(study_id: str, subject_id: str) -> Response:
         notes.add(
             tx, access.participant(tx, subject_id, "participant.note", study_id=study_id, lock=True), said
         )
+    return back_to("participant", study_id=study_id, subject_id=subject_id)
+
+
+@act("/studies/<study_id>/participants/<subject_id>/contact", roles=SITE_ROLES)
+def change_contact(study_id: str, subject_id: str) -> Response:
+    """Put her contact data right: what is filled in is kept from now on, what is ticked is taken away."""
+    gone = {name: None for name in request.form.getlist("gone") if name in store.FIELDS}
+    wanted = asked_with(ContactChangeIn, gone, leave_out=lambda name: name == "gone")
+    reason = wanted.pop("reason")
+    with begin(actor()) as tx:
+        row = access.participant(tx, subject_id, "participant.contact", study_id=study_id, lock=True)
+        rectifying.change(tx, row, wanted, reason)
     return back_to("participant", study_id=study_id, subject_id=subject_id)
 
 

@@ -127,6 +127,7 @@ def _reminder_unwanted(participant: Any, occurrence: Any, study: MessageRules, n
     snoozed_until = occurrence.snoozed_until
     reasons = (
         ("withdrawn", participant.withdrawn_at is not None),
+        ("restricted", participant.restricted_at is not None),
         ("opted_out", participant.opted_out_at is not None),
         ("answered", occurrence.fulfilled_at is not None),
         ("cancelled", occurrence.cancelled_at is not None or occurrence.excused_at is not None),

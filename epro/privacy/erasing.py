@@ -70,6 +70,7 @@ def erase_due(tx: Tx, limit: int) -> int:
         Participant.withdrawn_at.is_not(None),
         Participant.withdrawn_at <= before,
         Participant.erased_at.is_(None),
+        Participant.restricted_at.is_(None),  # she has asked that they be kept
     )
     query = query.order_by(Participant.withdrawn_at).limit(limit).with_for_update(skip_locked=True)
     due = tx.all(query.execution_options(populate_existing=True))

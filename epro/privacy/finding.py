@@ -22,6 +22,7 @@ def by_contact(tx: Tx, field: str, value: str) -> list[Participant]:
     ]
     if not keys:
         return []
+    free = Participant.restricted_at.is_(None)  # what is held still is not used
     hers = sa.tuple_(Participant.study_id, Participant.subject_id).in_(keys)
-    query = sa.select(Participant).where(hers, access.visible(tx.actor, "participant.contact"))
+    query = sa.select(Participant).where(hers, access.visible(tx.actor, "participant.contact"), free)
     return tx.all(query.order_by(Participant.study_id, Participant.subject_id))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from epro.db import Base
+from epro.studies.models import of_participant
 
 
 class Reading(Base):
@@ -57,3 +58,28 @@ class ReadingRemoval(Base):
     study_id: Mapped[str] = mapped_column(sa.ForeignKey("studies.id"), primary_key=True)
     until: Mapped[datetime] = mapped_column(primary_key=True)
     at: Mapped[datetime]
+
+
+class RightsRequest(Base):
+    """What a participant has asked about data on her, and the one answer to it; kinds and outcomes are in rights.py."""
+
+    __tablename__ = "rights_requests"
+    __table_args__ = (
+        of_participant(),
+        sa.Index("ix_rights_requests_due", "study_id", "due_on"),
+        {"info": {"audited": True, "scope": "subject"}},
+    )
+
+    study_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[str]
+    kind: Mapped[str]
+    text: Mapped[str]
+    asked_on: Mapped[date]
+    due_on: Mapped[date]
+    noted_by: Mapped[str]
+    noted_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[str | None]
+    outcome: Mapped[str | None]
+    answer: Mapped[str | None]

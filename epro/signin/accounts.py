@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from epro import trail
-from epro.errors import NotAllowed, NotFound
+from epro.errors import Conflict, NotAllowed, NotFound
 from epro.signin import staff
 from epro.signin.models import MachineKey, Staff, StaffGrant
 from epro.studies import access
@@ -40,10 +40,27 @@ def must_look_after(tx: Tx, staff_id: UUID) -> None:
         raise NotAllowed("Another administrator must do this for you.")
 
 
+class BothSides(Conflict):
+    """One person is of the site or of the sponsor in a study, never both: take the other role back first."""
+
+    code = "both_sides"
+
+
+def refuse_both_sides(tx: Tx, grants: Sequence[Grant], staff_id: UUID | None = None) -> None:
+    """Raise BothSides where these roles, with those that she holds, would make one person site and sponsor."""
+    held: tuple[Grant, ...] = ()
+    if staff_id is not None:
+        tx.get(Staff, staff_id, lock=True)  # two who give at once are one after the other
+        held = staff.grants_of(tx, staff_id)
+    if access.are_of_both_sides((*held, *grants)):
+        raise BothSides()
+
+
 def may_invite(tx: Tx, grants: Sequence[Grant]) -> None:
     """Raise unless the person who acts may make an account with these roles."""
     access.allow(tx.actor, MANAGE)
     may_give(tx, grants)
+    refuse_both_sides(tx, grants)
 
 
 def may_give(tx: Tx, grants: Sequence[Grant]) -> None:

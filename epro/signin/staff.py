@@ -30,7 +30,6 @@ from epro.signin import (
     watch,
 )
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
-from epro.studies import access
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
 
@@ -54,12 +53,6 @@ class SignInRefused(EproError):
     """E-mail, password or one-time code is not right, or the account is waiting after wrong tries."""
 
     status, code = 401, "sign_in_refused"
-
-
-class BothSides(Conflict):
-    """One person is of the site or of the sponsor in a study, never both: take the other role back first."""
-
-    code = "both_sides"
 
 
 def add(
@@ -107,11 +100,8 @@ def add(
 
 
 def give(tx: Tx, staff_id: UUID, grant: Grant) -> None:
-    """Give somebody a role; it holds from her next request on. Raises BothSides."""
+    """Give somebody a role; it holds from her next request on."""
     _check_grant(grant)
-    tx.get(Staff, staff_id, lock=True)  # two who give at once are one after the other
-    if access.are_of_both_sides((*grants_of(tx, staff_id), grant)):
-        raise BothSides()
     tx.add(
         StaffGrant(
             id=uuid4(),

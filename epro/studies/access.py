@@ -31,6 +31,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "participant.anchor": frozenset({"nurse", "investigator"}),
     "participant.withdraw": frozenset({"nurse", "investigator"}),
     "participant.erase": frozenset({"investigator"}),
+    "rights.note": frozenset({"nurse", "investigator"}),
+    "rights.answer": frozenset({"investigator"}),
     "participant.contact": frozenset({"nurse", "investigator"}),
     "participant.note": frozenset({"nurse", "investigator"}),
     "device.revoke": frozenset({"nurse", "investigator", "administrator"}),

@@ -81,6 +81,7 @@ class Participant(Chained, Base):
     enrolled_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]  # her contact data, for good
+    restricted_at: Mapped[datetime | None]  # her data are kept, and used to reach her no more
     calendar_hash: Mapped[str | None] = mapped_column(sa.String(64))  # of the link to her calendar
     opted_out_at: Mapped[datetime | None]  # of messages; asked for by her, here or at the carrier
     change_no: Mapped[int] = mapped_column(sa.BigInteger, default=0)

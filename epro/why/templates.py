@@ -306,6 +306,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "It was withheld: the participant had left the study.",
         "zh-CN": "未发送：受试者已退出研究。",
     },
+    "withheld.restricted": {
+        "en": "It was withheld: the participant has asked that data on her be held still.",
+        "zh-CN": "未发送：受试者要求限制处理其数据。",
+    },
     "withheld.opted_out": {
         "en": "It was withheld: the participant wants no messages.",
         "zh-CN": "未发送：受试者不希望收到消息。",

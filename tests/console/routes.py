@@ -135,7 +135,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/console/studies/<study_id>/copy/<uuid:job_id>/file"): "investigator",
     **{
         ("POST", f"/console/studies/<study_id>/participants/<subject_id>/{act}"): SITE
-        for act in ("notes", "plan", "devices/<uuid:device_id>/replace")
+        for act in ("notes", "contact", "plan", "devices/<uuid:device_id>/replace")
     },
     ("GET", "/console/studies/<study_id>/participants/<subject_id>/plan"): SITE,
     ("GET", "/console/studies/<study_id>/enrolment"): SITE,

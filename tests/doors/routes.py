@@ -118,6 +118,25 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/site/participants/<subject_id>/notes"): Route(
         "staff", "nurse investigator", body={"note": "prefers the evening"}, names=SUBJECT
     ),
+    ("POST", "/v1/site/participants/<subject_id>/contact"): Route(
+        "staff", "nurse investigator", body={"phone": "+8613900000001", **REASON}, names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/rights-requests"): Route(
+        "staff",
+        "nurse investigator",
+        body={"kind": "access", "asked_on": "2026-03-01", "text": "what is kept of me?"},
+        names=SUBJECT,
+    ),
+    ("GET", "/v1/site/rights-requests"): Route("staff", "nurse investigator"),
+    ("POST", "/v1/site/rights-requests/<uuid:request_id>/answer"): Route(
+        "staff",
+        "investigator",
+        body={"outcome": "refused", **REASON},
+        names={"request_id": lambda stage: stage.ada.rights_request},
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/restriction/end"): Route(
+        "staff", "investigator", body=REASON, names=SUBJECT
+    ),
     ("POST", "/v1/site/participants/<subject_id>/erasure"): Route(
         "staff", "investigator", body=REASON, names=SUBJECT
     ),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,6 +25,7 @@ from epro.cli.study import known_instruments
 from epro.exporting import cuts, jobs
 from epro.notifications import corrections
 from epro.notifications.models import Alert, Message
+from epro.privacy import rights
 from epro.responses import correcting, settling
 from epro.responses.models import SetAside
 from epro.scheduling import protocols
@@ -72,6 +73,7 @@ class Side:
     set_aside: UUID
     signature: UUID = NOBODY
     query: UUID = NOBODY
+    rights_request: UUID = NOBODY
     stored: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -221,6 +223,8 @@ def set_the_scene(cast: Cast) -> Stage:
             with begin(system("tests")) as tx:
                 row = tx.get(Participant, where[0], phones[name].subject_id, lock=True)
                 notes.add(tx, row, "prefers to be rung in the evening")
+                wish = rights.Wish("access", date(2026, 3, 3), "what is kept of me?")
+                getattr(stage, name).rights_request = rights.note(tx, row, wish).id
             keep_a_reading(where[0], phones[name].subject_id)
         keep_a_removal(STUDY)
         _correct_and_settle(stage)

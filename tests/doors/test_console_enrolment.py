@@ -108,6 +108,21 @@ def test_notes_stay_at_her_site(stage):
         assert otto.do(f"{address}/notes", on=f"{ROOT}/worklist", note="x").status_code == 404
 
 
+def test_contact_data_are_put_right_and_shown_to_nobody(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
+    changes = {"phone": "+8613900000077", "gone": "name", "reason": "a new number"}
+    with stage.today():
+        assert noor.do(f"{address}/contact", on=address, **changes).status_code == 303
+        assert "13900000077" not in noor.get(address).text
+        assert noor.do(f"{address}/contact", on=address, phone="12", reason="x").status_code == 422
+        assert noor.do(f"{address}/contact", on=address, reason="x").status_code == 422
+        otto = browser(stage, "otto")
+        assert otto.do(f"{address}/contact", on=f"{ROOT}/worklist", **changes).status_code == 404
+    with stage.cast.app.app_context():
+        kept = store.of(STUDY, f"participant/{stage.ada.subject_id}")
+    assert kept["phone"] == "+8613900000077" and "name" not in kept
+
+
 def test_a_phone_is_replaced_in_one_act(stage):
     noor, otto = browser(stage, "noor"), browser(stage, "otto")
     address = f"{ROOT}/participants/{stage.cara.subject_id}"

@@ -229,7 +229,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         answer = stage.send(method, path.format(**names) + query, key, body)
         return method.lower(), path, answer
 
-    hers = {"subject_id": phone.subject_id}
+    hers, own = {"subject_id": phone.subject_id}, "0b5b1d5e-0000-4000-8000-000000000002"
     made = by("noor", "POST", subject + "/activation-code", {}, **hers)
     yield made
     device = {"installation_id": phone.installation_id}
@@ -386,6 +386,15 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     yield by("noor", "POST", "/v1/site/participants/search", {"phone": "+8613900000001"})
     yield by("noor", "GET", "/v1/site/responses/{response_id}/proof", response_id=odd[0]["id"])
     yield by("noor", "POST", subject + "/notes", {"note": "prefers the evening"}, **hers)
+    yield by(
+        "noor", "POST", subject + "/contact", {"phone": "+8613900000002", "reason": "a new number"}, **hers
+    )
+    wish = {"kind": "restriction", "asked_on": "2026-03-01", "text": "leave me alone", "id": own}
+    yield by("noor", "POST", subject + "/rights-requests", wish, **hers)
+    yield by("noor", "GET", "/v1/site/rights-requests")
+    said = {"outcome": "granted", "reason": "her wish"}
+    yield by("ines", "POST", "/v1/site/rights-requests/{request_id}/answer", said, request_id=own)
+    yield by("ines", "POST", subject + "/restriction/end", {"reason": "her wish"}, **hers)
     yield by("noor", "POST", subject + "/calendar", **hers)
     yield by("noor", "POST", subject + "/calendar/revocation", {"reason": "lost"}, **hers)
     yield by("noor", "POST", subject + "/withdrawal", {"reason": "own wish"}, **hers)

@@ -43,7 +43,7 @@ EVIL = (
     "zq9\"'><xss-probe xss-attr=1></title></textarea></script><script>window.xss=1</script>"
     "<img src=x onerror=\"window.xss=1\">' xss-attr='1{{7*7}}"
 )
-NAME = "evil"
+NAME, WRITER = "evil", "evil-too"
 RAN = "() => window.xss !== undefined || document.querySelector('xss-probe, [xss-attr]') !== null"
 ADDRESSES = {"href", "src", "action", "formaction", "hx-get", "hx-post", "xlink:href"}
 
@@ -72,18 +72,20 @@ def typed(stage) -> Any:
         protocol, faults = read(text, known_instruments())
         assert protocol is not None, faults
         protocols.publish(tx, protocol, text)
-        staff.add(
-            tx,
-            email=f"{NAME}@example.org",
-            name=EVIL,
-            password=PASSWORD,
-            language="en",
-            grants=[Grant(NAME, site, role) for role in ROLES for site in ("01", "*")],
-        )
+        # Who works for the sponsor too writes nothing on answers: a second person of the site does.
+        for name, roles in {NAME: ROLES, WRITER: ("nurse", "investigator")}.items():
+            staff.add(
+                tx,
+                email=f"{name}@example.org",
+                name=EVIL,
+                password=PASSWORD,
+                language="en",
+                grants=[Grant(NAME, site, role) for role in roles for site in ("01", "*")],
+            )
     side = _who_takes_part(stage)
     stage.ada = side
     with stage.today():
-        token = str(stage.sign_in(NAME).key)
+        token = str(stage.sign_in(WRITER).key)
         for method, path, body in _everything_that_is_written(side):
             answer = stage.send(method, path, token, body)
             assert answer.status_code < 300, (path, answer.text)

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from epro import clock, db, worker
 from epro.contacts import store
 from epro.errors import Conflict, Invalid, NotFound
-from epro.signin import codes, passwords, staff, tokens, tries
+from epro.signin import accounts, codes, passwords, staff, tokens, tries
 from epro.signin.models import MachineKey, RateCount, SignInSession, Staff
 from epro.signin.rates import DatabaseStorage
 from epro.signin.staff import Coming
@@ -312,16 +312,20 @@ def test_a_closed_account_ends_everywhere_at_once(vera):
 @on_sqlite
 @pytest.mark.parametrize("mine", ["nurse", "investigator"])
 @pytest.mark.parametrize("other", ["data_manager", "monitor"])
-def test_nobody_is_of_the_site_and_of_the_sponsor_in_one_study(app, mine, other):
-    told = {"email": "zoe@example.org", "name": "Zoe", "password": PASSWORD, "language": "en"}
-    with pytest.raises(staff.BothSides), begin(TESTS) as tx:
-        staff.add(tx, **told, grants=[Grant("diary", "01", mine), Grant("diary", "*", other)])
+def test_nobody_is_made_of_the_site_and_of_the_sponsor_in_one_study(vera, mine, other):
+    of_the_site, of_the_sponsor = Grant("diary", "01", mine), Grant("diary", "*", other)
     with begin(TESTS) as tx:
-        row, _ = staff.add(tx, **told, grants=[Grant("diary", "*", other), Grant("another", "01", mine)])
-        staff.revoke(tx, row.id, Grant("diary", "*", other), "she has moved to the site")
-        staff.give(tx, row.id, Grant("diary", "01", mine))
-        with pytest.raises(staff.BothSides):
-            staff.give(tx, row.id, Grant("diary", "*", other))
+        for grant in staff.grants_of(tx, vera.id):
+            staff.revoke(tx, vera.id, grant, "begins anew")
+        staff.give(tx, vera.id, of_the_site)
+    with begin(TESTS) as tx:
+        with pytest.raises(accounts.BothSides):
+            accounts.refuse_both_sides(tx, [of_the_sponsor], vera.id)
+        with pytest.raises(accounts.BothSides):
+            accounts.refuse_both_sides(tx, [of_the_site, of_the_sponsor])
+        accounts.refuse_both_sides(tx, [Grant("another", "*", other)], vera.id)
+        staff.revoke(tx, vera.id, of_the_site, "has moved to the sponsor")
+        accounts.refuse_both_sides(tx, [of_the_sponsor], vera.id)
 
 
 def test_roles_are_those_of_this_moment(vera):
