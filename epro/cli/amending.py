@@ -99,6 +99,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
             yield f"  {word}: {', '.join(names[word])}"
     for id, keys in names["changed"].items():
         yield f"  changed: {id} ({', '.join(keys)})"
+    for part, keys in told["elsewhere"].items():
+        yield f"  changed: {part}" + (f" ({', '.join(keys)})" if keys else "")
     for site in told["sites"]:
         yield f"site {site['site']}: {site['participants']} participants, {_numbers(site)}"
         for one in told["participants"]:

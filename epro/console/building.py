@@ -201,7 +201,8 @@ def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
     if many > MOST_TRIED:
         changes = amending.changes(before, protocol)
         shown = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
-        return told | {"many": many, "effect": {"amends": before.version, "assessments": shown, "sites": []}}
+        effect = {"amends": before.version, "assessments": shown, "elsewhere": changes.elsewhere, "sites": []}
+        return told | {"many": many, "effect": effect}
     return told | {"effect": study_files.effect(tx, protocol, before)}
 
 

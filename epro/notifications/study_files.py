@@ -56,7 +56,9 @@ def effect(
     site: str | None = None,
     step: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """What going over would change now: assessments, and for each site and participant how many of what."""
+    """What going over would change now: assessments, other parts of the file, and for each site and participant how
+    many of what.
+    """
     changes, people = amending.changes(before, protocol), []
     for participant, found in amending.dry_run(tx, protocol, site):
         row = {"site": participant.site_id, "subject_id": participant.subject_id}
@@ -71,6 +73,7 @@ def effect(
             "removed": list(changes.removed),
             "changed": {id: list(keys) for id, keys in changes.changed.items()},
         },
+        "elsewhere": {part: list(keys) for part, keys in changes.elsewhere.items()},
         "sites": [_sum(one.id, people) for one in protocol.sites if site in (None, one.id)],
         "participants": people,
     }

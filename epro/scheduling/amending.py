@@ -48,11 +48,14 @@ class OlderVersion(Conflict):
 
 @dataclass(frozen=True)
 class Changes:
-    """Ids of the assessments that a version adds, takes away, or asks in another way (with the keys that differ)."""
+    """Ids of the assessments that a version adds, takes away, or asks in another way (with the keys that differ); and
+    of each other part of the file that differs, the ids or keys.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
+    elsewhere: dict[str, tuple[str, ...]]
 
 
 def changes(before: Protocol, after: Protocol) -> Changes:
@@ -64,7 +67,23 @@ def changes(before: Protocol, after: Protocol) -> Changes:
         added=tuple(id for id in new if id not in old),
         removed=tuple(id for id in old if id not in new),
         changed={id: keys for id, keys in both.items() if keys},
+        elsewhere=dict(_elsewhere(before.canonical(), after.canonical())),
     )
+
+
+def _elsewhere(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for part in sorted(before.keys() | after.keys() - {"assessments"}):
+        old, new = before.get(part), after.get(part)
+        if part != "assessments" and old != new:
+            keys = _keys_that_differ(_by_name(old), _by_name(new))
+            if part != "study" or keys != ("version",):
+                yield part, tuple(key for key in keys if (part, key) != ("study", "version"))
+
+
+def _by_name(part: Any) -> dict[str, Any]:
+    if isinstance(part, list):
+        return {one["id"]: one for one in part}
+    return part if isinstance(part, dict) else {}
 
 
 def amended(tx: Tx, protocol: Protocol) -> Protocol:

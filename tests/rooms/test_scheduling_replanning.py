@@ -508,6 +508,29 @@ def test_the_command_shows_then_amends_then_approves(two_arms, command, tmp_path
 
 
 @on_sqlite
+def test_the_command_names_whatever_else_differs(two_arms, command, tmp_path):
+    """Visits, the zone policy and messages change what is asked and when as assessments do."""
+    file = tmp_path / "study.yaml"
+    other = written(
+        "3.0",
+        ("zone_policy: follow_phone", "zone_policy: stay_home"),
+        ("day: 7, before: 1, after: 1}", "day: 8, before: 1, after: 1}"),
+        (
+            "assessments:\n",
+            "show_scores_to_participant: true\nmessages: {daily_cap: {usual: 2}}\nassessments:\n",
+        ),
+    )
+    file.write_text(other, encoding="utf-8")
+    shown = command("study", "amend", str(file), "--dry-run")
+    assert shown.output.splitlines()[1:5] == [
+        "  changed: messages (daily_cap, quiet_hours, snooze)",
+        "  changed: show_scores_to_participant",
+        "  changed: study (zone_policy)",
+        "  changed: visits (week1)",
+    ], shown.output
+
+
+@on_sqlite
 def test_the_command_names_every_fault(two_arms, command, tmp_path):
     with two_arms.on("2026-03-02T10:00"):
         two_arms.enrol()
