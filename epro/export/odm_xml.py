@@ -32,7 +32,7 @@ class Dialect:
     of_texts: Mapping[str, str] = field(default_factory=dict)
 
     def element(self, name: str, **attributes: str) -> Any:
-        return etree.Element(f"{{{self.namespace}}}{name}", attributes)
+        return etree.Element(f"{{{self.namespace}}}{name}", attributes, nsmap={None: self.namespace})
 
     def add(self, parent: Any, name: str, text: str | None = None, **attributes: str) -> Any:
         made = etree.SubElement(parent, f"{{{self.namespace}}}{name}", attributes)

@@ -25,7 +25,7 @@ from epro.questionnaires.kinds import kind_of, settled
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from tests.export import fhir_cases, test_odm
-from tests.export.studies import ROOT, Feed, assessment_of
+from tests.export.studies import ROOT, Feed, assessment_of, scores
 from tests.export.test_dataset_json import datasets, faults_of, records
 from tests.export.test_fhir import KINDS, judged
 from tests.export.test_other_formats import sheet
@@ -74,6 +74,7 @@ def made_by_chance(seed: int) -> tuple[Extract, Told]:
         for _ in range(chance.randint(0, 2)):
             feed.missed(subject, assessment_of(feed.protocol, chance.choice(ASKED)), local_day="2026-04-20")
         _set_aside(feed, chance, subject)
+        _weeks(feed, chance, subject)
         if chance.random() < 0.3:
             feed.add(subject, "participant.withdrawn", withdrawal={"at": "2026-04-28T09:00:00.000000Z"})
     return feed.extract(instrument=instrument), told
@@ -119,6 +120,21 @@ def _set_aside(feed: Feed, chance: random.Random, subject: str) -> None:
         if number:
             said = {"set_aside_id": aside["id"], "outcome": "rejected", "reason": "sent twice"}
             feed.add(subject, "response.settled", settlement=said)
+
+
+def _weeks(feed: Feed, chance: random.Random, subject: str) -> None:
+    """Weeks of the diary, some scored twice; and of what is on file some was held, and filed by a person."""
+    weekly = bundled_instrument("fatigue_diary_weekly")
+    for number in range(1, chance.randint(1, 4)):
+        week = test_odm.WEEK | {"id": f"40000000-0000-4000-8000-{len(feed.entries):012}", "number": number}
+        for run in range(1, chance.randint(1, 2) + 1):
+            days = {item.id: chance.choice((None, *item.codes)) for item in weekly.items}
+            feed.add(subject, "week.scored", week=week | {"run": run}, scores=scores(weekly, days))
+    filed = [one for one in feed.entries if one["subject_id"] == subject and "response" in one]
+    for one in filed if chance.random() < 0.5 else ():
+        said = {"set_aside_id": f"60000000-0000-4000-8000-9{len(feed.entries):011}", "outcome": "filed"}
+        said |= {"response_id": one["response"]["id"], "settled_by": "staff:ines"}
+        feed.add(subject, "response.settled", settlement=said | {"settled_at": "2026-04-29T09:00:00.000000Z"})
 
 
 @pytest.fixture(scope="module", params=SEEDS)
