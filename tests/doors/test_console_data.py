@@ -88,7 +88,10 @@ def test_a_trial_database_that_is_astray_is_shown_and_not_told_again(stage, dana
             connection.execute(trial.feed_state.update().values(POSITION=place + 5))
         live, page = dana.get(f"{ROOT}/data/live").text, dana.get(f"{ROOT}/sinks/trial-database").text
         for told in (live, page):
-            assert "ahead of the feed" in told and f"It has come to {place + 5}, the feed to {place}" in told
+            assert (
+                "ahead of the feed" in told
+                and f"It has come to {place + 5}, and the feed only to {place}" in told
+            )
         assert "Tell it again" not in page
         assert do(dana, "sinks/trial-database/replay", first="1", reason="no").status_code == 409
         with target.engine.begin() as connection:
