@@ -4,7 +4,8 @@ From version 1 to 2: columns and tables are added, `entries` and `amendments` ar
 to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
 comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
 found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
-0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position.
+0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position. From 6
+to 7: views are made anew, so that they are quick on large databases.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def _make(connection: sa.Connection, version: int) -> None:
     tables.metadata.create_all(connection)
     if version < tables.VERSION or "v_changes" not in sa.inspect(connection).get_view_names():
         trial_views.make_common(connection)
+    if 0 < version < tables.VERSION:
+        _show_again(connection)
     connection.execute(sa.delete(tables.schema_state).where(tables.schema_state.c.VERSION < tables.VERSION))
     insert(connection, tables.schema_state, [(1, tables.VERSION)])
 
@@ -105,6 +108,14 @@ def _keep_summarized(connection: sa.Connection, names: Iterable[str | None]) -> 
     for name in sorted(str(name) for name in names):
         if name in ("ix_responses_POSITION", "ix_scores_POSITION"):
             connection.execute(Summarized(name))
+
+
+def _show_again(connection: sa.Connection) -> None:
+    """The wide views that are there, as they are made now."""
+    for code in connection.scalars(sa.select(tables.dictionary.c.INSTRUMENT).distinct()).all():
+        view = trial_views.name_of(code)
+        if there := _told_by(connection, view):
+            trial_views.make(connection, view, trial_views.wide(code, there))
 
 
 def _empty_what_grew(connection: sa.Connection) -> None:

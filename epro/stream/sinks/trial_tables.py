@@ -380,6 +380,6 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 6
+VERSION = 7
 FILLED_FROM = 5
 """A database of before this version is told its feed again, which fills what is blank."""

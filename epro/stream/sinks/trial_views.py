@@ -6,7 +6,7 @@ The tables keep all that ever was; what an analysis wants stands here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +30,8 @@ AS_OF_A_WEEK = {name: name for name in OF_THE_RESPONSE} | {
 """What a score of a week has in the place of its response's columns."""
 DEFINITION = "DEFVER"
 MADE_BY = (DEFINITION, "DEFDIG")
+WHOSE = ("STUDYID", "RESPONSEID", "USUBJID")
+"""What answers and scores share with their response, which has the indexes: so views take it from there."""
 SCORES = tuple(column.name for column in tables.scores.columns if column.name not in MADE_BY)
 
 
@@ -38,7 +40,7 @@ class View(DDLElement):
 
     inherit_cache = False
 
-    def __init__(self, name: str, query: sa.Select[Any]):
+    def __init__(self, name: str, query: sa.SelectBase):
         self.name, self.query = name, query
 
 
@@ -49,6 +51,25 @@ class NoView(DDLElement):
 
     def __init__(self, name: str):
         self.name = name
+
+
+class Blank(sa.ColumnElement[Any]):
+    """Nothing, of the type of a column: PostgreSQL puts a view in the place of one with the very same types only."""
+
+    inherit_cache = True
+
+    def __init__(self, column: sa.Column[Any]):
+        self.type = column.type
+
+
+@compiles(Blank)
+def _blank(element: Blank, compiler: Any, **how: Any) -> str:
+    return "NULL"
+
+
+@compiles(Blank, "postgresql")
+def _blank_of_its_type(element: Blank, compiler: Any, **how: Any) -> str:
+    return f"CAST(NULL AS {compiler.dialect.type_compiler_instance.process(element.type)})"
 
 
 @compiles(View)
@@ -63,7 +84,7 @@ def _no_view(element: NoView, compiler: Any, **how: Any) -> str:
     return f"DROP VIEW IF EXISTS {compiler.preparer.quote(element.name)}"
 
 
-def make(connection: sa.Connection, name: str, query: sa.Select[Any]) -> None:
+def make(connection: sa.Connection, name: str, query: sa.SelectBase) -> None:
     """Make a view, in the place of one that is there. On PostgreSQL columns may only be added at its end."""
     if connection.dialect.name == "sqlite":
         connection.execute(NoView(name))
@@ -85,10 +106,8 @@ def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
     """One row for each response of an instrument that counts now: scores beside each other, with base and change.
     Among `tests`, `DEFVER` is the definition that its scores were made by.
     """
-    change, response = (
-        _seen("v_changes", "STUDYID RESPONSEID INSTRUMENT QSTESTCD QSSTRESN BASE CHG DEFVER"),
-        _current(),
-    )
+    seen = "STUDYID RESPONSEID USUBJID INSTRUMENT QSTESTCD QSSTRESN BASE CHG DEFVER"
+    change, response = _seen("v_changes", seen), _current()
     told = []
     for test in tests:
         if test == DEFINITION:
@@ -96,13 +115,10 @@ def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
             continue
         for name, column in ((test, "QSSTRESN"), (f"{test}_BASE", "BASE"), (f"{test}_CHG", "CHG")):
             told.append(sa.func.max(sa.case((change.c.QSTESTCD == test, change.c[column]))).label(name))
-    scored = (
-        sa.select(change.c.STUDYID, change.c.RESPONSEID, *told)
-        .where(change.c.INSTRUMENT == code)
-        .group_by(change.c.STUDYID, change.c.RESPONSEID)
-        .subquery("scored")
-    )
-    same = sa.and_(scored.c.STUDYID == response.c.STUDYID, scored.c.RESPONSEID == response.c.RESPONSEID)
+    whose = [change.c[name] for name in WHOSE]  # the participant too: who asks for one is led to her scores
+    ours = sa.select(*whose, *told).where(change.c.INSTRUMENT == code)
+    scored = ours.group_by(*whose).subquery("scored")
+    same = sa.and_(*(scored.c[name] == response.c[name] for name in WHOSE))
     about = [response.c[name] for name in ("STUDYID", "RESPONSEID", "USUBJID", *OF_THE_RESPONSE)]
     return (
         sa.select(*about, *(scored.c[one.name] for one in told))
@@ -118,7 +134,7 @@ def current_responses() -> sa.Select[Any]:
     mine, later, rival = tables.responses, tables.responses.alias("later"), tables.responses.alias("rival")
     record = sa.func.coalesce(mine.c.AMENDSID, mine.c.RESPONSEID)
     corrected = sa.exists().where(
-        later.c.STUDYID == mine.c.STUDYID, later.c.AMENDSID == record, later.c.POSITION > mine.c.POSITION
+        later.c.STUDYID == mine.c.STUDYID, later.c.AMENDSID == record, _comes_after(later, mine)
     )
     sooner = sa.or_(
         rival.c.CORRDTC < mine.c.CORRDTC,
@@ -134,36 +150,50 @@ def current_responses() -> sa.Select[Any]:
 
 
 def current_answers() -> sa.Select[Any]:
-    """The answers of the responses that count now. An answer has its response's position, which its key begins with;
-    who asks for a response or a participant is led there by the response.
-    """
+    """The answers of the responses that count now; an answer has its response's position, which its key begins with."""
     mine, response = tables.answers, _current()
-    of_both = ("STUDYID", "RESPONSEID", "USUBJID", "POSITION")
+    of_both = (*WHOSE, "POSITION")
     told = [response.c[column.name] if column.name in of_both else column for column in mine.columns]
     same = sa.and_(*(mine.c[name] == response.c[name] for name in ("STUDYID", "POSITION")))
     about = (response.c[name] for name in OF_THE_RESPONSE)
     return sa.select(*told, *about).select_from(mine.join(response, same))
 
 
-def current_scores() -> sa.Select[Any]:
+def current_scores() -> sa.CompoundSelect[Any]:
     """The scores of the responses that count now, and of the weeks of diaries (`WEEK`): of several runs the last, if it
     is by the definition of the last scoring. What a later definition does not have stands in `scores` only.
     """
-    mine, later, week = tables.scores, tables.scores.alias("later"), tables.weeks
+    return sa.union_all(_scores_of_responses(), _scores_of_weeks())
+
+
+def _scores_of_responses() -> sa.Select[Any]:
+    mine, response = tables.scores, _current()
+    told = [response.c[name] for name in OF_THE_RESPONSE]
+    week = Blank(tables.weeks.c.WEEK).label("WEEK")
+    return _that_count(response, [*told, week]).select_from(mine.join(response, _same(mine, response)))
+
+
+def _scores_of_weeks() -> sa.Select[Any]:
+    mine, week = tables.scores, tables.weeks
+    told = [
+        (week.c[theirs] if theirs else Blank(tables.responses.c[name])).label(name)
+        for name, theirs in AS_OF_A_WEEK.items()
+    ]
+    its = sa.and_(*(week.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "RUN")))
+    return _that_count(week, [*told, week.c.WEEK]).select_from(mine.join(week, its))
+
+
+def _that_count(owner: Any, told: Sequence[Any]) -> sa.Select[Any]:
+    """Scores of the last run and definition, with what is told of the response or week that they belong to."""
+    mine, later = tables.scores, tables.scores.alias("later")
     again = sa.exists().where(
         *(later.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "SCALE")),
         later.c.RUN > mine.c.RUN,
     )
-    response = _current()
-    of_week = [week.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID", "RUN")]
-    told = [sa.func.coalesce(response.c[name], week.c[theirs]).label(name) if theirs else response.c[name]
-            for name, theirs in AS_OF_A_WEEK.items()]  # fmt: skip
-    source = mine.outerjoin(response, _same(mine, response)).outerjoin(week, sa.and_(*of_week))
-    either = sa.or_(response.c.RESPONSEID.is_not(None), week.c.RESPONSEID.is_not(None))
-    scores = [mine.c[name] for name in SCORES]  # PostgreSQL adds columns at the end only
+    scores = [owner.c[name] if name in WHOSE else mine.c[name] for name in SCORES]
     made_by = [mine.c[name] for name in MADE_BY]
-    found = sa.select(*scores, *told, week.c.WEEK, *made_by).select_from(source)
-    return found.where(either, ~again, ~_by_another_definition(mine))
+    found = sa.select(*scores, *told, *made_by)  # PostgreSQL adds columns at the end only
+    return found.where(~again, ~_by_another_definition(mine))
 
 
 def _by_another_definition(mine: Any) -> sa.ColumnElement[bool]:
@@ -171,14 +201,19 @@ def _by_another_definition(mine: Any) -> sa.ColumnElement[bool]:
     last, newer = tables.scores.alias("last"), tables.scores.alias("newer")
     overtaken = sa.exists().where(
         *(newer.c[name] == last.c[name] for name in ("STUDYID", "RESPONSEID")),
-        newer.c.POSITION > last.c.POSITION,
+        _comes_after(newer, last),
     )
     return sa.exists().where(
         *(last.c[name] == mine.c[name] for name in ("STUDYID", "RESPONSEID")),
-        last.c.POSITION > mine.c.POSITION,
+        _comes_after(last, mine),
         last.c[DEFINITION] != mine.c[DEFINITION],
         ~overtaken,
     )
+
+
+def _comes_after(one: Any, other: Any) -> sa.ColumnElement[bool]:
+    """Said so that SQLite does not look among all later positions of the study, but by the rest of what is asked."""
+    return one.c.POSITION - other.c.POSITION > 0
 
 
 def current_weeks() -> sa.Select[Any]:
