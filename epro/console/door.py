@@ -188,6 +188,9 @@ def cookie_name() -> str:
 
 
 def give_cookie(response: Response, secret: str) -> None:
+    """A new session in this browser; the one that was open in it ends."""
+    with begin(DOOR, clock.now()) as tx:
+        browsers.leave(tx, request.cookies.get(cookie_name(), ""))
     life = timedelta(hours=float(db.settings()["SESSION_HOURS"] or 0))
     _set(response, cookie_name(), secret, int(life.total_seconds()))
 

@@ -90,6 +90,7 @@ def sign_visit(study_id: str, subject_id: str) -> Reply:
     with look(actor()) as tx:
         access.participant(tx, subject_id, signatures.SIGN, study_id=study_id)
     ids = request.form.getlist("response")
+    _must_have_read(ids)
     wanted = asked_with(
         ManySigningIn, {"responses": ids, **_shown()}, leave_out=lambda name: name in ("response", "as_read")
     )
@@ -105,15 +106,26 @@ def sign_answer(study_id: str, response_id: UUID) -> Reply:
         correcting.find(tx, response_id, signatures.SIGN)
     wanted = asked_with(OneSigningIn, _shown(), leave_out=lambda name: name == "as_read")
     read = wanted.pop("current", response_id)
+    _must_have_read([str(read)])
     site_signatures.sign((read,), {**wanted, "language": speak().language})
     return back_to("answer", study_id=study_id, response_id=response_id)
+
+
+def _must_have_read(ids: list[str]) -> None:
+    """Raise NotCurrent unless the form says of each of these how it was shown: nobody signs what no page has shown."""
+    if not set(ids) <= _marks().keys():
+        raise correcting.NotCurrent()
+
+
+def _marks() -> dict[str, str]:
+    """Revision -> the mark that it was shown with."""
+    return dict(one.split(":", 1) for one in request.form.getlist("as_read") if ":" in one)
 
 
 def _shown() -> dict[str, Any]:
     """What she has read, and her password as she typed it, blanks too; none where she has shown a passkey before."""
     password = request.form.get("password", "")
-    marks = dict(one.split(":", 1) for one in request.form.getlist("as_read") if ":" in one)
-    return {"as_read": marks, **({"password": password} if password else {})}
+    return {"as_read": _marks(), **({"password": password} if password else {})}
 
 
 def _read(tx: Tx, row: Response, *, seen: bool) -> dict[str, Any]:

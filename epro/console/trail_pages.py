@@ -107,8 +107,10 @@ def _due(tx: Tx, told: Sequence[trail_sight.Told]) -> dict[str, Occurrence]:
 
 
 def _people(tx: Tx, study_id: str) -> dict[str, str]:
-    """Who may have acted here, by name: people of the staff, and machines."""
-    staff = tx.all(sa.select(StaffGrant.staff_id).where(StaffGrant.study_id == study_id).distinct())
+    """Who may have acted here, by name: people of the staff, at her sites or at all of them, and machines."""
+    held = {one.site_id for one in access.grants_for(tx.actor, "trail.read")}
+    here = StaffGrant.site_id.in_({*held, "*"}) if "*" not in held else sa.true()
+    staff = tx.all(sa.select(StaffGrant.staff_id).where(StaffGrant.study_id == study_id, here).distinct())
     keys = tx.session.execute(
         sa.select(MachineKey.id, MachineKey.name).where(MachineKey.study_id == study_id)
     )

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from epro import db, keys, trail
 from epro.contacts import sealing, store
-from epro.signin import sessions, staff, tokens
+from epro.signin import sessions, staff, tokens, watch
 from epro.signin.models import SignInSession
 from epro.tx import Actor, Tx
 
@@ -56,6 +56,15 @@ def find(tx: Tx, secret: str) -> SignInSession | None:
         return None
     idle = tx.now - (row.seen_at or row.started_at)
     return row if idle <= _setting("SESSION_IDLE_MINUTES", "minutes") else None
+
+
+def leave(tx: Tx, secret: str) -> None:
+    """End the session behind a cookie that another one takes the place of, whoever's it was."""
+    row = find(tx, secret) if secret else None
+    if row is not None:
+        sessions.end(tx, "replaced", SignInSession.id == row.id)
+        head = trail.study_chain(tx)
+        watch.record(tx, head, "staff.session_ended", "staff", row.staff_id, reason="replaced")
 
 
 def actor_of(tx: Tx, row: SignInSession) -> Actor | None:

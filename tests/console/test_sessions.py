@@ -61,6 +61,20 @@ def test_a_session_that_was_there_before_is_not_used(cast):
     assert planted.get("/console/").status_code == 303
 
 
+def test_one_browser_has_one_session(cast):
+    """Whoever signs in where somebody's session is open ends it: nobody finds it again by an old copy of the cookie."""
+    shared, copy = Browser(cast.app), Browser(cast.app)
+    shared.sign_in("noor")
+    copy.client.set_cookie("__Host-epro", shared.cookie().value, domain="epro.test", secure=True)
+    assert copy.get("/console/account").status_code == 200
+    shared.sign_in("ines")
+    assert copy.get("/console/account").status_code == 303
+    assert shared.get("/console/account").status_code == 200
+    with look(system("tests")) as tx:
+        ended = tx.all(sa.select(SignInSession.ended_reason).where(SignInSession.ended_at.is_not(None)))
+    assert ended == ["replaced"]
+
+
 def test_a_wrong_password_opens_nothing_and_says_nothing_of_the_account(cast):
     said = []
     for email in ("noor@example.org", "nobody@example.org"):

@@ -102,14 +102,17 @@ def test_an_investigator_signs_one_answer_that_she_has_read(stage, page):
     ines, noor = browser(stage, "ines"), browser(stage, "noor")
     with stage.today(2):
         current = story(stage)["current"]
-        refused = ines.do(f"{page}/sign", on=page, current=current, **{**SIGNING, "password": "not hers"})
+        mark = mark_on(ines, page)
+        assert mark.startswith(current)
+        wrong = {**SIGNING, "password": "not hers", "as_read": mark}
+        refused = ines.do(f"{page}/sign", on=page, current=current, **wrong)
         assert refused.status_code == 401 and "Password or code is not right" in refused.text
-        old = ines.do(f"{page}/sign", on=page, current=stage.ada.response, **SIGNING)
+        first = f"{stage.ada.response}:{mark.partition(':')[2]}"
+        old = ines.do(f"{page}/sign", on=page, current=stage.ada.response, as_read=first, **SIGNING)
         assert old.status_code == 409
         assert noor.do(f"{page}/sign", on=page, current=current, **SIGNING).status_code == 403
-        form = ines.get(page).text.partition(f'action="{page}/sign"')[2]
-        mark = form.partition('name="as_read" value="')[2].partition('"')[0]
-        assert mark.startswith(current)
+        blind = ines.do(f"{page}/sign", on=page, current=current, **SIGNING)
+        assert blind.status_code == 409, "what no page has shown is not signed"
         otherwise = ines.do(
             f"{page}/sign", on=page, current=current, as_read=f"{current}:{'0' * 64}", **SIGNING
         )
@@ -125,8 +128,9 @@ def test_who_has_no_password_shows_a_passkey_first_and_leaves_it_empty(stage, pa
     """The proof stands for itself here: with what it is shown does not matter to the form."""
     ines = browser(stage, "ines")
     with stage.today(3):
-        current = story(stage)["current"]
-    form = {**SIGNING, "meaning": "responsible", "password": "", "current": current}
+        told = story(stage)
+        current, mark = told["current"], f"{told['current']}:{told['as_read']}"
+    form = {**SIGNING, "meaning": "responsible", "password": "", "current": current, "as_read": mark}
     with stage.today(4):
         asked = ines.do(f"{page}/sign", on=page, **form)
         assert asked.status_code == 303 and "/console/account/proof" in asked.headers["Location"]
@@ -152,10 +156,10 @@ def test_all_of_a_visit_is_read_and_signed_at_once(stage):
         assert len(ids) >= 1 and read.count('name="as_read"') == len(ids)
         asks = read.partition('name="password"')[2].partition(">")[0]
         assert asks and "required" not in asks and "/console/account/proof?next=" in read
-        made = ines.send(
-            address,
-            **{**SIGNING, "response": ids, "form_token": ines.token(address)},
-        )
+        form = {**SIGNING, "response": ids, "form_token": ines.token(address)}
+        assert ines.send(address, **form).status_code == 409, "without what was shown"
+        marks = [one.split('"')[0] for one in read.split('name="as_read" value="')[1:]]
+        made = ines.send(address, **form, as_read=marks)
         assert made.status_code == 303, made.text
         assert "Nothing waits" in ines.get(f"{address}?visit=-").text
     with look(system("tests")) as tx:
@@ -279,6 +283,12 @@ def test_answers_that_are_hidden_from_her_stand_on_no_page(stage, page, monkeypa
     for text in (told, aside, visit):
         assert "keeps answers from your role" in text
         assert "worst_fatigue" not in text and "Sign" not in text.split("<main")[1].replace("Signatures", "")
+
+
+def mark_on(ines, page):
+    """How the page tells what it has shown, for the form that signs it."""
+    form = ines.get(page).text.partition(f'action="{page}/sign"')[2]
+    return form.partition('name="as_read" value="')[2].partition('"')[0]
 
 
 def story(stage):

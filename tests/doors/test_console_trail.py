@@ -48,6 +48,15 @@ def test_a_monitor_looks_for_what_one_person_did_with_one_participant(stage, mon
     assert stage.ada.subject_id in asked and stage.cara.subject_id in asked
 
 
+def test_one_chooses_among_the_people_of_ones_own_sites(stage, mona):
+    with stage.today():
+        hire("mora", Grant(STUDY, "02", "monitor"))
+        whole, part = (one.get(f"{ROOT}/trail").text for one in (mona, browser(stage, "mora")))
+    ids = {name: f'value="staff:{stage.cast.ids[name]}"' for name in ("noor", "otto", "dana")}
+    assert all(one in whole for one in ids.values())
+    assert [name for name, one in ids.items() if one in part] == ["otto", "dana"]
+
+
 def test_a_moved_plan_is_told_by_names_and_on_the_clock_of_the_site(stage, mona):
     noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}/plan"
     with stage.today():
