@@ -1,7 +1,7 @@
 # Fatigue over time by visit, from `epro export csv --study S --out FOLDER`: Rscript examples/fatigue.R FOLDER
 folder <- commandArgs(trailingOnly = TRUE)[1]
 long <- read.csv(file.path(folder, "long.csv"), na.strings = "", encoding = "UTF-8", colClasses = c(SUBJID = "character"))
-fatigue <- subset(long, QSTESTCD == "LUPQFA" & !is.na(QSSTRESN) & !is.na(VISITNUM))
+fatigue <- subset(long, QSTESTCD == "LUPQFA" & COUNTS == "Y" & !is.na(QSSTRESN) & !is.na(VISITNUM))
 visits <- aggregate(QSSTRESN ~ VISITNUM + VISIT, fatigue, function(x) c(mean = mean(x), se = sd(x) / sqrt(length(x)), n = length(x)))
 visits <- do.call(data.frame, visits[order(visits$VISITNUM), ])
 print(visits, row.names = FALSE)

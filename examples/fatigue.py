@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 folder = Path(sys.argv[1])
 value = pl.col("QSSTRESN").cast(pl.Float64)
 scores = pl.read_csv(folder / "long.csv", infer_schema=False).filter(
-    pl.col("QSTESTCD") == "LUPQFA", value.is_not_null()
+    pl.col("QSTESTCD") == "LUPQFA", pl.col("COUNTS") == "Y", value.is_not_null()
 )
 by_visit = scores.group_by(pl.col("VISITNUM").cast(pl.Float64), "VISIT").agg(
     value.mean().alias("mean"),

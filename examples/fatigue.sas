@@ -2,7 +2,7 @@
 %let folder = /data/export;
 proc import datafile="&folder/long.csv" out=work.long dbms=csv replace; guessingrows=max; run;
 proc means data=work.long noprint nway;
-  where QSTESTCD = 'LUPQFA' and not missing(VISITNUM);
+  where QSTESTCD = 'LUPQFA' and COUNTS = 'Y' and not missing(VISITNUM);
   class VISITNUM VISIT; var QSSTRESN;
   output out=work.visits n=n mean=mean stderr=se;
 run;

@@ -100,6 +100,7 @@ def _into(kind: Format, options: Options, source: Extract, out: Path) -> making.
     """Into a folder as it is; else made beside and put in its place whole."""
     if not out.suffix or out.is_dir():
         out.mkdir(parents=True, exist_ok=True)
+        _clear(out)
         return making.make(COMMAND, source, kind, options, out)
     if out.suffix != ".zip" and kind.main is None:
         raise click.UsageError(f"{kind.name} comes to several files: name a folder or a .zip.")
@@ -109,6 +110,19 @@ def _into(kind: Format, options: Options, source: Extract, out: Path) -> making.
         made = making.make(COMMAND, source, kind, options, Path(beside))
         _put(made, kind, source, out)
     return made
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an export before this one says that it made here, first of all its word that it is whole."""
+    about = folder / making.ABOUT
+    try:
+        names = [str(one["name"]) for one in json.loads(about.read_bytes())["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is none, or it is none of ours
+    about.unlink()
+    for name in names:
+        if Path(name).name == name:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _put(made: making.Made, kind: Format, source: Extract, out: Path) -> None:

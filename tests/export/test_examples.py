@@ -20,7 +20,9 @@ COMMANDS = {"fatigue.py": [sys.executable], "fatigue.R": ["Rscript"]}
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
-    """Three participants whose fatigue gets better from visit to visit, and one who answered too little."""
+    """Three participants whose fatigue gets better from visit to visit, and one who answered too little. The first
+    answered twice what was asked once: her second answer does not count.
+    """
     feed = Feed()
     visits = [visit.id for visit in feed.protocol.visits][:3]
     for subject in range(1, 4):
@@ -28,6 +30,8 @@ def export(tmp_path_factory):
             answers = {f"lq{item:02}": min(4, number + subject % 2) for item in range(1, 35)}
             feed.response(f"101-00{subject}", "lupusqol", answers, visit=visit)
     feed.response("101-004", "lupusqol", {"lq01": 1}, visit=visits[0])
+    again = {"occurrence_id": feed.entries[0]["response"]["occurrence_id"], "visit": visits[0]}
+    feed.response("101-001", "lupusqol", {f"lq{item:02}": 4 for item in range(1, 35)}, **again)
     folder = tmp_path_factory.mktemp("export")
     registry.find("csv").write(feed.extract(), Folder(folder), Options())
     return folder, visits

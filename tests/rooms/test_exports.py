@@ -159,6 +159,23 @@ def test_the_command_writes_a_folder_an_archive_or_a_file(cast, answered, enviro
     assert run(commands.export, "csv", "--study", STUDY, "--out", "/no/such/place.csv").exit_code == 2
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+def test_a_folder_holds_one_export_and_what_else_was_there(cast, answered, environ, tmp_path, monkeypatch):
+    """Of one before nothing is left, and while another is made nothing says that it is whole."""
+    ask = ["dataset-json", "--study", STUDY, "--out", str(tmp_path / "out")]
+    run = lambda *words: CliRunner(env=environ).invoke(commands.export, [*ask, *words])  # noqa: E731
+    assert run("--container", "ndjson").exit_code == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert (tmp_path / "out" / "qsfd.ndjson").is_file()
+    assert run().exit_code == 0
+    told = json.loads((tmp_path / "out" / "export.json").read_bytes())
+    names = {"export.json", "notes.txt"} | {one["name"] for one in told["files"]}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names and "qsfd.json" in names
+    monkeypatch.setattr(making, "_told", lambda *_: 1 / 0)
+    assert run().exit_code == 1
+    assert not (tmp_path / "out" / "export.json").exists()
+
+
 def test_a_study_without_entries_is_exported_too(cast, tmp_path):
     made = exported(TESTS, tmp_path / "empty")
     assert (made.told["cut"]["position"], long(made).height) == (0, 0)
