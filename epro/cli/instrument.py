@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -172,22 +173,51 @@ def know_language(found: Instrument, lang: str | None) -> None:
 
 
 def _described(found: Instrument, lang: str) -> Iterator[str]:
-    yield f"{found.code} {found.version}  {found.title[lang]}  (wording in {lang}: {found.wording[lang]})"
-    yield f"digest {found.digest}"
+    said = partial(_said, lang)
+    wording = said("wording in {}: {}").format(lang, said(found.wording[lang]))
+    yield f"{found.code} {found.version}  {found.title[lang]}  ({wording})"
+    yield f"{said('digest')} {found.digest}"
     for item in found.items:
-        yield f"  {item.number!s:>3} {item.id}  {item.text[lang]}  {_marks(item)}"
+        yield f"  {item.number!s:>3} {item.id}  {item.text[lang]}  {_marks(item, lang)}"
     for scale in found.scales:
         low, high = scale.range
-        blinded = ", blinded" * scale.blinded
-        yield f"  {scale.name}: {scale.label[lang]}, {low}-{high}, {scale.direction}{blinded}"
-        yield f"      {scale.method} {scale.method_version}, needs {scale.missing} of {' '.join(scale.items)}"
+        read = [f"{low}-{high}", said(scale.direction), *([said("blinded")] if scale.blinded else [])]
+        yield f"  {scale.name}: {', '.join([scale.label[lang], *read])}"
+        method, needed = f"{scale.method} {scale.method_version}", " ".join(scale.items)
+        yield f"      {said('{}, needs {} of {}').format(method, said(str(scale.missing)), needed)}"
 
 
-def _marks(item: Item) -> str:
+def _marks(item: Item, lang: str) -> str:
     words = [f"[{min(item.codes)}-{max(item.codes)}]"]
-    return " ".join(
-        words + [mark for mark in ("reversed", "not_applicable", "blinded") if getattr(item, mark)]
-    )
+    marks = ("reversed", "not_applicable", "blinded")
+    return " ".join(words + [_said(lang, mark) for mark in marks if getattr(item, mark)])
+
+
+def _said(lang: str, words: str) -> str:
+    """These words in this language, if we have them."""
+    if lang != "zh-CN":
+        return words
+    least = words.removeprefix("at_least_")
+    return f"至少{least}项" if least.isdigit() else IN_CHINESE.get(words, words)
+
+
+IN_CHINESE = {
+    "wording in {}: {}": "{} 文本：{}",
+    "placeholder": "占位文本",
+    "own": "自拟文本",
+    "digest": "摘要值",
+    "{}, needs {} of {}": "{}，所需回答：{}；条目：{}",
+    "all": "全部",
+    "at_least_half": "至少一半",
+    "more_than_half": "超过一半",
+    "by_method": "由计分方法决定",
+    "higher_is_better": "分数越高越好",
+    "higher_is_worse": "分数越高越差",
+    "none": "无方向",
+    "reversed": "反向计分",
+    "not_applicable": "可答“不适用”",
+    "blinded": "盲态",
+}
 
 
 @contextmanager

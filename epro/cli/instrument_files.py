@@ -42,7 +42,8 @@ def explain_(
     told = _explained(found, _answers(file), lang, scale)
     if as_json:
         return click.echo(json.dumps(told, ensure_ascii=False, indent=2))
-    click.echo("\n\n".join(_text(one, lang or found.languages[0]) for one in told))
+    language = lang or found.languages[0]
+    click.echo("\n\n".join((*(_text(one, language) for one in told), *_marks(told, language))))
 
 
 @click.command()
@@ -142,6 +143,13 @@ def _text(told: dict[str, Any], language: str) -> str:
         f" {made_with['version']}, {words['digest']} {made_with['digest']}"
     )
     return "\n".join(lines)
+
+
+def _marks(told: list[dict[str, Any]], language: str) -> list[str]:
+    """What the marks behind the sources mean, of those that stand there."""
+    words, stand = words_of(language), {fact["certainty"] for one in told for fact in one["interpretation"]}
+    meant = [f"[{mark}]{words['colon']}{words[mark]}" for mark in ("V", "M", "?") if mark in stand]
+    return [words["semicolon"].join(meant)] if meant else []
 
 
 def _number(number: dict[str, Any], words: dict[str, str]) -> str:

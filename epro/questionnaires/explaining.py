@@ -57,6 +57,9 @@ LINES = {
     "colon": {"en": ": ", "zh-CN": "："},
     "comma": {"en": ", ", "zh-CN": "，"},
     "semicolon": {"en": "; ", "zh-CN": "；"},
+    "V": {"en": "read in the source", "zh-CN": "已核对原始来源"},
+    "M": {"en": "from the literature, to be checked", "zh-CN": "引自文献，待核实"},
+    "?": {"en": "open", "zh-CN": "未定"},
 }
 """What an explanation that is printed says besides."""
 FACTS = {

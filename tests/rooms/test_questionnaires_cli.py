@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,24 @@ def test_show_in_one_language():
     shown = json.loads(run("show", "fatigue_diary", "--json", "--lang", "zh-CN").stdout)
     assert (shown["language"], shown["title"]) == ("zh-CN", "疲劳日记")
     assert "疲劳日记" in run("show", "fatigue_diary", "--lang", "zh-CN").stdout
+
+
+def test_show_in_chinese_is_chinese_but_for_ids_and_methods():
+    text = run("show", "facit_fatigue", "--lang", "zh-CN").stdout
+    assert "超过一半" in text and text.count("反向计分") == 11 and "zh-CN 文本：占位文本" in text
+    names = {"facit_fatigue", "zh", "CN", "total", "prorated_sum"}
+    assert {word for word in re.findall(r"\b[A-Za-z_]{2,}\b", text) if not re.match("ff", word)} - names <= {
+        "FACIT",
+        "Fatigue",
+    }
+    assert "所需回答：至少4项" in run("show", "fatigue_diary_weekly", "--lang", "zh-CN").stdout
+
+
+def test_an_explanation_says_what_the_marks_of_its_sources_mean():
+    answers = json.dumps({f"fss{n}": 1 for n in range(1, 10)})
+    told = run("explain", "fss", "-", stdin=answers).stdout
+    assert told.endswith("[V]: read in the source; [M]: from the literature, to be checked\n")
+    assert "[V]：已核对原始来源" in run("explain", "fss", "-", "--lang", "zh-CN", stdin=answers).stdout
 
 
 def test_show_for_people_says_how_it_is_scored():
