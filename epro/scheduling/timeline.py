@@ -187,6 +187,12 @@ def asked_on(
     return fits and start is not None and start <= day < end
 
 
+def end_day(protocol: Protocol, assessment: Assessment, anchors: Mapping[str, date]) -> date | None:
+    """From which day on nothing of this opens any more; None where no end can be told yet."""
+    _, end = _ends(protocol, assessment, anchor_days(protocol, anchors))
+    return None if end == date.max else end
+
+
 def matter(assessment_id: str, visit_id: str | None, key: str, day: date) -> Matter:
     """By what an answer and what waits for it belong together: the visit, else the day; and the window of the day."""
     return assessment_id, visit_id or day.isoformat(), window_of(key)

@@ -10,7 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from epro.questionnaires.library import bundled
+from epro.scheduling import timeline
 from epro.scheduling.protocol import Protocol
+from epro.scheduling.timeline import window_of
 from epro.simulation import habits
 from epro.simulation.facts import Facts
 
@@ -67,7 +69,7 @@ class Tally:
 def tally(facts: Facts) -> Tally:
     """Count everything."""
     found = Tally(calls=Counter(facts.sent), done=Counter(facts.diary.done))
-    for count in (_people, _windows, _days, _reminders, _alerts, _answers):
+    for count in (_people, _windows, _ends, _days, _reminders, _alerts, _answers):
         count(found, facts)
     return found
 
@@ -100,6 +102,18 @@ def _windows(found: Tally, facts: Facts) -> None:
             found.weeks.update((row.assessment_id, week, word) for word in ("due", fate) if word)
 
 
+def _ends(found: Tally, facts: Facts) -> None:
+    """For how many the day came from which on an assessment is asked no longer."""
+    anchors: dict[str, dict[str, date]] = defaultdict(dict)
+    for row in sorted(facts.anchors, key=lambda row: row.seq):
+        anchors[row.subject_id][row.anchor] = row.day
+    for assessment in facts.protocol.assessments:
+        if assessment.until:
+            ends = (timeline.end_day(facts.protocol, assessment, days) for days in anchors.values())
+            came = sum(end is not None and end <= facts.until.date() for end in ends)
+            found.windows[(assessment.id, ENDS)] += came
+
+
 def _fate(row: Any) -> str | None:
     if row.fulfilled_at is not None:
         return "done" if row.fulfilled_at <= row.closes_at else "late"
@@ -108,6 +122,8 @@ def _fate(row: Any) -> str | None:
 
 def _words(facts: Facts, row: Any) -> Iterator[str]:
     yield "opened"
+    if window := window_of(row.key):
+        yield f"opened {window}"
     if row.grace_until <= facts.until and row.cancelled_at is None:
         yield "closed"
     if row.fulfilled_at is not None:
@@ -171,6 +187,8 @@ def _alerts(found: Tally, facts: Facts) -> None:
         place = rule_place(alert, facts)
         found.alerts[(place, "raised")] += 1
         found.alerts.update((place, f"step {n}") for n in range(alert.escalations))
+        if alert.urgent_at is not None:
+            found.alerts[(place, "urgent_from")] += 1
         day = alert.raised_at.astimezone(ZoneInfo(facts.protocol.time_zone)).date()
         found.alerts_a_day[(alert.site_id, day.isoformat())] += 1
         _follow(found, facts, alert)
@@ -179,6 +197,8 @@ def _alerts(found: Tally, facts: Facts) -> None:
             alert = facts.alerts.get(message.alert_id)
             place = rule_place(alert, facts) if alert else "/digest"
             found.told[(place, message.purpose, str(message.why.get("role", "")))] += 1
+            if alert and message.purpose == "alert" and message.planned_at > alert.raised_at:
+                found.alerts[(place, "again_every")] += 1
 
 
 def _follow(found: Tally, facts: Facts, alert: Any) -> None:
@@ -200,6 +220,8 @@ def _answers(found: Tally, facts: Facts) -> None:
     seen: set[tuple[str, str]] = set()
     for row in facts.responses.values():
         found.answers[row.assessment_id] += 1
+        if any(one["code"] == FINISHED for one in row.findings):
+            found.windows[(row.assessment_id, FINISHED)] += 1
         if (row.subject_id, row.assessment_id) in seen:
             found.again[row.assessment_id] += 1
         seen.add((row.subject_id, row.assessment_id))
@@ -260,12 +282,16 @@ def _rules(protocol: Protocol, found: Tally) -> Iterator[tuple[str, int]]:
 
 
 PLAIN = {"id", "label", "instrument", "window", "windows", "sync_grace", "reminders", "on_miss", "at_risk"}
+ENDS, FINISHED = "ended", "finished_after_closing"
 
 
 def _of_assessment(assessment: Any, found: Tally) -> Iterator[tuple[str, int]]:
     place, told = f"/assessments/{assessment.id}", assessment.canonical()
-    for key in sorted(told.keys() - PLAIN | {"window"}):
-        yield f"{place}/{key}", found.windows[(assessment.id, "opened")]
+    counted = {"until": ENDS, "while_answering": FINISHED}
+    for key in sorted(told.keys() - PLAIN | ({"window"} if not assessment.windows else set())):
+        yield f"{place}/{key}", found.windows[(assessment.id, counted.get(key, "opened"))]
+    for window in assessment.windows:
+        yield f"{place}/windows/{window.id}", found.windows[(assessment.id, f"opened {window.id}")]
     yield f"{place}/sync_grace", found.windows[(assessment.id, "late")]
     for number in range(len(assessment.reminders)):
         yield f"{place}/reminders/{number}", found.reminders[(assessment.id, number, "sent")]
@@ -274,6 +300,9 @@ def _of_assessment(assessment: Any, found: Tally) -> Iterator[tuple[str, int]]:
     if assessment.on_miss.alert:
         on_miss = assessment.on_miss
         yield from _of_alert(f"{place}/on_miss", on_miss.roles, on_miss.escalation, found)
+        for key in ("again_every", "urgent_from"):
+            if getattr(on_miss, key):
+                yield f"{place}/on_miss/{key}", found.alerts[(f"{place}/on_miss", key)]
 
 
 def _of_alert(place: str, roles: Any, escalation: Any, found: Tally) -> Iterator[tuple[str, int]]:

@@ -54,12 +54,21 @@ def label_of(parts: Sequence[Any], id: str) -> Text | str:
 
 
 def _anchors(occurrence: Any, protocol: Protocol, anchors: Sequence[Any]) -> Iterator[Said]:
-    """Every setting of the anchor that it counts from, and of the one that this counts from."""
-    found = next((anchor for anchor in protocol.anchors if anchor.id == occurrence.anchor), None)
-    if found is not None and found.base:
-        facts = {"anchor": found.label, "days": found.days, "base": label_of(protocol.anchors, found.base)}
-        yield Said("anchor.counted", occurrence.planned_at, facts)
-    names = {occurrence.anchor, found.base if found else None}
+    """Every setting of the anchor that it counts from, of that of its condition, and of those that these count from."""
+    condition = protocol.assessment(occurrence.assessment_id).condition
+    known = {anchor.id: anchor for anchor in protocol.anchors}
+    waiting, names = [occurrence.anchor, condition.anchor if condition else None], set[str | None]()
+    for name in waiting:
+        found = known.get(name or "")
+        if found is not None and found.base and name not in names:
+            facts = {
+                "anchor": found.label,
+                "days": found.days,
+                "base": label_of(protocol.anchors, found.base),
+            }
+            yield Said("anchor.counted", occurrence.planned_at, facts)
+            waiting.append(found.base)
+        names.add(name)
     before: dict[str, date] = {}
     for row, who in anchors:
         if row.anchor in names:

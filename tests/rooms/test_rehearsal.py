@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ from epro.cli.study import known_instruments
 from epro.errors import NotFound
 from epro.scheduling import protocols, rehearsals
 from epro.scheduling.reading import read
-from epro.simulation import habits, invariants, parts, report
+from epro.simulation import habits, invariants, parts, report, tally
 from epro.simulation.facts import Facts
 from epro.tx import begin, look, system
 
@@ -233,10 +234,22 @@ def of_all_kinds():
     text = Path("tests/studies/kinds.yaml").read_text(encoding="utf-8")
     text = text.replace("defaults:", 'messages: {quiet_hours: {usual: ["23:30", "05:30"]}}\ndefaults:')
     text = text.replace("sync_grace: 6h\n", "sync_grace: 6h\n  reminders: [{before_closing: 50m}]\n", 1)
+    for before, after in MORE.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
     protocol, faults = read(text, known_instruments())
     assert protocol is not None, faults
     asked = parts.Asked(6, 12, 5)
-    return parts.rehearse(protocol, text, asked, worker.attend, worker.send, lambda days: None)
+    outcome = parts.rehearse(protocol, text, asked, worker.attend, worker.send, lambda days: None)
+    return SimpleNamespace(protocol=protocol, tally=outcome.tally, results=outcome.results)
+
+
+MORE = {
+    "every: {days: 1, from: 0, to: 1, anchor: enrolment}\n": "every: {days: 1, from: 0, anchor: enrolment}\n"
+    "    until: {day: 2}\n    while_answering: 1h\n",
+    '    window: {opens: "12:00", closes: "14:00"}\n': "    until: {anchor: halfway, day: 30}\n"
+    '    windows: [{id: noon, opens: "12:00", closes: "13:00"}, {id: tea, opens: "14:00", closes: "15:00"}]\n',
+}
 
 
 def test_answers_misses_arms_and_her_own_wish_open_what_hangs_on_them(of_all_kinds):
@@ -248,6 +261,16 @@ def test_answers_misses_arms_and_her_own_wish_open_what_hangs_on_them(of_all_kin
     )
     assert of_all_kinds.tally.visits["after_first"] > 0  # hangs on the day of an answer
     assert of_all_kinds.tally.people["arm", "cells"] == of_all_kinds.tally.people["arm", "sham"] == 3
+
+
+def test_a_rule_that_has_not_come_to_act_stays_red(of_all_kinds):
+    """Of several windows a day each counts by itself; an end counts when its day has come, and not before."""
+    rules = tally.rules(of_all_kinds.protocol, of_all_kinds.tally)
+    listed = {one["place"]: one["exercised"] for one in rules}
+    assert listed["/assessments/evening/until"] == 6 and listed["/assessments/rounds/until"] == 0
+    assert listed["/assessments/rounds/windows/noon"] > 0 and listed["/assessments/rounds/windows/tea"] > 0
+    assert "/assessments/rounds/window" not in listed
+    assert listed["/assessments/evening/while_answering"] == 0
 
 
 def test_the_nights_of_the_study_count_and_no_others(of_all_kinds):

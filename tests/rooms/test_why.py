@@ -33,7 +33,7 @@ from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.simulation.people import Phone
 from epro.tx import Grant, begin, look, system
-from epro.why import sent
+from epro.why import due, sent
 from epro.why.happened import Happened
 from epro.why.sentences import LANGUAGES, Said, Who, Word, told
 from epro.why.templates import SENTENCES
@@ -692,6 +692,42 @@ def a_miss_that_became_certain_after_she_had_left(cast):
 def newest_of_alerts() -> list:
     with look(TESTS) as tx:
         return tx.all(sa.select(Alert))
+
+
+def test_why_it_is_due_names_whatever_set_the_anchors_behind_it():
+    """An anchor that counts from one that counts from another; and the answer that made its condition hold."""
+    text = (STUDY_FILE.parent / "course.yaml").read_text(encoding="utf-8")
+    counted = "  - {id: later-on, label: {en: Later on, zh-CN: 更晚}, from: {anchor: week-on, days: 7}}\n"
+    text = text.replace("sites:\n", counted + "sites:\n").replace(
+        "number: 3, anchor: week-on", "number: 3, anchor: later-on"
+    )
+    protocol, faults = read(
+        text.replace("    at: [later]\n", "    at: [later]\n    if: {anchor: low}\n"), known_instruments()
+    )
+    assert protocol is not None, faults
+    then = at("2026-03-20T08:00")
+    row = SimpleNamespace(
+        id=uuid4(), assessment_id="severity", key="later", visit_id="later", anchor="later-on", study_day=0,
+        local_day=date(2026, 3, 20), time_zone="Asia/Shanghai", opens_at=then, closes_at=then + timedelta(hours=14),
+        grace_until=then + timedelta(hours=26), planned_at=at("2026-03-06T20:00"), protocol_version="1.0",
+        cancelled_at=None,
+    )  # fmt: skip
+    answered = [("first-diary", "evening", 6), ("low", "mood", 3)]
+    rows = [
+        (SimpleNamespace(anchor=anchor, day=date(2026, 3, day), set_at=at(f"2026-03-{day:02}T20:00"),
+                         reason=f"first answer of {first}"), Who("system"))
+        for anchor, first, day in answered
+    ]  # fmt: skip
+    said = due.planned(row, protocol, rows, [], [])
+    about = [
+        (one.code, str(one.facts.get("day") or one.facts.get("days")))
+        for one in said
+        if "anchor." in one.code
+    ]
+    assert about == [
+        ("anchor.counted", "7"), ("anchor.counted", "7"),
+        ("anchor.answered", "2026-03-06"), ("anchor.answered", "2026-03-03"),
+    ]  # fmt: skip
 
 
 # Uploads and scores.
