@@ -1,7 +1,8 @@
 """What a tick costs: what is due, or what exists? 1,000 and 100,000 participants, of whom 100 have a diary due.
 
 Participants and six days of occurrences each are written past the rooms (enrolling 100,000 by hand would take
-the hour); the tick is the real one.
+the hour); the tick is the real one. Of five ticks the one that took least counts: on the wall, of our processor time,
+and of that of the database's server. The ratio is that of both processor times together.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 from flask import Flask
 
-from benchmarks.installation import BENCH, STUDY, application, databases
-from epro import clock, trail, worker
+from benchmarks.installation import BENCH, STUDY, application, databases, server_seconds
+from epro import clock, db, trail, worker
 from epro.notifications.senders.recording import RecordingSender
 from epro.scheduling.models import Occurrence
 from epro.studies.models import Participant
@@ -39,22 +40,24 @@ def _measure(kind: str, count: int) -> float:
             if kind == "postgresql":  # what its autovacuum does on its own a minute after such a load
                 with as_owner(environ) as connection:
                     connection.execute(sa.text("ANALYZE"))
-            seconds = min(_tick(app, round_) for round_ in range(5))
+            ticks = [_tick(app, round_) for round_ in range(5)]
+            wall, ours, server = (1000 * min(one[n] for one in ticks) for n in range(3))
             print(
-                f"{kind:<11} {count:>7,} participants, {count * DAYS:>9,} occurrences, {DUE} due: "
-                f"{seconds * 1000:,.0f} ms a tick",
+                f"{kind:<11} {count:>7,} participants, {count * DAYS:>9,} occurrences, {DUE} due: {wall:,.0f} ms"
+                f" a tick; ours {ours:,.0f} ms, the server's {server:,.0f} ms",
                 flush=True,
             )
-            return seconds
+            return ours + server
 
 
-def _tick(app: Flask, round_: int) -> float:
+def _tick(app: Flask, round_: int) -> tuple[float, float, float]:
     """One tick with 100 reminders due: the same hundred participants, another day's diary each round."""
     senders = {"sms": RecordingSender("sms"), "email": RecordingSender("email")}
     hour = _hour(round_)
-    began = time.perf_counter()
+    served, wall, ours = server_seconds(db.engine()), time.perf_counter(), time.process_time()
     worker.tick(senders, hour)
-    return time.perf_counter() - began
+    wall, ours = time.perf_counter() - wall, time.process_time() - ours
+    return wall, ours, server_seconds(db.engine()) - served
 
 
 def _hour(day: int) -> datetime:
