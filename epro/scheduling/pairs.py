@@ -133,7 +133,7 @@ def _days(draft: Draft, assessment: dict[str, Any]) -> Days:
     every, burst = mapping(assessment, "every"), mapping(assessment, "burst")
     if every.get("anchor") and every.get("from") is not None:
         anchor, first = draft.counted(every["anchor"], every["from"])
-        return {anchor: set(_stretch(draft, assessment, anchor, first))}
+        return _until_the_end(draft, assessment, {anchor: set(_stretch(every, first))})
     found: Days = {}
     length = burst.get("days") or 0
     lead = length if "before" in burst else length // 2
@@ -141,19 +141,26 @@ def _days(draft: Draft, assessment: dict[str, Any]) -> Days:
         if visit is not None and placed(visit):
             anchor, day = draft.counted(visit["anchor"], visit["day"])
             found.setdefault(anchor, set()).update(range(day - lead, day - lead + length))
-    return found
+    return _until_the_end(draft, assessment, found)
 
 
-def _stretch(draft: Draft, assessment: dict[str, Any], anchor: str, first: int) -> range:
-    every = mapping(assessment, "every")
+def _stretch(every: dict[str, Any], first: int) -> range:
     last = every.get("to", FAR)
     last = first - 1 if last is None else first + last - every["from"]
-    end = end_of(draft, assessment)
-    if end and end[0] == anchor:
-        last = min(last, end[1] - 1)
     step = every.get("days") or (every.get("weeks") or 0) * 7
     calendar = "weekdays" in every or "month_days" in every
     return range(first, last + 1, 1 if calendar or not step else step)
+
+
+def _until_the_end(draft: Draft, assessment: dict[str, Any], found: Days) -> Days:
+    """Where it ends by another anchor, nobody knows how many of the days come before: the first alone is taken."""
+    end = end_of(draft, assessment)
+    if end is None:
+        return found
+    return {
+        anchor: {day for day in days if day < end[1]} if anchor == end[0] else set(sorted(days)[:1])
+        for anchor, days in found.items()
+    }
 
 
 def _shared_hours(draft: Draft, one: Entry, two: Entry) -> bool:

@@ -104,5 +104,7 @@ def test_without_the_provider_the_note_waits(app, twilio):
     (sid,) = take(twilio, "+14155550100")
     assert redacting.redact_due({"sms": RecordingSender("sms")}, **after(1)) == 0 and noted() == [sid]
     assert redacting.redact_due({}, **after(1)) == 0 and noted() == [sid]
+    elsewhere = routed("sms", {"+86": RecordingSender("sms"), "": RecordingSender("sms")})
+    assert redacting.redact_due({"sms": elsewhere}, **after(1)) == 0 and noted() == [sid]
     others = routed("sms", {"+86": RecordingSender("sms"), "": sms(twilio)})
     assert redacting.redact_due({"sms": others}, **after(1)) == 1 and noted() == []

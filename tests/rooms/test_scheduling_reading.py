@@ -251,7 +251,7 @@ def test_the_pattern_of_subject_ids_has_a_length(pattern, told):
         ("[0-9]{3}-[0-9]{4}", True), ("(CN|DE)-[A-Z]{1,3}[0-9]+", True), ("([0-9]{2}-){3}[0-9]{3}", True),
         ("a*-b*-c*", True), ("(?=1)1(?:[0-9]|x)*", True), ("(a+)+b", False), ("(a|a)*b", False),
         ("((a?){20}){20}", False), ("(a|a)" * 30 + "b", False), ("(a*)*?", False), ("a*a*a*a*a*a*b", False),
-        ("(?=(a+)+b)a*", False),
+        ("(?=(a+)+b)a*", False), ("[A-Z]+-[0-9]+-[0-9]+-[0-9]+", True),
     ],
 )  # fmt: skip
 def test_a_pattern_that_could_match_for_ever_is_refused(pattern, sound):
@@ -301,6 +301,37 @@ def test_windows_may_touch():
     assert (
         codes(EXAMPLE.replace('{opens: "18:00", closes: "24:00"}', '{opens: "00:00", closes: "24:00"}')) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("until", "burst", "told"),
+    [
+        ("{anchor: infusion}", "{days: 3, around: [later]}", []),  # the infusion may have been by then
+        ("{anchor: infusion}", "{days: 3, around: [baseline]}", ["overlapping_diaries"]),
+        ("{day: 30}", "{days: 3, around: [later]}", []),
+        ("{day: 60}", "{days: 3, around: [later]}", ["overlapping_diaries"]),
+        ("{day: 90}", "{days: 3, around: [baseline, later]}\n    until: {anchor: enrolment}", []),
+    ],
+)
+def test_a_diary_and_a_burst_overlap_where_their_ends_let_them(until, burst, told):
+    file = ROOT / "tests" / "faulty_studies" / "pairs.yaml"
+    head = file.read_text("utf-8").partition("assessments:\n")[0]
+    later = "  - {id: later, label: {en: Later}, number: 6, anchor: enrolment, day: 60}\ndefaults:"
+    text = (
+        head.replace("defaults:", later)
+        + f"""assessments:
+  - id: run-in
+    label: {{en: Run-in}}
+    instrument: {{code: fatigue_diary, version: "1.0"}}
+    every: {{days: 1, from: 0, anchor: enrolment}}
+    until: {until}
+  - id: again
+    label: {{en: Again}}
+    instrument: {{code: fatigue_diary, version: "1.0"}}
+    burst: {burst}
+"""
+    )
+    assert codes(text) == told
 
 
 def test_a_fault_in_the_defaults_is_told_once_though_three_assessments_take_it():

@@ -42,8 +42,9 @@ class RoutedSender:
 
     def redact(self, provider_id: str) -> None:
         keeper = self._keeper(provider_id)
-        if keeper is not None:
-            keeper.redact(provider_id)
+        if keeper is None:
+            raise SendFailed("not_supported", permanent=True)  # by no route; the text is still there
+        keeper.redact(provider_id)
 
     def _keeper(self, provider_id: str) -> Redacting | None:
         """Which of the providers keeps the text of this id. The number may be erased: it is not asked for."""
