@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 )
 
 from epro import trail
-from epro.scheduling import amending, occurrences, protocols, replanning, timeline
+from epro.scheduling import amending, course, occurrences, protocols, replanning, timeline
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol, with_defaults
 from epro.scheduling.replanning import Wish
@@ -54,11 +54,11 @@ WRITTEN = with_defaults(yaml.safe_load(STUDY_FILE.read_text(encoding="utf-8")))
 NUMBERS = count()
 
 
-def version(study: str, number: int) -> Protocol:
+def version(study: str, number: int, written: Any = WRITTEN, amendments: Any = None) -> Protocol:
     """The study with its first `number` amendments."""
-    data = Protocol.from_canonical(WRITTEN).canonical()
+    data = Protocol.from_canonical(written).canonical()
     data["study"] |= {"id": study, "version": f"{number + 1}.0"}
-    for amendment in AMENDMENTS[:number]:
+    for amendment in (amendments or AMENDMENTS)[:number]:
         amendment({one["id"]: one for one in data["assessments"]}, data)
     return Protocol.from_canonical(data)
 
@@ -85,20 +85,25 @@ AMENDMENTS = [_earlier_evenings, _other_questionnaires, _later_visits]
 class Plans(RuleBasedStateMachine):
     """One participant of a study of her own, followed hour by hour."""
 
+    written, steps, arm = WRITTEN, AMENDMENTS, "control"
+
     def __init__(self) -> None:
         super().__init__()
         self.study, self.now, self.amendments = f"arms-{next(NUMBERS)}", START, 0
         self.settled: dict[Any, tuple] = {}
         with self.act() as tx:
-            protocols.publish(tx, version(self.study, 0), "as written")
+            protocols.publish(tx, self.version(0), "as written")
             she = participants.enrol(
                 tx, tx.get(Site, self.study, "01"), subject_id="01-001", language="en", time_zone="Asia/Shanghai",
-                protocol_version="1.0", anchors={"enrolment": date(2026, 3, 2)}, contact={}, arm="control",
+                protocol_version="1.0", anchors={"enrolment": date(2026, 3, 2)}, contact={}, arm=self.arm,
             )  # fmt: skip
             occurrences.replan(tx, she, "enrolment")
 
     def act(self) -> Any:
         return begin(TESTS, self.now)
+
+    def version(self, number: int) -> Protocol:
+        return version(self.study, number, self.written, self.steps)
 
     def she(self, tx: Tx) -> Participant:
         return tx.get(Participant, self.study, "01-001", lock=True)
@@ -127,12 +132,12 @@ class Plans(RuleBasedStateMachine):
     def speak(self, language: str) -> None:
         self.replan(Wish(language=language))
 
-    @precondition(lambda self: self.amendments < len(AMENDMENTS))
+    @precondition(lambda self: self.amendments < len(self.steps))
     @rule()
     def amend(self) -> None:
         """Published, approved with the day of today, and carried out by the clockwork."""
         self.amendments += 1
-        protocol, before = version(self.study, self.amendments), self.rows()
+        protocol, before = self.version(self.amendments), self.rows()
         with self.act() as tx:
             ((_, found),) = amending.dry_run(tx, protocol)
             promised = told(found)
@@ -202,8 +207,9 @@ class Plans(RuleBasedStateMachine):
         basis = occurrences.on_record(tx, she)
         today = self.now.astimezone(ZoneInfo(she.time_zone)).date()
         return timeline.plan(
-            version(self.study, self.amendments), she.subject_id, basis.anchors, basis.zones,
+            self.version(self.amendments), she.subject_id, basis.anchors, basis.zones,
             last_day=today + occurrences.HORIZON, person=basis.person,
+            past=course.past_of(tx, [(she, basis.protocol)])[0],
         )  # fmt: skip
 
 
@@ -227,6 +233,7 @@ def test_any_story_ends_where_one_plan_would_on_postgresql(app):
 
 
 def _settings(examples: int) -> settings:
+
     return settings(
         max_examples=examples, stateful_step_count=9, deadline=None, suppress_health_check=FIXTURES
     )
