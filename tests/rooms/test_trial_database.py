@@ -536,6 +536,17 @@ def test_version_5_keeps_every_answer_under_its_new_key(url, target):
     later.close()
 
 
+def test_a_key_made_before_a_cut_leaves_no_index_that_is_not_needed(url, target):
+    target.apply(STUDY, story())
+    with target.engine.begin() as connection:
+        there = sa.Table("answers", sa.MetaData(), autoload_with=connection)
+        sa.Index("ix_answers_POSITION", there.c.STUDYID, there.c.POSITION).create(connection)
+        connection.execute(trial.schema_state.update().values(VERSION=5))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 10 and sa.inspect(later.engine).get_indexes("answers") == []
+    later.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 def test_an_answer_of_another_hand_that_stands_twice_is_told_and_nothing_is_changed(url, target):
     target.apply(STUDY, story())

@@ -46,22 +46,23 @@ def renew(connection: sa.Connection) -> None:
     """The key of ours, unless it is there. Raises SinkUnavailable, with nothing changed, where it cannot be made: a row
     stands there twice that no feed tells, or something of another hand hangs on the old key.
     """
-    there = sa.Table("answers", sa.MetaData(), autoload_with=connection)
-    if there.primary_key.columns.keys() == answers.primary_key.columns.keys():
-        return
+    there = sa.inspect(connection).get_pk_constraint("answers")
     try:
-        if connection.dialect.name == "sqlite":
-            _made_anew(connection)
-        else:
-            connection.execute(NewKey(answers, _name_of_key(connection)))
-            for index in (one for one in there.indexes if one.name == NOT_NEEDED):
-                index.drop(connection)
+        if there["constrained_columns"] != answers.primary_key.columns.keys():
+            if connection.dialect.name == "sqlite":
+                _made_anew(connection)
+            else:
+                connection.execute(NewKey(answers, there["name"]))
+        _drop_what_is_not_needed(connection)
     except DBAPIError as fault:
         raise SinkUnavailable(f"answers cannot have its new key: {type(fault.orig).__name__}") from None
 
 
-def _name_of_key(connection: sa.Connection) -> str | None:
-    return sa.inspect(connection).get_pk_constraint("answers")["name"]
+def _drop_what_is_not_needed(connection: sa.Connection) -> None:
+    """Asked for each time: MariaDB and MySQL may have made the key and then been cut off."""
+    there = sa.Table("answers", sa.MetaData(), autoload_with=connection)
+    for index in (one for one in there.indexes if one.name == NOT_NEEDED):
+        index.drop(connection)
 
 
 def _made_anew(connection: sa.Connection) -> None:
