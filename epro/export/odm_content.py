@@ -435,6 +435,8 @@ def of_herself(entry: Mapping[str, Any]) -> str:
 def user(actor: str) -> str:
     """The OID of an actor as the trail names it: `staff:...`."""
     kind, _, name = actor.partition(":")
+    if kind == "participant":
+        name = name.rpartition("/")[2]  # as `patient` has her: the study is the file's
     return SYSTEM if kind == "system" else f"U.{kind}.{name}"
 
 

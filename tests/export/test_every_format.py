@@ -17,7 +17,7 @@ import pyreadstat
 import pytest
 from lxml import etree
 
-from epro.export import registry
+from epro.export import odm_content, registry
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
 from epro.questionnaires.instrument import parse
@@ -182,6 +182,8 @@ def test_who_set_a_day_and_who_withdrew_her_is_named(made):
     }
     assert by["I.SUBJECT.anchor.infusion"] == ["U.key.edc"]
     assert by["I.SUBJECT.withdrawn_at"] == ["U.staff.noor"]
+    herself = {"site": "101", "anchor": {"by": "participant:diary/101-001"}}  # by an answer of hers
+    assert odm_content.of_herself(herself) == "U.participant.101-001"
     assert by["I.SUBJECT.enrolled_at"] == ["U.site.101"]  # an entry of before it was told
     known = set(root.xpath("//o:User/@OID", namespaces=SPACE))
     assert set(root.xpath("//o:UserRef/@UserOID", namespaces=SPACE)) <= known
