@@ -1,7 +1,7 @@
 """Datasets kept ready for a reader who comes page by page: made once at a cut, for him, and read from the disk then.
 
 What the feed is now is made anew at most every five minutes, and only for who begins at the first row: pages fit
-together however long they take. A named cut stays.
+together for a day, as long as their reader begins nothing else. A named cut stays.
 """
 
 from __future__ import annotations
