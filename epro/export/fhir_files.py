@@ -7,7 +7,7 @@ answered or missed, and every act that the feed tells of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date, datetime
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from epro.export.fhir_names import Json, observation_id
 from epro.export.fhir_questionnaires import questionnaire
 from epro.export.fhir_record import provenance
 from epro.export.fhir_responses import Version, questionnaire_response
-from epro.export.fhir_scores import observation
+from epro.export.fhir_scores import observation, week_observation, week_sources
 from epro.export.fhir_studies import location, organization, patient, research_study, research_subject
 from epro.export.files import Folder
 from epro.questionnaires.instrument import localised
@@ -41,6 +41,17 @@ KINDS = (
     "Provenance",
     "Task",
     "AuditEvent",
+)
+_OF_A_SCORE = (
+    "scale",
+    "value",
+    "reason",
+    "answered",
+    "expected",
+    "rule",
+    "method",
+    "method_version",
+    "blinded",
 )
 
 
@@ -97,6 +108,9 @@ def _subject(extract: Extract, subject: records.Subject, base: str) -> Iterator[
         yield research_subject(row)
     for response in subject.responses:
         yield from _response(extract, subject, response, base)
+    versions = _versions(subject)
+    for week in subject.scored_weeks():
+        yield from _week(extract, subject, week, versions)
     yield from tasks(extract, subject, base)
     yield from acts(subject)
 
@@ -128,6 +142,44 @@ def _response(
             yield observation(_score(row, filed, score), made_by, version)
 
 
+def _versions(subject: records.Subject) -> dict[str, Version]:
+    """Id of what was filed, or of its correction -> which version of which response it is."""
+    return {
+        filed.id: Version(UUID(one.id), number, _instant(one.versions[0].told["corrected_at"]))
+        for one in subject.responses
+        for number, filed in enumerate(one.versions, 1)
+    }
+
+
+def _week(
+    extract: Extract, subject: records.Subject, week: records.Week, versions: Mapping[str, Version]
+) -> Iterator[Json]:
+    """The scores of a week that may be shown, by its latest scoring."""
+    told = week.told
+    made_by = extract.instrument(told["instrument"]["code"], told["instrument"]["version"])
+    scales = {scale.name for scale in extract.scales(made_by)}
+    sources = [versions[id] for id in week_sources(made_by, told["sources"]) if id in versions]
+    for score in week.scores:
+        if score["scale"] in scales:
+            yield week_observation(_of_week(subject, week, score), made_by, sources)
+
+
+def _of_week(subject: records.Subject, week: records.Week, score: Json) -> SimpleNamespace:
+    told = week.told
+    return SimpleNamespace(
+        **{name: score[name] for name in _OF_A_SCORE},
+        study_id=subject.study_id,
+        subject_id=subject.subject_id,
+        id=UUID(told["id"]),
+        week=told["number"],
+        run=told["run"],
+        first_day=date.fromisoformat(told["first_day"]),
+        last_day=date.fromisoformat(told["last_day"]),
+        scored_at=_instant(week.at),
+        definition_version=told["instrument"]["version"],
+    )
+
+
 def _row(subject: records.Subject, told: Json, at: str) -> SimpleNamespace:
     started = told.get("started_at")
     return SimpleNamespace(
@@ -152,10 +204,7 @@ def _score(row: SimpleNamespace, filed: records.Version, score: Json) -> SimpleN
     latest = runs[-1] if runs else filed.runs[-1]
     definition = score.get("definition")
     return SimpleNamespace(
-        **{name: score[name] for name in ("scale", "value", "reason", "answered", "expected", "rule")},
-        method=score["method"],
-        method_version=score["method_version"],
-        blinded=score["blinded"],
+        **{name: score[name] for name in _OF_A_SCORE},
         study_id=row.study_id,
         subject_id=row.subject_id,
         run=score.get("run", filed.runs.index(latest) + 1),

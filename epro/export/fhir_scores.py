@@ -1,7 +1,8 @@
-"""A score as an FHIR Observation. Pure."""
+"""A score, of a response or of a week of a diary, as an FHIR Observation. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from epro.export.fhir_names import (
@@ -29,29 +30,64 @@ def observation(row: Any, instrument: Instrument, version: Version) -> Json:
 
     `version` is the response's; each scoring of it is another version of the score.
     """
+    return {
+        **_head(row, observation_id(version.id, row.scale), f"{version.number}.{row.run}"),
+        "status": "amended" if version.number > 1 or row.run > 1 else "final",
+        "code": _code(row, instrument),
+        "effectiveDateTime": instant(row.completed),
+        "method": _method(row),
+        "derivedFrom": [_derived(version)],
+        **_found(row),
+    }
+
+
+def week_observation(row: Any, instrument: Instrument, versions: Iterable[Version]) -> Json:
+    """One score of a week of a diary: `row` has the columns of a week's score, `instrument` is what it was scored by.
+
+    `versions` are the responses that it was made of, in the order of their days: none where none was answered.
+    """
+    derived = [_derived(version) for version in versions]
+    return {
+        **_head(row, observation_id(row.id, row.scale), str(row.run)),
+        "status": "amended" if row.run > 1 else "final",
+        "code": _code(row, instrument),
+        "effectivePeriod": {"start": row.first_day.isoformat(), "end": row.last_day.isoformat()},
+        "method": _method(row),
+        **({"derivedFrom": derived} if derived else {}),
+        **_found(row, _part("week", row.week, "week of the diary")),
+    }
+
+
+def week_sources(instrument: Instrument, sources: Mapping[str, str]) -> list[str]:
+    """The ids of the responses that a week was made of, in the order of its days."""
+    days = [item.id for item in instrument.items]
+    return [sources[day] for day in days if day in sources]
+
+
+def _head(row: Any, name: str, version: str) -> Json:
     patient = {"reference": f"Patient/{patient_id(row.study_id, row.subject_id)}"}
-    derived = {"reference": f"QuestionnaireResponse/{version.id}/_history/{version.number}"}
-    again = version.number > 1 or row.run > 1
     return {
         "resourceType": "Observation",
-        "id": observation_id(version.id, row.scale),
+        "id": name,
         "meta": {
-            "versionId": f"{version.number}.{row.run}",
+            "versionId": version,
             "lastUpdated": instant(row.scored_at),
             **({"security": [BLINDED]} if row.blinded else {}),
         },
-        "status": "amended" if again else "final",
         "category": [concept(CATEGORY, "survey")],
-        "code": _code(row, instrument),
         "subject": patient,
-        "effectiveDateTime": instant(row.completed),
         "issued": instant(row.scored_at),
         "performer": [patient],
-        **_value(row),
-        "method": _method(row),
-        "derivedFrom": [derived],
-        "component": [_part(name, getattr(row, name)) for name in ("answered", "expected")],
     }
+
+
+def _derived(version: Version) -> Json:
+    return {"reference": f"QuestionnaireResponse/{version.id}/_history/{version.number}"}
+
+
+def _found(row: Any, *more: Json) -> Json:
+    parts = [_part(name, getattr(row, name), f"items {name}") for name in ("answered", "expected")]
+    return {**_value(row), "component": [*parts, *more]}
 
 
 def _code(row: Any, instrument: Instrument) -> Json:
@@ -83,5 +119,5 @@ def _method(row: Any) -> Json:
     return {"coding": [coding], "text": text}
 
 
-def _part(name: str, count: int) -> Json:
-    return {"code": concept("urn:epro:score-parts", name, f"items {name}"), "valueInteger": count}
+def _part(name: str, count: int, words: str) -> Json:
+    return {"code": concept("urn:epro:score-parts", name, words), "valueInteger": count}

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +22,14 @@ from epro.export import fhir_names as names
 from epro.export.fhir_names import Json
 from epro.export.fhir_record import OF_RECORDS, audit_event, provenance
 from epro.export.fhir_responses import Version, questionnaire_response
-from epro.export.fhir_scores import observation
+from epro.export.fhir_scores import observation, week_observation, week_sources
 from epro.export.fhir_search import BadSearch, Search, cursor, cursor_of, reference, span, token
 from epro.export.fhir_studies import location, organization, patient, research_study, research_subject
 from epro.export.fhir_tasks import FACTS, task
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Instrument
 from epro.responses import runs
-from epro.responses.models import Response, Score, Settlement
+from epro.responses.models import Response, Score, Settlement, WeekScore
 from epro.responses.receiving import answers_of
 from epro.responses.sight import hiding_places
 from epro.scheduling import protocols
@@ -64,7 +64,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Source:
-    """`keys` order the rows; `updated` is when a row last changed; `filters`: parameter -> condition of one value."""
+    """`keys` order the rows; `updated` is when a row last changed; `filters`: parameter -> condition of one value.
+
+    `beside` is where more of the same kind comes from, with the same parameters: it follows, or is merged by date.
+    """
 
     permission: str
     rows: Callable[[Tx, datetime | None], sa.Select[Any]]
@@ -73,6 +76,7 @@ class Source:
     types: Mapping[str, str]
     filters: Mapping[str, Callable[[Tx, str], Condition]]
     tell: Callable[[Tx, Sequence[Any], str], list[Json]]
+    beside: Source | None = None
 
 
 def page(
@@ -85,28 +89,60 @@ def page(
     as_of: datetime | None = None,
 ) -> Page:
     """One page of a search; of one study only, as things stood at an instant. Raises BadSearch."""
-    source = SOURCES[kind]
-    query = _wanted(tx, source, search, as_of)
-    if study_id is not None:
-        query = query.where(source.keys[0] == study_id)
-    if as_of is not None:
-        query = query.where(source.updated <= _at(source.updated, as_of))
-    total = None
-    if search.total or search.only_count:
-        total = tx.session.scalar(sa.select(sa.func.count()).select_from(query.order_by(None).subquery()))
+    queries = [
+        (source, _wanted(tx, source, search, study_id, as_of)) for source in _and_beside(SOURCES[kind])
+    ]
+    total = sum(_count(tx, query) for _, query in queries) if search.total or search.only_count else None
     if search.only_count:
         return Page([], None, total)
-    order, descending = _order(source, search)
-    query = query.add_columns(*(key.label(f"key_{number}") for number, key in enumerate(order)))
-    if search.cursor is not None:
-        query = query.where(_behind(order, search.cursor, descending))
-    query = query.order_by(*(key.desc() if descending else key for key in order))
-    rows = tx.session.execute(query.limit(search.count + 1)).all()
+    rows = _rows(tx, queries, search)
     found = rows[: search.count]
-    following = None
-    if len(rows) > len(found):
-        following = cursor(getattr(found[-1], f"key_{number}") for number in range(len(order)))
-    return Page(source.tell(tx, found, base), following, total)
+    following = _place(found[-1]) if len(rows) > len(found) else None
+    return Page(_tell(tx, [source for source, _ in queries], found, base), following, total)
+
+
+def _and_beside(source: Source) -> list[Source]:
+    return [source, *(_and_beside(source.beside) if source.beside else ())]
+
+
+def _count(tx: Tx, query: sa.Select[Any]) -> int:
+    return tx.session.scalar(sa.select(sa.func.count()).select_from(query.order_by(None).subquery())) or 0
+
+
+def _rows(tx: Tx, queries: Sequence[tuple[Source, sa.Select[Any]]], search: Search) -> list[Any]:
+    """The rows of a page, and one more where more are there. Each says by `part` which source it is of."""
+    rows: list[Any] = []
+    for part, (source, query) in enumerate(queries):
+        if search.sort or len(rows) <= search.count:
+            rows += tx.session.execute(_ordered(source, query, part, search)).all()
+    if search.sort and len(queries) > 1:  # of one instant the first source's come first, whichever the order
+        rows.sort(key=lambda row: row.key_0, reverse=search.sort.startswith("-"))
+    return rows[: search.count + 1]
+
+
+def _ordered(source: Source, query: sa.Select[Any], part: int, search: Search) -> sa.Select[Any]:
+    order, descending = _order(source, search)
+    named = (key.label(f"key_{number}") for number, key in enumerate(order))
+    query = query.add_columns(*named, sa.literal_column(str(part)).label("part"))
+    if search.cursor is not None:
+        query = query.where(_behind(order, part, search, descending))
+    query = query.order_by(*(key.desc() if descending else key for key in order))
+    return query.limit(search.count + 1)
+
+
+def _place(row: Any) -> str:
+    """Where a page ends, as its cursor."""
+    keys = sorted((name for name in row._fields if name.startswith("key_")), key=lambda name: int(name[4:]))
+    return cursor([row.part, *(getattr(row, name) for name in keys)])
+
+
+def _tell(tx: Tx, sources: Sequence[Source], rows: Sequence[Any], base: str) -> list[Json]:
+    """Those of each source at once; in the order of the rows."""
+    by_part: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        by_part[row.part].append(row)
+    told = {part: iter(sources[part].tell(tx, of, base)) for part, of in by_part.items()}
+    return [next(told[row.part]) for row in rows]
 
 
 def one(tx: Tx, kind: str, resource_id: str, base: str) -> Json | None:
@@ -120,8 +156,14 @@ def onward(search: Search, found: Page) -> Search | None:
     return replace(search, cursor=cursor_of(found.following)) if found.following else None
 
 
-def _wanted(tx: Tx, source: Source, search: Search, as_of: datetime | None) -> sa.Select[Any]:
+def _wanted(
+    tx: Tx, source: Source, search: Search, study_id: str | None, as_of: datetime | None
+) -> sa.Select[Any]:
     query = source.rows(tx, as_of)
+    if study_id is not None:
+        query = query.where(source.keys[0] == study_id)
+    if as_of is not None:
+        query = query.where(source.updated <= _at(source.updated, as_of))
     for name, values in search.wanted:
         if name == "_lastUpdated":
             conditions = [_within(source.updated, value) for value in values]
@@ -137,15 +179,31 @@ def _order(source: Source, search: Search) -> tuple[tuple[Any, ...], bool]:
     return (source.updated, *source.keys), search.sort.startswith("-")
 
 
-def _behind(order: tuple[Any, ...], values: tuple[str, ...], descending: bool) -> Condition:
+def _behind(order: tuple[Any, ...], part: int, search: Search, descending: bool) -> Condition:
+    """What follows the place at which the page before ended, in this part of what is searched."""
+    ended, *values = search.cursor or ("",)
+    if ended not in ("0", "1") or not values:
+        raise BadSearch(NO_PAGE)
+    if int(ended) == part:
+        here, there = sa.tuple_(*order), sa.tuple_(*_bound(order, values))
+        return here < there if descending else here > there
+    if search.sort is None:
+        return sa.true() if part > int(ended) else sa.false()
+    (instant,) = _bound(order[:1], values[:1])
+    past = order[0] < instant if descending else order[0] > instant
+    return sa.or_(past, order[0] == instant) if part > int(ended) else past
+
+
+NO_PAGE = "This is no page of this search: search again without _cursor."
+
+
+def _bound(order: Sequence[Any], values: Sequence[str]) -> list[Any]:
     if len(values) != len(order):
-        raise BadSearch("This is no page of this search: search again without _cursor.")
+        raise BadSearch(NO_PAGE)
     try:
-        bound = [_typed(key, value) for key, value in zip(order, values, strict=True)]
+        return [_typed(key, value) for key, value in zip(order, values, strict=True)]
     except (ValueError, OverflowError):
-        raise BadSearch("This is no page of this search: search again without _cursor.") from None
-    here, there = sa.tuple_(*order), sa.tuple_(*bound)
-    return here < there if descending else here > there
+        raise BadSearch(NO_PAGE) from None
 
 
 def _typed(key: Any, value: str) -> Any:
@@ -401,6 +459,91 @@ def _score_id(tx: Tx, text: str) -> Condition:
     return sa.and_(_root(Response) == response, Score.scale.in_(fitting))
 
 
+# Scores of a diary's weeks
+
+
+def _week_scores(tx: Tx, as_of: datetime | None = None) -> sa.Select[Any]:
+    """The latest scoring of each week, without what the actor may not see."""
+    later = aliased(WeekScore)
+    query = _owned(sa.select(*WeekScore.__table__.c), WeekScore).where(
+        access.visible(tx.actor, "response.read", WeekScore),
+        ~sa.exists().where(
+            later.study_id == WeekScore.study_id,
+            later.subject_id == WeekScore.subject_id,
+            later.assessment_id == WeekScore.assessment_id,
+            later.week == WeekScore.week,
+            later.run > WeekScore.run,
+            *([later.scored_at <= as_of] if as_of else []),
+        ),
+        *(_not_hidden(place) for place in hiding_places(tx)),
+    )
+    return query.where(WeekScore.blinded.is_(False)) if tx.actor.kind == "staff" else query
+
+
+def _tell_week_scores(tx: Tx, rows: Sequence[Any], base: str) -> list[Json]:
+    ids = {UUID(id) for row in rows for id in row.sources.values()}
+    columns = (Response.study_id, Response.id, Response.amends_id, Response.corrected_at)
+    query = sa.select(*columns).where(
+        Response.study_id.in_({row.study_id for row in rows}), Response.id.in_(ids)
+    )
+    versions = _versions(tx, tx.session.execute(query))
+    told = []
+    for row in rows:
+        made_by = _instrument(tx, row, row.definition_version)
+        sources = [versions[row.study_id, UUID(id)] for id in week_sources(made_by, row.sources)]
+        told.append(week_observation(row, made_by, sources))
+    return told
+
+
+def _week_score_id(tx: Tx, text: str) -> Condition:
+    """A score of a week by its id; the ids of weeks are made from their names, those of most responses by chance."""
+    week = names.response_of(text)
+    if week is None or week.version != 5:
+        return sa.false()
+    scales = tx.all(sa.select(WeekScore.scale).where(WeekScore.id == week).distinct())
+    fitting = [scale for scale in scales if names.observation_id(week, scale) == text]
+    return sa.and_(WeekScore.id == week, WeekScore.scale.in_(fitting))
+
+
+def _in_days(tx: Tx, text: str) -> Condition:
+    """Weeks by their days: `eq` has the whole week in what is asked for, the others a day of it."""
+    asked, first, last = span(text), WeekScore.first_day, WeekScore.last_day
+    start, end = asked.start.date(), _day_after(asked.end)
+    told: dict[str, Condition] = {
+        "eq": sa.and_(first >= start, last < end),
+        "ge": last >= start,
+        "gt": last >= end,
+        "lt": first < start,
+        "le": first < end,
+    }
+    return told[asked.prefix]
+
+
+def _day_after(instant: datetime) -> date:
+    """The first day that begins at this instant or later."""
+    return (instant + timedelta(days=1) - timedelta(microseconds=1)).date()
+
+
+def _made_of(tx: Tx, text: str) -> Condition:
+    """Weeks that a response, or a correction of it, was part of."""
+    name = reference(text.partition("/_history/")[0], "QuestionnaireResponse")
+    found = names.uuid_of(name) if name else None
+    if found is None:
+        return sa.false()
+    columns = (Response.study_id, Response.subject_id, Response.id)
+    rows = tx.session.execute(sa.select(*columns).where(_root(Response) == found)).all()
+    sources = sa.cast(WeekScore.sources, sa.Text)
+    named = [
+        sa.and_(
+            WeekScore.study_id == row.study_id,
+            WeekScore.subject_id == row.subject_id,
+            sources.contains(str(row.id)),
+        )
+        for row in rows
+    ]
+    return sa.or_(sa.false(), *named)
+
+
 # Occurrences
 
 
@@ -623,6 +766,27 @@ SOURCES: dict[str, Source] = {
             "derived-from": _uuid(_root(Response), "QuestionnaireResponse"),
         },
         _tell_scores,
+        Source(
+            "response.read",
+            _week_scores,
+            (
+                WeekScore.study_id,
+                WeekScore.subject_id,
+                WeekScore.assessment_id,
+                WeekScore.week,
+                WeekScore.scale,
+            ),
+            WeekScore.scored_at,
+            {},
+            {
+                **_by_subject(WeekScore),
+                "_id": _week_score_id,
+                "code": _equal(WeekScore.scale),
+                "date": _in_days,
+                "derived-from": _made_of,
+            },
+            _tell_week_scores,
+        ),
     ),
     "Task": Source(
         "participant.read",

@@ -19,14 +19,16 @@ from epro.export import fhir_search
 from epro.exporting import fhir_bulk
 from epro.exporting.models import BulkExport
 from epro.questionnaires import catalogue
-from epro.responses import rescoring
+from epro.responses import rescoring, weeks
 from epro.responses.models import SetAside
 from epro.signin import machines, staff
 from epro.simulation.people import Phone
+from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
 from tests.cast import STUDY, at
 from tests.doors.scene import OTHER, TODAY, entry, hire, publish
+from tests.support.weeks import keep_a_week
 
 BASE = "https://epro.test/fhir/r4"
 KINDS = {
@@ -186,7 +188,7 @@ def test_a_page_of_many_asks_the_database_no_more_than_a_page_of_one(stage):
     try:
         for kind in KINDS:
             counts = []
-            for size in (1, 200):
+            for size in (3, 200):  # of observations three are of a response and of a week
                 get(stage, "machine", f"/{kind}?_count={size}")  # what is remembered for ever is read once
                 asked.clear()
                 get(stage, "machine", f"/{kind}?_count={size}")
@@ -217,6 +219,17 @@ def test_a_page_of_many_asks_the_database_no_more_than_a_page_of_one(stage):
         ("/Observation?code=worst_fatigue", 2),
         ("/Observation?code=urn:epro:scores:fatigue_diary|worst_fatigue", 2),
         ("/Observation?code=none", 0),
+        ("/Observation?code=urn:epro:scores:fatigue_diary_weekly|weekly_mean", 2),
+        ("/Observation?patient=diary.01-001", 4),  # an evening's, and three of its week
+        ("/Observation?date=2026-03", 8),
+        ("/Observation?date=2026-03-02", 2),  # the evenings' own
+        ("/Observation?date=ge2026-03-08&code=n_days", 2),
+        ("/Observation?date=gt2026-03-08&code=n_days", 0),
+        ("/Observation?date=lt2026-03-02&code=n_days", 0),
+        ("/Observation?date=le2026-03-02T01:00:00Z&code=n_days", 2),
+        ("/Observation?_lastUpdated=ge2026-03-05", 6),
+        ("/Observation?_id=00000000-0000-5000-8000-000000000000.n-days", 0),
+        ("/Observation?derived-from=QuestionnaireResponse/none", 0),
         ("/Questionnaire?identifier=fatigue_diary", 2),
         (f"/Questionnaire?url={BASE}/Questionnaire/fatigue-diary.zh-CN&version=1.0", 1),
         ("/Questionnaire?_id=fatigue-diary.1.0.en", 1),
@@ -282,6 +295,81 @@ def test_what_was_read_before_is_not_sent_again(stage):
     assert get(stage, "noor", path + "/_history/7").status_code == 404
 
 
+def weeks_of(stage: Any, who: str, path: str = "/Observation") -> list[dict[str, Any]]:
+    return [one for one in walk(stage, who, path) if "effectivePeriod" in one]
+
+
+def test_a_week_of_a_diary_is_told_with_what_it_was_made_of(stage):
+    path = f"/Observation?patient=diary.01-001&derived-from=QuestionnaireResponse/{stage.ada.stored['id']}"
+    found = {one["code"]["coding"][0]["code"]: one for one in weeks_of(stage, "machine", path)}
+    assert set(found) == {"weekly_mean", "weekly_worst", "n_days"}
+    mean, days = found["weekly_mean"], found["n_days"]
+    assert (
+        mean["dataAbsentReason"]["coding"][1]["system"] == "urn:epro:reasons" and "valueQuantity" not in mean
+    )
+    assert days["valueQuantity"]["value"] == 1
+    assert days["effectivePeriod"] == {"start": "2026-03-02", "end": "2026-03-08"}
+    assert days["code"]["coding"][0]["system"] == "urn:epro:scores:fatigue_diary_weekly"
+    assert days["method"]["text"].endswith("by definition 1.0")
+    assert {one["code"]["coding"][0]["code"]: one["valueInteger"] for one in days["component"]}["week"] == 1
+    (of,) = days["derivedFrom"]
+    version = get(stage, "machine", "/" + of["reference"]).get_json()
+    assert (version["id"], version["authored"][:10]) == (stage.ada.stored["id"], "2026-03-02")
+    answer = get(stage, "noor", f"/Observation/{days['id']}")
+    assert answer.get_json() == days and answer.headers["ETag"] == 'W/"1"'
+    assert days["meta"]["lastUpdated"].startswith("2026-03-18")
+    assert get(stage, "otto", f"/Observation/{days['id']}").status_code == 404
+    assert {one["subject"]["reference"] for one in weeks_of(stage, "otto")} == {"Patient/diary.02-001"}
+
+
+@pytest.mark.parametrize("order", ["", "&_sort=_lastUpdated", "&_sort=-_lastUpdated"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_pages_of_scores_hold_those_of_weeks_too(stage, order, size):
+    whole = [one["id"] for one in walk(stage, "machine", f"/Observation?_count=500{order}")]
+    pages = [one["id"] for one in walk(stage, "machine", f"/Observation?_count={size}{order}")]
+    assert pages == whole and len(set(whole)) == len(whole) == 8
+    told = get(stage, "machine", f"/Observation?_count={size}&_total=accurate{order}").get_json()
+    assert told["total"] == 8
+    for bad in (["2", "x"], ["0"], ["1", "x"], ["1", "a", "b", "evening", "x", "y"]):
+        path = f"/Observation?_cursor={fhir_search.cursor(bad)}{order}"
+        assert get(stage, "machine", path).status_code in (400, 422) or bad == ["1", "x"] and not order
+
+
+def test_a_week_scored_again_is_another_version_and_an_export_of_before_has_the_first(stage):
+    key = stage.token("machine")
+    with look(system("tests")) as tx:
+        (week,) = weeks.standing(tx, STUDY, [stage.ada.subject_id], "evening")
+        first = week.row.scored_at
+    with clock.moved_to(first + timedelta(minutes=1)):
+        before = stage.client.open(
+            "/fhir/r4/$export?_type=Observation",
+            headers={"Authorization": f"Bearer {key}", "Prefer": "respond-async"},
+        )
+    with clock.moved_to(first + timedelta(minutes=5)), begin(system("tests")) as tx:
+        she = tx.get(Participant, STUDY, stage.ada.subject_id, lock=True)
+        (week,) = weeks.standing(tx, STUDY, [stage.ada.subject_id], "evening")
+        definition = catalogue.find(tx, week.row.instrument_code, week.row.definition_version)
+        found = weeks.again(tx, week.row, {f"day{number}": 6 for number in range(1, 8)})
+        weeks.append(tx, she, found, definition, 1)
+    path = f"/Observation?patient=diary.{stage.ada.subject_id}&code=weekly_mean"
+    (now,) = walk(stage, "machine", path)
+    assert (now["status"], now["meta"]["versionId"]) == ("amended", "2")
+    assert now["valueQuantity"]["value"] == 6 and "dataAbsentReason" not in now
+    since = (first + timedelta(minutes=2)).isoformat().replace("+", "%2B")
+    assert {one["id"] for one in weeks_of(stage, "machine", f"/Observation?_lastUpdated=ge{since}")} == {
+        one["id"] for one in weeks_of(stage, "machine", f"/Observation?patient=diary.{stage.ada.subject_id}")
+    }
+    with clock.moved_to(first + timedelta(minutes=6)):
+        where = before.headers["Content-Location"].removeprefix("https://epro.test")
+        headers = {"Authorization": f"Bearer {key}"}
+        (output,) = stage.client.open(where, headers=headers).get_json()["output"]
+        answer = stage.client.open(output["url"].removeprefix("https://epro.test"), headers=headers)
+    then = [json.loads(line) for line in answer.data.splitlines()]
+    (was,) = [one for one in then if one["id"] == now["id"]]
+    assert (was["status"], was["meta"]["versionId"], "dataAbsentReason" in was) == ("final", "1", True)
+    assert len(then) == 8
+
+
 def test_a_phone_gets_no_scoring_and_no_scores(stage):
     for one in walk(stage, "ada", "/Questionnaire"):
         text = json.dumps(one)
@@ -292,7 +380,13 @@ def test_a_phone_gets_no_scoring_and_no_scores(stage):
 
 def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
     with look(system("tests")) as tx:
-        known = catalogue.find(tx, "fatigue_diary", "1.0")
+        known, weekly = (
+            catalogue.find(tx, code, "1.0") for code in ("fatigue_diary", "fatigue_diary_weekly")
+        )
+    scales = tuple(replace(scale, blinded=scale.name == "n_days") for scale in weekly.scales)
+    monkeypatch.setitem(
+        db.remembered(), ("instrument", weekly.code, "1.0"), replace(weekly, digest="1" * 64, scales=scales)
+    )
     hidden = "blinding: {hide_scores_from: [data_manager]}\nanchors:\n  - id: enrolment"
     with stage.today():
         publish("veiled2", texts=[("anchors:\n  - id: enrolment", hidden)])
@@ -300,7 +394,7 @@ def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
         hire("vida3", Grant("veiled2", "*", "data_manager"))
         key = machine("veiled2")
 
-    answer_in("veiled2", stage, "vera3")
+    keep_a_week("veiled2", answer_in("veiled2", stage, "vera3"))
     seen = {
         who: (
             len(list(walk(stage, who, "/Observation"))),
@@ -308,7 +402,9 @@ def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
         )
         for who in ("vera3", "vida3")
     }
-    assert seen == {"vera3": (1, [True]), "vida3": (0, [False])}
+    assert seen == {"vera3": (3, [True]), "vida3": (0, [False])}  # of an evening, and two of its week
+    told = stage.send("GET", "/fhir/r4/Observation", key).get_json()["entry"]
+    assert len(told) == 4  # a machine has the blinded one too
     (one,) = walk(stage, "vida3", "/QuestionnaireResponse")
     assert one["meta"]["security"][0]["code"] == "REDACTED"
     blind = replace(
@@ -358,8 +454,8 @@ def machine(study: str) -> str:
         return staff.add_key(tx, study, "tests", 30)[1]
 
 
-def answer_in(study: str, stage: Any, nurse: str) -> None:
-    """One participant of a study who answers yesterday evening's diary."""
+def answer_in(study: str, stage: Any, nurse: str) -> str:
+    """One participant of a study who answers yesterday evening's diary; her subject id."""
     with clock.moved_to(at("2026-03-03T09:00")):
         vera = stage.sign_in(nurse)
         made = vera.enrol(
@@ -377,6 +473,7 @@ def answer_in(study: str, stage: Any, nurse: str) -> None:
         sent = {"responses": [entry(phone, answers={"worst_fatigue": 5})]}
         told = phone.must("POST", "/v1/phone/responses", sent)
     assert told["receipts"][0]["outcome"] == "stored", told
+    return str(made["subject_id"])
 
 
 def test_a_correction_is_the_next_version_and_everything_follows(stage):
@@ -564,14 +661,19 @@ def test_a_bulk_export_holds_what_the_searches_find(stage):
         found = fetched(stage, key, bulk(stage, key, path))
         assert set(found) == set(KINDS)
         for kind in set(KINDS) - {"AuditEvent"}:
-            searched = {one["id"]: one for one in walk(stage, "machine", f"/{kind}?_count=500")}
+            # The weeks of this stage are scored days after today: they are in no export of today.
+            searched = {
+                one["id"]: one
+                for one in walk(stage, "machine", f"/{kind}?_count=500")
+                if "effectivePeriod" not in one
+            }
             assert {one["id"]: one for one in found[kind]} == searched, kind
     chosen = fetched(
         stage, key, bulk(stage, key, "/$export?_type=Patient,Observation&_since=2026-03-02T12:00:00Z")
     )
     assert {kind: len(rows) for kind, rows in chosen.items()} == {
         "Patient": 0,
-        "Observation": len(list(walk(stage, "machine", "/Observation"))),
+        "Observation": len(list(walk(stage, "machine", "/Observation?code=worst_fatigue"))),
     }
 
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from epro.export import fhir_names as names
 from epro.export.fhir_questionnaires import questionnaire
 from epro.export.fhir_responses import Version, questionnaire_response
-from epro.export.fhir_scores import observation
+from epro.export.fhir_scores import observation, week_observation
 from epro.questionnaires import library, scoring
 from epro.questionnaires.instrument import Instrument, Item, localised
 from epro.questionnaires.kinds import NOT_APPLICABLE, REFUSED
@@ -99,6 +99,22 @@ def score_row(found: SimpleNamespace, one: Any, run: int = 1) -> SimpleNamespace
     )
 
 
+def week_observations(
+    instrument: Instrument, number: int, days: dict[str, Any], run: int = 1
+) -> list[dict[str, Any]]:
+    """The scores of a week: of a diary, by this definition."""
+    found = row(instrument, number)
+    first = date(2026, 3, 2)
+    own = {"id": found.id, "week": number, "first_day": first, "last_day": first + timedelta(days=6)}
+    versions = [
+        Version(uuid5(SPACE, f"{number}/{day}"), 1, NOON) for day, code in days.items() if code is not None
+    ]
+    return [
+        week_observation(SimpleNamespace(**vars(score_row(found, one, run)) | own), instrument, versions)
+        for one in scoring.score(instrument, days)
+    ]
+
+
 def everything(seed: int = 1, times: int = 30) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Resources of every bundled instrument, and cases of answers with our scores."""
     chance, resources, cases = random.Random(seed), [], []
@@ -118,6 +134,8 @@ def everything(seed: int = 1, times: int = 30) -> tuple[list[dict[str, Any]], li
             )
             if number < 5:
                 resources += [made, *observations(instrument, number, given, run=1 + number % 2)]
+                if instrument.derived_from:
+                    resources += week_observations(instrument, number + 1, given, run=1 + number % 2)
                 resources.append(response(instrument, number, given, version=2))
                 resources.append(response(instrument, number, given, withheld=None))
                 resources.append(response(instrument, number, given, withheld={instrument.items[0].id}))

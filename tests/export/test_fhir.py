@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +32,8 @@ from epro.questionnaires.kinds import kind_of, settled
 from epro.questionnaires.methods import METHODS
 from epro.scheduling.state import State
 from tests.export.fhir_cases import BASE, NOON, answers, everything, observations, response, told
-from tests.export.studies import eventful
+from tests.export.studies import eventful, scores
+from tests.export.test_odm import WEEK
 
 REQUIRED = {
     # resource and field -> the codes of its required binding in R4
@@ -391,6 +393,37 @@ def test_a_study_at_a_cut_is_fhir_and_corrections_follow_through(tmp_path):
     folder = files.Folder(tmp_path)
     FORMATS["fhir"].write(eventful().extract(), folder, Options())
     assert sum(folder.files.values()) == len(made)
+
+
+def test_a_week_stands_with_its_latest_scores_and_what_it_was_made_of():
+    feed, weekly = eventful(), library.bundled_instrument("fatigue_diary_weekly")
+    filed = next(one["response"]["id"] for one in feed.entries if one["kind"] == "response.amended")
+    diary = next(one for one in feed.entries if one.get("response", {}).get("id") == filed)
+    week = WEEK | {"sources": {"day2": filed, "day9": "gone"}}
+    for run, given in enumerate(({}, {item.id: 4 for item in weekly.items}), 1):
+        feed.add("101-001", "week.scored", week=week | {"run": run}, scores=scores(weekly, given))
+    made = list(fhir_files.resources(feed.extract(), BASE))
+    weeks = {one["code"]["coding"][0]["code"]: judged(one) for one in made if "effectivePeriod" in one}
+    assert set(weeks) == {scale.name for scale in weekly.scales}
+    mean = weeks["weekly_mean"]
+    assert (mean["status"], mean["valueQuantity"]["value"], mean["meta"]["versionId"]) == ("amended", 4, "2")
+    assert mean["meta"]["lastUpdated"] == mean["issued"] == feed.entries[-1]["at"]
+    assert mean["effectivePeriod"] == {"start": WEEK["first_day"], "end": WEEK["last_day"]}
+    original = diary["response"]["amends_id"]
+    assert mean["derivedFrom"] == [{"reference": f"QuestionnaireResponse/{original}/_history/2"}]
+
+    feed.add("101-001", "week.scored", week=week | {"run": 3, "sources": {}}, scores=scores(weekly, {}))
+    made = list(fhir_files.resources(feed.extract(), BASE))
+    (mean,) = [one for one in made if one.get("id") == mean["id"]]
+    assert "dataAbsentReason" in judged(mean) and "derivedFrom" not in mean
+    veiled = replace(weekly, scales=tuple(replace(one, blinded=True) for one in weekly.scales))
+
+    def blind(code: str, version: str | None = None) -> Any:
+        return veiled if code == weekly.code else library.bundled_instrument(code, version)
+
+    for hides, count in ((True, 0), (False, len(weekly.scales))):
+        told = fhir_files.resources(feed.extract(instrument=blind, blinded=hides), BASE)
+        assert len([one for one in told if "effectivePeriod" in one]) == count
 
 
 # Names
