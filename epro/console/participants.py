@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
 from epro.api.schemas_privacy import ContactChangeIn
-from epro.console import drawing
+from epro.console import days, drawing
 from epro.console.door import act, page
 from epro.console.page import asked, asked_with, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
@@ -35,7 +35,6 @@ from epro.why import asking
 
 READERS = (*SITE_ROLES, "data_manager", "monitor")
 LINES = 50
-BACK, AHEAD = timedelta(days=28), timedelta(days=14)
 SHOWN = 40  # messages on the page, the newest
 SORTS = {
     "subject": (Participant.subject_id,),
@@ -78,12 +77,17 @@ def participant(study_id: str, subject_id: str) -> Response:
         g.zone = row.time_zone
         looking.at_row(row, "answers")
         told = telling.timeline(tx, row)
+        today = tx.now.astimezone(ZoneInfo(row.time_zone)).date()
+        lines = _calendar(tx, row, today)
         return show(
             "participant.html",
             row=row,
             told=told,
-            days=_calendar(tx, row),
-            why=asking.why(tx, row, {}, speak().language)["sentences"],
+            today=today,
+            weeks=days.weeks(today),
+            states=_by_day(lines),
+            parted=days.parted(lines, today),
+            standing=days.standing(asking.why(tx, row, {}, speak().language)["sentences"], today),
             messages=[one for one in told["messages"] if one["recipient"].startswith("participant/")][::-1][
                 :SHOWN
             ],
@@ -223,12 +227,22 @@ def _scales(tx: Tx, responses: list[dict[str, Any]]) -> dict[str, Mapping[str, s
     }
 
 
-def _calendar(tx: Tx, row: Participant) -> list[tuple[Any, list[tuple[Occurrence, str]]]]:
-    """Day -> what was or is due on it, with its state; four weeks back and two ahead, on her own calendar."""
-    today = tx.now.astimezone(ZoneInfo(row.time_zone)).date()
-    found: dict[Any, list[tuple[Occurrence, str]]] = defaultdict(list)
-    for one in occurrences.of(tx, row):
-        if today - BACK <= one.local_day <= today + AHEAD:
-            late = one.fulfilled_at is not None and one.missed_at is not None
-            found[one.local_day].append((one, "late" if late else state_of(one, tx.now).value))
-    return sorted(found.items())
+def _calendar(tx: Tx, row: Participant, today: date) -> list[tuple[Occurrence, str]]:
+    """What was or is due, with its state, in the order of her days; four weeks back and two ahead."""
+    shown = days.weeks(today)
+    found = [one for one in occurrences.of(tx, row) if shown[0][0] <= one.local_day <= shown[-1][-1]]
+    return [
+        (one, _state(one, tx.now)) for one in sorted(found, key=lambda one: (one.local_day, one.opens_at))
+    ]
+
+
+def _state(one: Occurrence, now: datetime) -> str:
+    late = one.fulfilled_at is not None and one.missed_at is not None
+    return "late" if late else state_of(one, now).value
+
+
+def _by_day(lines: list[tuple[Occurrence, str]]) -> Mapping[date, list[str]]:
+    found: dict[date, list[str]] = defaultdict(list)
+    for one, state in lines:
+        found[one.local_day].append(state)
+    return dict(found)

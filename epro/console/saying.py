@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -15,12 +15,14 @@ import yaml
 from markupsafe import Markup, escape
 
 from epro.console import agents, phrases
+from epro.console.days import runs
 
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 FOLDER = Path(__file__).parent / "texts"
 DAYS = {"zh-CN": "{0.month}月{0.day}日", "en": "{0.day} {1}"}
 WEEKDAYS = {"zh-CN": "周一 周二 周三 周四 周五 周六 周日", "en": "Mon Tue Wed Thu Fri Sat Sun"}
 INSTANT = re.compile(r"(?:19|2\d)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+MOST_RUNS = 8  # of days, told one by one
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -80,6 +82,14 @@ class Voice:
         """A day without its year, as one speaks of the days around today."""
         text = DAYS[self.language].format(day, MONTHS[day.month - 1])
         return f"{WEEKDAYS[self.language].split()[day.weekday()]} {text}" if weekday else text
+
+    def days(self, those: Iterable[date]) -> str:
+        """Some days: each run of them by its first and last; of too many to read, the first and the last of all."""
+        found = runs(those)
+        if len(found) > MOST_RUNS:
+            return self("days.between", first=self.day(found[0][0]), last=self.day(found[-1][1]))
+        said = [self.day(first) + (f"–{self.day(last)}" if last > first else "") for first, last in found]
+        return self("days.comma").join(said)
 
     def whole_day(self, day: date) -> str:
         return day.isoformat()

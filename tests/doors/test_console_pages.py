@@ -128,6 +128,13 @@ def test_nothing_runs_that_somebody_has_typed(stage):
         assert "{{ 7 * 7 }}" in told and "49 " not in told
 
 
+def test_today_stands_before_the_days_to_come_and_those_behind(stage):
+    with stage.today():
+        told = browser(stage, "noor").get(f"{ROOT}/participants/{stage.ada.subject_id}").text
+    places = [told.index(text) for text in ("Today and open", "strip-today", "Coming (", "Past four weeks (")]
+    assert places == sorted(places) and told.count("strip-today") == 1 and "tall" not in told
+
+
 def test_scores_that_are_hidden_from_her_are_not_drawn(stage, monkeypatch):
     noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
     monkeypatch.setattr(telling, "hides_scores", lambda *_: True)
