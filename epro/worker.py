@@ -45,7 +45,7 @@ from epro.privacy import erasing, readings
 from epro.responses import weeks
 from epro.scheduling import counted, occurrences
 from epro.scheduling.models import Occurrence
-from epro.signin import kept
+from epro.signin import kept, reminding
 from epro.signin.models import RateCount
 from epro.stream import comparing, delivering, keeping
 from epro.stream.carrying import Carriers
@@ -64,6 +64,7 @@ RELAY_SECONDS = 1
 SEALING_SECONDS = 60
 REDACTING_SECONDS = 3600  # how often providers are asked to forget texts that they keep
 FORGETTING_SECONDS = 3600  # how often it is asked whose contact data have been kept long enough
+REMINDING_SECONDS = 3600  # how often it is asked which machine keys are about to end
 TYPED_SECONDS = 60  # how often what was typed and nobody came back for is taken away
 KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
@@ -195,6 +196,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         redact = _in(app, lambda: redacting.redact_due(senders))
         scheduler.add_job(redact, "interval", seconds=REDACTING_SECONDS, **every)
         scheduler.add_job(_in(app, forget), "interval", seconds=FORGETTING_SECONDS, **every)
+        scheduler.add_job(_in(app, remind), "interval", seconds=REMINDING_SECONDS, **every)
         scheduler.start()
         log.info("worker started", extra={"action": "worker.started", "worker": name})
         try:
@@ -233,6 +235,12 @@ def forget(now: datetime | None = None) -> int:
         again = erasing.erase_again(tx)
         readings.remove_old(tx)
     return again + _until_nothing(partial(_act, erasing.erase_due, now))
+
+
+def remind(now: datetime | None = None) -> int:
+    """Tell administrators of machine keys that are about to end; how many letters."""
+    with begin(CLOCKWORK, now) as tx:
+        return reminding.remind_due(tx)
 
 
 def forget_typed(now: datetime | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import islice
 from typing import Any, NoReturn
 from uuid import UUID
@@ -20,7 +20,7 @@ from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
 from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn, TooMany
-from epro.signin import devices, factors, known, machines, sessions, staff, tokens
+from epro.signin import devices, factors, known, machines, sessions, sources, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, Tx, begin, glance, look, system
@@ -48,14 +48,15 @@ DOOR = system("door")
 
 def source() -> str:
     """The address a request comes from; of IPv6 the network, for one subscriber has 2**64 addresses."""
-    text = request.remote_addr or ""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    if not isinstance(address, IPv6Address):
-        return text
-    return str(address.ipv4_mapped or ip_network((int(address), 64), strict=False))
+    found = address()
+    if isinstance(found, IPv6Address):
+        return str(ip_network((int(found), 64), strict=False))
+    return str(found) if found else request.remote_addr or ""
+
+
+def address() -> IPv4Address | IPv6Address | None:
+    """The address a request comes from, behind as many proxies as are trusted."""
+    return sources.read(request.remote_addr or "")
 
 
 limiter = Limiter(source, storage_uri="epro://", strategy="fixed-window", headers_enabled=False)
@@ -171,19 +172,16 @@ def sponsor_lock() -> Actor:
     text = _bearer()
     if not text.startswith("epk_"):
         return staff_lock()
-    with look(DOOR) as tx:
-        found = staff.actor_of_key(tx, text)
-    if found is None:
-        raise NotSignedIn()
-    return found
+    return _machine(staff.actor_of_key, text)
 
 
 def edc_lock() -> Actor:
     """A machine key of the trial's EDC system, and nobody else."""
     text = _bearer()
-    with look(DOOR) as tx:
-        found = staff.actor_of_key(tx, text) if text.startswith("epk_") else None
-    if found is None or all(grant.role != "edc" for grant in found.grants):
+    if not text.startswith("epk_"):
+        raise NotSignedIn()
+    found = _machine(staff.actor_of_key, text)
+    if all(grant.role != "edc" for grant in found.grants):
         raise NotSignedIn()
     return found
 
@@ -195,11 +193,7 @@ def fhir_lock() -> Actor:
         return sponsor_lock()
     audience = tokens.audience_of(text)
     if audience == machines.AUDIENCE:
-        with look(DOOR) as tx:
-            found = machines.actor_of(tx, text)
-        if found is None:
-            raise NotSignedIn()
-        return found
+        return _machine(machines.actor_of, text)
     return phone_lock() if audience == sessions.PHONE else staff_lock()
 
 
@@ -208,11 +202,7 @@ def cdisc_lock() -> Actor:
     text = request.headers.get("api-key", "").strip()
     if not text:
         return sponsor_lock()
-    with look(DOOR) as tx:
-        found = staff.actor_of_key(tx, text)
-    if found is None:
-        raise NotSignedIn()
-    return found
+    return _machine(staff.actor_of_key, text)
 
 
 def hold_back() -> None:
@@ -273,6 +263,22 @@ def _known_device() -> str | None:
     """The secret of a known device: a program shows it in a header, a browser in a cookie."""
     cookies = (request.cookies.get(f"{name}-device") for name in ("__Host-epro", "epro-plain"))
     return request.headers.get(KNOWN_DEVICE) or next(filter(None, cookies), None)
+
+
+def _machine(actor_of: Callable[[Tx, str], Actor | None], text: str) -> Actor:
+    """The machine behind a key or a token, where it comes from a network that it may come from."""
+    try:
+        with look(DOOR) as tx:
+            found = actor_of(tx, text)
+            if found is not None:
+                machines.must_come_from(tx, UUID(found.id), address())
+    except machines.FromElsewhere as refused:
+        with begin(DOOR) as tx:
+            machines.note_elsewhere(tx, refused.key_id)
+        raise
+    if found is None:
+        raise NotSignedIn()
+    return found
 
 
 def _session(audience: str) -> SignInSession:

@@ -14,7 +14,7 @@ from flask import Response, request
 
 from epro import canonical, clock, config, db
 from epro.api import looking, wakeup
-from epro.api.door import Door, actor, failed, fhir_lock, hold_back, limiter
+from epro.api.door import Door, actor, address, failed, fhir_lock, hold_back, limiter
 from epro.api.phone import LARGEST_ENTRY, take_in
 from epro.errors import BadJson, NotAllowed, NotFound, TooLarge
 from epro.export import fhir_documents, fhir_search
@@ -76,7 +76,11 @@ def token() -> Response:
     form = {name: value for name, value in request.form.items() if "\x00" not in value}
     try:
         with begin(system("door")) as tx:
-            told = machines.token_for(tx, form, {f"{base()}/auth/token", base()})
+            told = machines.token_for(tx, form, {f"{base()}/auth/token", base()}, address())
+    except machines.FromElsewhere as refused:
+        with begin(system("door")) as tx:
+            machines.note_elsewhere(tx, refused.key_id)
+        raise
     except (machines.AssertionRefused, machines.ScopeRefused, machines.GrantRefused) as refused:
         body = {"error": refused.code, "error_description": refused.detail}
         return Response(orjson.dumps(body), refused.status, content_type="application/json")

@@ -154,6 +154,16 @@ def new_seed(staff_id: UUID) -> None:
     click.echo(address)
 
 
+_from = click.option(
+    "--from",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="A network it may come from, such as 203.0.113.0/24 or 2001:db8::/48; may be given more than once."
+    " Without any: from anywhere.",
+)
+
+
 @click.group()
 def key() -> None:
     """Keys for machines: the sponsor's feed, the trial's EDC."""
@@ -175,7 +185,10 @@ def key() -> None:
     type=click.File("rb"),
     help="Public keys of a machine that signs for its tokens (SMART backend services), in place of a secret.",
 )
-def add_key(study: str, name: str, role: str, days: int, jwks: BinaryIO | None) -> None:
+@_from
+def add_key(
+    study: str, name: str, role: str, days: int, jwks: BinaryIO | None, networks: tuple[str, ...]
+) -> None:
     """Make a key for a machine of one study. It is shown once; with --jwks there is no secret to show."""
     if jwks is not None and role != "machine":
         raise click.UsageError("Only a key that reads can sign for tokens.")
@@ -183,10 +196,10 @@ def add_key(study: str, name: str, role: str, days: int, jwks: BinaryIO | None) 
         if tx.get(Study, study) is None:
             raise NotFound(f"There is no study {study}.")
         if jwks is not None:
-            row = machines.add_key(tx, study, name, days, canonical.decode(jwks.read()))
+            row = machines.add_key(tx, study, name, days, canonical.decode(jwks.read()), networks)
             made = f"Client id {row.id}, good until {row.expires_at.date()}."
         else:
-            row, text = accounts.add_key(tx, study, name, days, role)
+            row, text = accounts.add_key(tx, study, name, days, role, networks)
             made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
     click.echo(made)
 
@@ -199,6 +212,18 @@ def revoke_key(key_id: UUID, reason: str) -> None:
     with opened(), begin(COMMAND) as tx:
         accounts.revoke_key(tx, key_id, reason)
     click.echo("Key revoked.")
+
+
+@key.command("sources")
+@click.argument("key_id", type=click.UUID)
+@_from
+@click.option("--reason", required=True)
+def change_sources(key_id: UUID, networks: tuple[str, ...], reason: str) -> None:
+    """Let a key come from these networks only, in place of those named before."""
+    with opened(), begin(COMMAND) as tx:
+        found = accounts.change_sources(tx, key_id, networks, reason).sources
+        told = ", ".join(found or ()) or "anywhere"
+    click.echo(f"It may come from {told}.")
 
 
 def _grant(text: str) -> Grant:

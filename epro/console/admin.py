@@ -22,7 +22,8 @@ from epro.contacts import store
 from epro.errors import NotFound
 from epro.notifications.models import Heartbeat
 from epro.scheduling import protocols
-from epro.signin import accounts, factors, links, sessions, staff, stepup, tries
+from epro.signin import accounts, factors, key_ends, links, reminding, sessions, staff, stepup, tries
+from epro.signin import sources as networks
 from epro.studies.access import ROLES
 from epro.studies.models import Site
 from epro.trail import INSTALLATION
@@ -51,7 +52,12 @@ class InviteIn(RoleIn):
 class KeyIn(Strict):
     name = Text(100, required=True)
     role = fields.String(required=True, validate=validate.OneOf(KEY_ROLES))
-    days = fields.Integer(required=True, validate=validate.Range(1, 366))
+    days = fields.Integer(required=True, validate=validate.Range(1, key_ends.LONGEST.days))
+    sources = Text(1000, load_default="")
+
+
+class SourcesIn(ReasonIn):
+    sources = Text(1000, load_default="")
 
 
 @page("/studies/<study_id>/staff", roles=ADMIN, menu="admin.staff", order=80)
@@ -202,11 +208,23 @@ def keys(study_id: str) -> Response:
 def add_key(study_id: str) -> Response:
     """Make a key; it is shown only now."""
     wanted = asked(KeyIn)
+    wanted["sources"] = networks.split(wanted["sources"])
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id)
         stepup.require(tx)
-        _, text = staff.add_key(tx, study_id, wanted["name"], wanted["days"], wanted["role"])
+        _, text = staff.add_key(tx, study_id, **wanted)
     return _keys(study_id, text)
+
+
+@act("/studies/<study_id>/keys/<uuid:key_id>/sources", roles=ADMIN)
+def change_sources(study_id: str, key_id: UUID) -> Response:
+    """The networks a key may come from; it holds from its next request on."""
+    wanted = asked(SourcesIn)
+    with begin(actor()) as tx:
+        accounts.may_manage_keys(tx, study_id, key_id)
+        stepup.require(tx)
+        staff.change_sources(tx, key_id, networks.split(wanted["sources"]), wanted["reason"])
+    return back_to("keys", study_id=study_id)
 
 
 @act("/studies/<study_id>/keys/<uuid:key_id>/revoke", roles=ADMIN)
@@ -232,6 +250,7 @@ def installation(study_id: str) -> Response:
             beats=[(beat, tx.now - beat.beat_at <= SILENT) for beat in beats],
             settings=settings,
             others=others,
+            ending=reminding.near_end(tx, study_id),
             zone=g.zone,
         )
 
@@ -241,7 +260,8 @@ def _keys(study_id: str, made: str | None) -> Response:
         g.zone = site_zone(tx, study_id)
         rows = accounts.keys_of(tx, study_id)
         said = {"just_done": done_now()} if made else {}
-        return show("keys.html", rows=rows, made=made, key_roles=KEY_ROLES, **said)
+        near = {row.id for row in reminding.near_end(tx, study_id)}
+        return show("keys.html", rows=rows, near=near, made=made, key_roles=KEY_ROLES, **said)
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from epro import clock, db, trail
 from epro.contacts import store
 from epro.notifications import witnesses
 from epro.notifications.senders import Outgoing, Sender, SendFailed, SendUnknown
-from epro.signin import letters
-from epro.signin.models import Staff, StaffLetter
+from epro.signin import letters, reminding
+from epro.signin.models import MachineKey, Staff, StaffLetter
 from epro.trail import sealing
 from epro.tx import Tx, begin, look, system, table_of
 
@@ -85,7 +85,17 @@ def _claimed(tx: Tx, letter_id: UUID) -> Outgoing | None:
         return None
     row.tries += 1
     row.next_try_at = tx.now + min(AGAIN_AFTER * 2 ** min(row.tries - 1, 8), LONGEST)
-    return _outgoing(row, person.language, address, row.expires_at - tx.now, _checkpoint(tx, row))
+    return _outgoing(row, person.language, address, row.expires_at - tx.now, _more(tx, row))
+
+
+def _more(tx: Tx, row: StaffLetter) -> dict[str, str]:
+    return _key_near_its_end(tx, row) if row.kind == reminding.KIND else _checkpoint(tx, row)
+
+
+def _key_near_its_end(tx: Tx, row: StaffLetter) -> dict[str, str]:
+    """What a letter about a machine key says: which it is, by a number that says nothing of a study, and until when."""
+    key = tx.get(MachineKey, UUID(letters.secret_of(row)))
+    return {"key": str(key.id), "day": key.expires_at.date().isoformat()} if key else {}
 
 
 def _checkpoint(tx: Tx, row: StaffLetter) -> dict[str, str]:

@@ -10,13 +10,13 @@ from epro.contacts import sealing
 from epro.signin.models import StaffLetter
 from epro.tx import Tx
 
-KINDS = ("invitation", "recovery", "changed", "recovery_code_used", "checkpoint")
+KINDS = ("invitation", "recovery", "changed", "recovery_code_used", "checkpoint", "key_runs_out")
 _DAILY = UUID("6f1d52a7-3a0e-4c0c-9c55-8e1b7b6d2f10")
 NEWS_FOR = timedelta(days=2)  # how long a letter without link is worth sending
 
 
 def post(tx: Tx, staff_id: UUID, kind: str, secret: str | None = None, life: timedelta = NEWS_FOR) -> None:
-    """Write a letter of this kind; `secret` is what its link carries, for as long as it lives."""
+    """Write a letter of this kind; for as long as it lives. `secret` is what its link carries, or what it tells of."""
     row = StaffLetter(id=uuid4(), staff_id=staff_id, kind=kind, made_at=tx.now, tries=0)
     row.expires_at, row.next_try_at = tx.now + life, tx.now
     row.sealed = sealing.seal(_key(), "0", _place(row.id), secret) if secret else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,8 @@ import sqlalchemy as sa
 
 from epro import db, trail
 from epro.errors import EproError, Invalid
-from epro.signin import sessions, tokens
+from epro.signin import key_ends, sessions, tokens, watch
+from epro.signin import sources as networks
 from epro.signin.models import MachineKey, SpentAssertion
 from epro.tx import Actor, Grant, Tx
 
@@ -27,6 +29,7 @@ ALGORITHMS = ("RS384", "ES384")
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GOOD_FOR = timedelta(minutes=5)
 LONGEST = timedelta(minutes=5)  # between now and the end of an assertion
+NOT_AGAIN_FOR = timedelta(hours=1)  # until it is written down again that a key came from elsewhere
 SCOPES = frozenset({"system/*.rs", "system/*.read"})
 MOST_KEYS, LONGEST_ID = 10, 200
 
@@ -47,6 +50,32 @@ class GrantRefused(EproError):
     """Tokens are given for client_credentials with a signed assertion only."""
 
     code = "unsupported_grant_type"
+
+
+class FromElsewhere(EproError):
+    """This key may not come from this address."""
+
+    status, code = 403, "key_from_elsewhere"
+
+    def __init__(self, key_id: UUID | None = None) -> None:
+        super().__init__()
+        self.key_id = key_id
+
+
+def must_come_from(tx: Tx, key_id: UUID, address: IPv4Address | IPv6Address | None) -> None:
+    """Raise FromElsewhere when this key has a list of networks and the address lies in none of them."""
+    row = tx.get(MachineKey, key_id)
+    if row is not None and not networks.holds(row.sources, address):
+        raise FromElsewhere(key_id)
+
+
+def note_elsewhere(tx: Tx, key_id: UUID | None) -> None:
+    """Write down that a key came from elsewhere; once an hour, however often it does."""
+    row = tx.get(MachineKey, key_id, lock=True)
+    if row is None or (row.elsewhere_at is not None and tx.now - row.elsewhere_at < NOT_AGAIN_FOR):
+        return
+    row.elsewhere_at = tx.now
+    watch.record(tx, trail.study_chain(tx, row.study_id), "key.from_elsewhere", "machine_key", row.id)
 
 
 def check_keys(jwks: Any) -> list[dict[str, Any]]:
@@ -79,7 +108,9 @@ def _algorithm(key: Mapping[str, Any]) -> str:
     return "RS384" if key.get("kty") == "RSA" else "ES384"
 
 
-def add_key(tx: Tx, study_id: str, name: str, days: int, jwks: Any) -> MachineKey:
+def add_key(
+    tx: Tx, study_id: str, name: str, days: int, jwks: Any, sources: Sequence[str] = ()
+) -> MachineKey:
     """A machine key that no secret opens, only signatures of these keys."""
     keys = check_keys(jwks)
     row = tx.add(
@@ -90,25 +121,30 @@ def add_key(tx: Tx, study_id: str, name: str, days: int, jwks: Any) -> MachineKe
             role="machine",
             secret_hash=hashlib.sha256(secrets.token_bytes(32)).hexdigest(),  # of nothing that anybody has
             made_at=tx.now,
-            expires_at=tx.now + timedelta(days=days),
+            expires_at=key_ends.of(tx.now, days),
             jwks=keys,
+            sources=networks.check(sources) or None,
         )
     )
     kids = sorted(key["kid"] for key in keys)
+    told: dict[str, Any] = {"sources": row.sources} if row.sources else {}
     trail.record(
-        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, kids=kids
+        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, kids=kids, **told
     )
     return row
 
 
-def token_for(tx: Tx, form: Mapping[str, str], audiences: set[str]) -> dict[str, Any]:
-    """A token for a signed assertion. Raises GrantRefused, ScopeRefused, AssertionRefused."""
+def token_for(
+    tx: Tx, form: Mapping[str, str], audiences: set[str], address: IPv4Address | IPv6Address | None
+) -> dict[str, Any]:
+    """A token for a signed assertion. Raises GrantRefused, ScopeRefused, AssertionRefused, FromElsewhere."""
     if form.get("grant_type") != "client_credentials" or form.get("client_assertion_type") != ASSERTION:
         raise GrantRefused()
     scopes = set(form.get("scope", "").split()) & SCOPES
     if not scopes:
         raise ScopeRefused(f"The scopes here are {', '.join(sorted(SCOPES))}.")
     row = _spend(tx, form.get("client_assertion", ""), audiences)
+    must_come_from(tx, row.id, address)
     content = {
         **tokens.claims(AUDIENCE, tx.now),
         "exp": int((tx.now + GOOD_FOR).timestamp()),

@@ -141,11 +141,13 @@ class ActivationCode(Base):
 class MachineKey(Base):
     """A machine of one study. role: machine (the sponsor's, reads it) | edc (hands in dates, reads nothing).
 
-    With `jwks` it signs for its tokens; no secret opens it then.
+    With `jwks` it signs for its tokens; no secret opens it then. With `sources` it comes from these networks only.
+    `elsewhere_at`: when that it came from elsewhere was last written down; `reminded`: of how many days before its
+    end the administrators were told.
     """
 
     __tablename__ = "machine_keys"
-    __table_args__ = {"info": AUDITED}
+    __table_args__ = {"info": {"audited": True, "unaudited": {"elsewhere_at", "reminded"}}}
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     study_id: Mapped[str]
@@ -156,6 +158,9 @@ class MachineKey(Base):
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     jwks: Mapped[list | None]
+    sources: Mapped[list | None]
+    elsewhere_at: Mapped[datetime | None]
+    reminded: Mapped[int | None]
 
 
 class SpentAssertion(Base):

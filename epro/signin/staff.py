@@ -7,7 +7,6 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -19,6 +18,7 @@ from epro.contacts import store
 from epro.errors import Conflict, EproError, Invalid, NotFound
 from epro.signin import (
     factors,
+    key_ends,
     known,
     letters,
     password_rules,
@@ -29,6 +29,7 @@ from epro.signin import (
     tries,
     watch,
 )
+from epro.signin import sources as networks
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
@@ -335,10 +336,12 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
     return list(dict.fromkeys(tx.all(query)))
 
 
-def add_key(tx: Tx, study_id: str, name: str, days: int, role: str = "machine") -> tuple[MachineKey, str]:
+def add_key(
+    tx: Tx, study_id: str, name: str, days: int, role: str = "machine", sources: Sequence[str] = ()
+) -> tuple[MachineKey, str]:
     """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates.
 
-    Raises StepUpNeeded.
+    Raises StepUpNeeded, Invalid.
     """
     stepup.require(tx)
     secret = secrets.token_urlsafe(32)
@@ -350,11 +353,13 @@ def add_key(tx: Tx, study_id: str, name: str, days: int, role: str = "machine") 
             role=role,
             secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
             made_at=tx.now,
-            expires_at=tx.now + timedelta(days=days),
+            expires_at=key_ends.of(tx.now, days),
+            sources=networks.check(sources) or None,
         )
     )
+    told: dict[str, Any] = {"sources": row.sources} if row.sources else {}
     trail.record(
-        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, role=role
+        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, role=role, **told
     )
     return row, f"epk_{row.id.hex}_{secret}"
 
@@ -367,6 +372,22 @@ def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
         raise NotFound()
     row.revoked_at = tx.now
     trail.record(tx, trail.study_chain(tx, row.study_id), "key.revoked", "machine_key", row.id, reason=reason)
+
+
+def change_sources(tx: Tx, key_id: UUID, sources: Sequence[str], reason: str) -> MachineKey:
+    """Let a machine key come from these networks only, from its next request on; from anywhere without any.
+
+    Raises StepUpNeeded, Invalid.
+    """
+    stepup.require(tx)
+    row = tx.get(MachineKey, key_id, lock=True)
+    if row is None:
+        raise NotFound()
+    head = trail.study_chain(tx, row.study_id)
+    row.sources = networks.check(sources) or None
+    told = row.sources or []
+    trail.record(tx, head, "key.sources_set", "machine_key", row.id, reason=reason, sources=told)
+    return row
 
 
 def actor_of_key(tx: Tx, text: str) -> Actor | None:

@@ -12,6 +12,7 @@ from epro.tx import Tx
 ACTIONS = (
     "activation_code.exhausted",
     "device.session_ended",
+    "key.from_elsewhere",
     "staff.locked_out",
     "staff.passkey_refused",
     "staff.recovery_code_used",

@@ -83,7 +83,7 @@ ROUTES: dict[tuple[str, str], str] = {
     },
     **{
         ("POST", f"/console/studies/<study_id>/{act}"): "administrator"
-        for act in ("staff", "keys", "keys/<uuid:key_id>/revoke")
+        for act in ("staff", "keys", "keys/<uuid:key_id>/revoke", "keys/<uuid:key_id>/sources")
     },
     **{
         ("POST", f"/console/studies/<study_id>/staff/<uuid:staff_id>/{act}"): "administrator"

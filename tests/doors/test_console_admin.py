@@ -12,7 +12,8 @@ import pytest
 
 from epro import worker
 from epro.signin import accounts, staff
-from epro.tx import Actor, Grant, look, system
+from epro.tx import Actor, Grant, begin, look, system
+from tests.cast import STUDY
 from tests.doors.scene import OTHER, hire
 from tests.doors.test_console_pages import ROOT, browser
 
@@ -106,6 +107,50 @@ def test_a_key_is_shown_once_opens_the_feed_and_is_ended(stage, alma):
         with look(Actor("staff", "ella", grants=(Grant(OTHER, "*", "administrator"),))) as tx:
             (other,) = accounts.keys_of(tx, OTHER)
         assert do(alma, f"keys/{other.id}/revoke", reason="none").status_code == 404
+
+
+def test_a_key_comes_from_its_networks_and_from_nowhere_else(stage, alma):
+    def feed(address: str) -> int:
+        told = stage.send("GET", "/v1/sponsor/feed", key, environ_base={"REMOTE_ADDR": address})
+        assert told.status_code == 200 or told.get_json()["code"] == "key_from_elsewhere"
+        return told.status_code
+
+    with stage.today():
+        made = do(
+            alma, "keys", name="bay", role="machine", days="20", sources="203.0.113.0/24\n2001:db8:1::/48"
+        )
+        key = re.search(r"epk_[0-9a-f]{32}_[\w-]+", made.text)[0]
+        assert [feed(one) for one in ("203.0.113.5", "2001:db8:1::5", "::ffff:203.0.113.5")] == [200] * 3
+        assert [feed(one) for one in ("198.51.100.5", "2001:db8:2::5", "203.0.112.255")] == [403] * 3
+        assert stage.send("GET", "/v1/sponsor/feed", key[:-1] + "~").status_code == 401
+        told = alma.get(f"{ROOT}/keys").text
+        assert "203.0.113.0/24" in told and "came from elsewhere" in told and "runs out 2026-03-24" in told
+        assert "runs out 2026-03-24" in alma.get(f"{ROOT}/system").text
+        path = f"keys/{UUID(key.split('_')[1])}/sources"
+        assert do(alma, path, sources="198.51.100.0/24", reason="it moved").status_code == 303
+        assert (feed("198.51.100.5"), feed("203.0.113.5")) == (200, 403)
+        assert do(alma, path, reason="it moves about").status_code == 303
+        assert feed("192.0.2.1") == 200
+        for wrong in ("10.0.0.1/8", "::/0", "everywhere"):
+            assert do(alma, path, sources=wrong, reason="none").status_code == 422
+        assert "from anywhere" in alma.get(f"{ROOT}/keys").text
+
+
+def test_every_door_of_machines_asks_where_they_come_from(stage):
+    with stage.today(), begin(system("tests")) as tx:
+        lake = staff.add_key(tx, STUDY, "far lake", 30, sources=["203.0.113.0/24"])[1]
+        edc = staff.add_key(tx, STUDY, "far EDC", 30, "edc", ["203.0.113.0/24"])[1]
+    for path, headers in (
+        ("/v1/sponsor/feed", {"Authorization": f"Bearer {lake}"}),
+        ("/fhir/r4/Patient", {"Authorization": f"Bearer {lake}"}),
+        ("/cdisc/dataset-json/studies", {"api-key": lake}),
+        ("/v1/edc/anchors", {"Authorization": f"Bearer {edc}"}),
+    ):
+        method = "POST" if "edc" in path else "GET"
+        answer = stage.send(method, path, headers=headers)
+        assert answer.status_code == 403 and "key_from_elsewhere" in answer.text, (path, answer.text)
+        there = stage.send(method, path, headers=headers, environ_base={"REMOTE_ADDR": "203.0.113.1"})
+        assert "key_from_elsewhere" not in there.text and there.status_code not in (401, 403), path
 
 
 def test_sites_tell_who_works_there(stage, alma):

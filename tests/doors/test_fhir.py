@@ -837,6 +837,23 @@ def test_a_key_that_was_taken_back_ends_its_tokens(stage, signers):
     assert ask_token(stage, assertion(signers, key)).status_code == 401
 
 
+def test_a_machine_that_signs_is_held_to_its_networks(stage, signers):
+    def ask(token: str, address: str) -> int:
+        there = {"REMOTE_ADDR": address}
+        return stage.send("GET", "/fhir/r4/Patient", token, environ_base=there).status_code
+
+    with stage.today(), begin(system("tests")) as tx:
+        key = machines.add_key(tx, STUDY, "far", 30, jwks(signers), ["203.0.113.0/24"]).id
+    refused = ask_token(stage, assertion(signers, key))
+    assert refused.status_code == 403 and "key_from_elsewhere" in refused.text
+    form = {"grant_type": "client_credentials", "client_assertion_type": machines.ASSERTION}
+    form |= {"client_assertion": assertion(signers, key), "scope": "system/*.rs"}
+    there = {"REMOTE_ADDR": "203.0.113.4"}
+    given = stage.send("POST", "/fhir/r4/auth/token", data=form, environ_base=there)
+    token = given.get_json()["access_token"]
+    assert (ask(token, "203.0.113.4"), ask(token, "198.51.100.4")) == (200, 403)
+
+
 def test_no_other_assertion_opens_anything(stage, signers, client):
     now = int(at(TODAY).timestamp())
     good = assertion(signers, client)
