@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from flask import Response, g, request
@@ -22,7 +23,8 @@ from epro.console.worklist import SITE_ROLES, labels
 from epro.errors import Conflict, NotAllowed
 from epro.notifications.recalls import recalled
 from epro.responses import sight
-from epro.scheduling import protocols, replanning
+from epro.scheduling import comparing, occurrences, protocols, replanning
+from epro.scheduling.models import Occurrence
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
 from epro.studies.models import Participant
@@ -63,6 +65,8 @@ def plan(study_id: str, subject_id: str) -> Response:
         protocol = protocols.find(tx, study_id, row.protocol_version)
         wish = _wish(request.args.to_dict(), "-") if any(map(request.args.get, NAMES)) else None
         told = _told(tx, row, wish) if wish else None
+        rows = occurrences.of(tx, row) if told else []
+        settled = {one.id for one in rows if comparing.settled(one)}
         return show(
             "plan.html",
             row=row,
@@ -75,6 +79,8 @@ def plan(study_id: str, subject_id: str) -> Response:
             told=told,
             mark=_mark(told) if told else "",
             groups=_grouped(told) if told else {},
+            stays=_stays(rows),
+            coming=len(told["kept"]) - sum(one["id"] in settled for one in told["kept"]) if told else 0,
             label=labels(tx, study_id),
         )
 
@@ -113,7 +119,19 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
         raise NotAllowed()
     found = replanning.preview(tx, row, wish)
     told = telling.differences(found, preview=True, recalled=recalled(tx, found))
+    skipped = {want.id for want in comparing.without_row(found.over, occurrences.of(tx, row))}
+    told["skipped_as_over"] = [one for one in told["skipped_as_over"] if one["id"] in skipped]
     return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
+
+
+def _stays(rows: list[Occurrence]) -> dict[str, list[tuple[str, list[date]]]]:
+    """What is on file and no plan changes, by kind and assessment, with the days for which it stands."""
+    found: dict[str, dict[str, list[date]]] = {}
+    for row in rows:
+        kind = "answers" if row.fulfilled_at else "misses" if row.missed_at else None
+        if kind:
+            found.setdefault(kind, {}).setdefault(row.assessment_id, []).append(row.local_day)
+    return {kind: list(found[kind].items()) for kind in ("answers", "misses") if kind in found}
 
 
 def _grouped(told: dict[str, Any]) -> dict[str, list[tuple[str, list[Any]]]]:

@@ -16,7 +16,7 @@ from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
 from epro.api.schemas_privacy import ContactChangeIn
-from epro.console import days, drawing
+from epro.console import acting, days, drawing
 from epro.console.door import act, page
 from epro.console.page import asked, asked_with, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
@@ -106,6 +106,7 @@ def participant(study_id: str, subject_id: str) -> Response:
             ),
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
             contact_fields=store.FIELDS,
+            given=acting.given,
         )
 
 

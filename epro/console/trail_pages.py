@@ -14,6 +14,7 @@ from flask import Response, g, request
 
 from epro.api import looking
 from epro.api.door import actor
+from epro.console import acting
 from epro.console.door import page
 from epro.console.page import show
 from epro.console.saying import texts
@@ -59,6 +60,8 @@ def trail_page(study_id: str) -> Response:
             behind=browsing.Place(rows[LINES - 1].at, rows[LINES - 1].id) if len(rows) > LINES else None,
             first=behind is None,
             people=people,
+            who=acting.who,
+            why=acting.why,
             actions=sorted(key.removeprefix("action.") for key in texts() if key.startswith("action.")),
             zone=g.zone,
         )

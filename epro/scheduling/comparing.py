@@ -102,6 +102,15 @@ def compare(protocol: Protocol, wanted: Wanted, rows: Sequence[Row], now: dateti
     return found
 
 
+def without_row(over: Sequence[Planned], rows: Sequence[Row]) -> list[Planned]:
+    """Of what is skipped as over: that for which nothing stands on file, neither for its visit nor on its day."""
+    visits = {_visit(row) for row in rows if row.visit_id and settled(row)}
+    slots = {_slot(row) for row in rows if row.visit_id is None and row.cancelled_at is None}
+    return [
+        want for want in over if (_visit(want) not in visits if want.visit_id else _slot(want) not in slots)
+    ]
+
+
 def settled(row: Row) -> bool:
     """Whether a fact stands that no plan changes any more."""
     return any((row.fulfilled_at, row.missed_at, row.excused_at))
