@@ -44,17 +44,25 @@ def publish(file: Path) -> None:
     """Check a study file and publish it. The same version with other content is refused.
 
     A later version of a study that is published changes nothing at a site before it is approved there: see
-    `epro study amend` and `epro study approve`.
+    `epro study amend` and `epro study approve`. A file that is published as it stands is not checked again: a
+    check that has become stricter since does not stop whoever publishes it at each start.
     """
     with opened(), begin(BUILDER) as tx:
+        before = protocols.as_written(tx, text_of(file))
+        if before is not None:
+            click.echo(_published(before, "was published before, exactly so"))
+            return
         protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
         production.refuse_unready(tx, protocol)
         later = protocols.current(tx, protocol.study_id) is not None
         new = publish_or_exit(tx, protocol, file)
-    word = "published" if new else "was published before, exactly so"
-    click.echo(f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}")
+    click.echo(_published(protocol, "published" if new else "was published before, exactly so"))
     if new and later:
         click.echo("each site stays with its version until this one is approved there: epro study approve")
+
+
+def _published(protocol: Protocol, word: str) -> str:
+    return f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}"
 
 
 def publish_or_exit(tx: Tx, protocol: Protocol, file: Path) -> bool:
@@ -74,11 +82,7 @@ def name_and_exit(unfit: amending.UnfitAmendment) -> NoReturn:
 
 def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:
     """The protocol of a study file. Names every fault on stderr and exits with 1 if there is any."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None
-    protocol, faults = study_files.read(text, known)
+    protocol, faults = study_files.read(text_of(file), known)
     for fault in faults:
         click.echo(
             f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
@@ -88,3 +92,11 @@ def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol
         click.echo(f"{file.name}: {len(faults)} fault{'s' if len(faults) != 1 else ''}", err=True)
         sys.exit(1)
     return protocol
+
+
+def text_of(file: Path) -> str:
+    """A study file as it is written. Raises ClickException if it is no text in UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not a text in UTF-8.") from None

@@ -68,6 +68,12 @@ def is_published(tx: Tx, protocol: Protocol) -> bool:
     return row is not None
 
 
+def as_written(tx: Tx, source: str) -> Protocol | None:
+    """The published protocol whose file was exactly this text, if there is one."""
+    row = tx.one(sa.select(PublishedProtocol).where(PublishedProtocol.source == source))
+    return None if row is None else find(tx, row.study_id, row.version)
+
+
 def find(tx: Tx, study_id: str, version: str) -> Protocol:
     """The published protocol of this version. Raises LookupError if there is none.
 

@@ -23,6 +23,7 @@ from epro import production
 from epro.cli import epro
 from epro.config import ConfigurationError
 from epro.errors import NotAllowed
+from epro.notifications import study_files
 from epro.questionnaires import catalogue, pack_files, wording
 from epro.questionnaires.instrument import Instrument, UnknownLanguage, localised
 from epro.questionnaires.library import bundled, bundled_instrument
@@ -31,6 +32,7 @@ from epro.questionnaires.pack_checks import LONGEST, places_of
 from epro.questionnaires.packs import Pack, from_document
 from epro.questionnaires.previews import WORDS, in_words, preview
 from epro.scheduling import protocols
+from epro.scheduling.source import Fault
 from epro.simulation.people import Refused
 from epro.trail import INSTALLATION
 from epro.trail.models import Event
@@ -738,6 +740,18 @@ def test_a_study_may_use_a_language_that_a_pack_brings(run, cast, tmp_path):
         bring_in(cast, pack_of(instrument, "fr"), "bo", "alma")
     published = CliRunner().invoke(epro, publish)
     assert published.exit_code == 0, published.output
+
+
+def test_what_is_published_stays_so_when_a_check_has_become_stricter(run, cast, tmp_path, monkeypatch):
+    """Whoever publishes at each start is not stopped; a file that says anything else is checked."""
+    fault = Fault("/assessments/0", 1, "stricter", "A check of tomorrow.", "Mend it.")
+    monkeypatch.setattr(study_files, "read", lambda text, known: (None, [fault]))
+    again = CliRunner().invoke(epro, ["study", "publish", str(STUDY_FILE)])
+    assert again.exit_code == 0 and "was published before, exactly so" in again.output
+    other = tmp_path / "study.yaml"
+    other.write_text(STUDY_FILE.read_text(encoding="utf-8") + "\n")
+    refused = CliRunner().invoke(epro, ["study", "publish", str(other)])
+    assert refused.exit_code == 1 and "A check of tomorrow." in refused.output
 
 
 def in_french(file: Path) -> str:
