@@ -45,9 +45,8 @@ def access_report(subject: str, study: str | None, lang: str, as_json: bool) -> 
     """Who has done what with SUBJECT's record, from the trail."""
     with opened(), look(COMMAND) as tx:
         told = reporting.report(tx, access.participant(tx, subject, "participant.read", study_id=study), lang)
-    if as_json:
-        return click.echo(json.dumps(told, ensure_ascii=False, indent=1))
-    click.echo(reporting.lines({**told, **_in_words(told, Voice(lang))}, lang))
+        table = None if as_json else reporting.lines({**told, **_in_words(told, Voice(lang))}, lang)
+    click.echo(json.dumps(told, ensure_ascii=False, indent=1) if table is None else table)
 
 
 def _in_words(told: dict[str, Any], voice: Voice) -> dict[str, Any]:

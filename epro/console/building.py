@@ -186,11 +186,15 @@ def _tried(tx: Tx, study_id: str, text: str) -> dict[str, Any]:
     """What is told of a file: its faults; or, of one without any, whom and what it would change."""
     protocol, faults = study_files.read(text, study_files.known_instruments(wording.languages(tx)))
     told: dict[str, Any] = {"protocol": protocol, "faults": faults, "refused": [], "effect": None, "many": 0}
+    told |= {"published": False}
     if protocol is None:
         return told
     if protocol.study_id != study_id:
         return told | {"refused": [("study.id", protocol.study_id)], "protocol": None, "other_study": True}
     try:
+        told["published"] = protocols.is_published(tx, protocol)
+        if told["published"] and protocols.versions(tx, study_id)[-1].version == protocol.version:
+            return told  # the first one amends none
         before = amending.amended(tx, protocol)
         amending.refuse_unfit(tx, protocol)
         _refuse_unready(tx, protocol)

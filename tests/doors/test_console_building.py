@@ -105,6 +105,16 @@ def test_a_later_version_is_tried_published_and_released_at_a_site(stage, bo):
     assert "approved 2026-03-04" in shown and "by Bo" in shown
 
 
+def test_a_file_that_is_published_so_is_told_as_that(stage, bo):
+    with stage.today():
+        for version, text in (("1.0", TEXT), ("2.0", LATER)):
+            told = tried(bo, text).text
+            assert f"This is exactly version {version} as published." in told, version
+            assert "does not fit" not in told and "Publish this version" not in told
+        assert "amends version 1.0" in told  # of a later one it is told as before what it changes
+        assert "as published" not in tried(bo, TEXT.replace('version: "1.0"', 'version: "3.0"', 1)).text
+
+
 def test_what_does_not_fit_is_refused_with_reasons(stage, bo):
     with stage.today():
         other = tried(bo, TEXT.replace("id: diary\n", "id: other\n")).text

@@ -554,6 +554,50 @@ def test_entries_that_nobody_seals_prove_nothing(history, cast, app):
         assert found.code == 2 and "after the export was made" in found.faults[0]
 
 
+def one_more_sealed(cast, hour) -> str:
+    with cast.on(hour):
+        with begin(TESTS) as tx:
+            trail.record(tx, trail.study_chain(tx, "diary"), "test.done", "test", hour)
+        sealing.seal()
+    return newest()
+
+
+@on_sqlite
+def test_a_checkpoint_from_after_the_export_is_no_proof_of_a_cut(history, cast, app):
+    with cast.on("2026-03-05T20:00"):
+        export = lines()
+    later = one_more_sealed(cast, "2026-03-05T20:01")
+    found = verify(export, *history, later)
+    assert (found.code, found.faults) == (3, []) and len(found.open) == 1
+    for words in ("sealed at 2026-03-05 12:01", "until 2026-03-05 12:00", "nothing after that is judged"):
+        assert words in found.open[0]
+    assert verify(export, *history).code == 0
+    with cast.on("2026-03-05T20:02"):
+        assert verify(lines(), *history, later).code == 0
+
+
+@on_sqlite
+def test_a_cut_end_is_found_whatever_hour_the_export_claims(history, cast, app):
+    with cast.on("2026-03-05T19:00"):
+        export = lines()
+    kept = one_more_sealed(cast, "2026-03-05T20:00")
+
+    def claiming(hour):
+        forged = list(export)
+        change(forged, 0, at=f"2026-03-{hour}:00.000000Z")
+        return verify(forged, kept)
+
+    for hour in ("05T12:00", "05T12:01"):  # made when or after the kept one was sealed
+        assert claiming(hour).code == 2 and "Entries are gone" in claiming(hour).faults[0]
+    found = claiming("05T11:59")
+    assert found.code == 3 and "claims to reach until 2026-03-05 11:59" in found.open[0]
+    found = claiming("02T11:59")  # before what it holds itself
+    assert found.code == 2 and "its hour is not the true one" in found.faults[0]
+    note = verifier.Checkpoint(kept)
+    found = verify(export, roots=[(note.size, note.root)])
+    assert found.code == 2 and "written down after" in found.faults[0]
+
+
 @on_sqlite
 def test_two_histories_to_two_readers(history, app):
     size = verifier.Checkpoint(history[1]).size

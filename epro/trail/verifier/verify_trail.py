@@ -366,12 +366,36 @@ class Check:
                 f"The last checkpoint (size {self.last.size}) is not signed by the given key: "
                 "the log was sealed by somebody else."
             )
+        self._reach()
         for size in sorted(self.kept.roots):
             if size > self.tree.size:
-                self.findings.fault(
-                    f"Entries are gone: a kept checkpoint saw {size}, the log now holds {self.tree.size}. "
-                    "The end was cut off, or the log was rolled back."
-                )
+                self._beyond(size, self.kept.times.get(size))
+
+    def _reach(self):
+        """An export that says to be older than what it holds would have later checkpoints not judged."""
+        sealed = self.last.at if self.last is not None else None
+        if self.made_at is not None and sealed is not None and sealed > self.made_at + self.tolerance:
+            self.findings.fault(
+                f"The export says that it was made at {self.made_at}, and holds a checkpoint of {sealed}: "
+                "its hour is not the true one."
+            )
+
+    def _beyond(self, size, at):
+        """A kept checkpoint saw more than there is: what it saw was there when the export was made, or came after."""
+        if at is not None and self.made_at is not None and at > self.made_at:
+            self.findings.missing(
+                f"The kept checkpoint of size {size} was sealed at {at}, after the export was made: the export "
+                f"claims to reach until {self.made_at}, and nothing after that is judged. Export again, or give a "
+                "checkpoint that was sealed earlier. If you know that the export was made later than it claims, "
+                "its end was cut off."
+            )
+            return
+        how = "the end was cut off, or the log was rolled back."
+        if at is None:
+            how += " A root that was written down after the export was made looks the same."
+        self.findings.fault(
+            f"Entries are gone: a kept checkpoint saw {size}, the log now holds {self.tree.size}: {how}"
+        )
 
     def _begin(self, content):
         if content.get("epro_trail_export") != 1:
