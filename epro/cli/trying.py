@@ -205,6 +205,7 @@ def _keys(told: Told) -> Iterator[str]:
     for login in told.logins:
         where = "all sites" if login.site == "*" else f"site {login.site}"
         yield f"  {login.role:<14} {where:<10} {login.email:<28} {login.password}"
+    yield "  Their pages are in Chinese, as their accounts are; 'English' at the top changes that, for this browser."
     newcomer = told.newcomer
     yield "\nMachine key (GET /v1/sponsor/feed)"
     yield f"  {told.key}"

@@ -20,6 +20,7 @@ class Line:
     """One score over time: (local day, value) in order, and the points of its line."""
 
     scale: str
+    assessment: str
     label: Mapping[str, str]
     values: Sequence[tuple[str, float]]
 
@@ -28,9 +29,16 @@ class Line:
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.places)
 
     @property
+    def least(self) -> float:
+        return min(value for _, value in self.values)
+
+    @property
+    def most(self) -> float:
+        return max(value for _, value in self.values)
+
+    @property
     def places(self) -> list[tuple[float, float]]:
-        low, high = min(value for _, value in self.values), max(value for _, value in self.values)
-        span, steps = (high - low) or 1, max(1, len(self.values) - 1)
+        low, span, steps = self.least, (self.most - self.least) or 1, max(1, len(self.values) - 1)
         return [
             (EDGE + (WIDE - 2 * EDGE) * n / steps, HIGH - EDGE - (HIGH - 2 * EDGE) * (value - low) / span)
             for n, (_, value) in enumerate(self.values)
@@ -40,14 +48,15 @@ class Line:
 def sparklines(responses: Sequence[dict[str, Any]], labels: Mapping[str, Mapping[str, str]]) -> list[Line]:
     """The scores that may be seen, of responses that count, scale by scale; two points make a line."""
     found: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    assessments: dict[str, str] = {}
     for response in sorted((one for one in responses if one["counts"]), key=lambda one: one["local_day"]):
         for score in response["scores"]:
             if score["value"] is not None:
-                found[scale_key(response["instrument"]["code"], score["scale"])].append(
-                    (response["local_day"], float(score["value"]))
-                )
+                scale = scale_key(response["instrument"]["code"], score["scale"])
+                assessments[scale] = response["assessment"]
+                found[scale].append((response["local_day"], float(score["value"])))
     return [
-        Line(scale, labels.get(scale, {}), values)
+        Line(scale, assessments[scale], labels.get(scale, {}), values)
         for scale, values in sorted(found.items())
         if len(values) > 1
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from flask import Response, g, request
 
 from epro.api.door import actor
 from epro.api.schemas import CHANNELS, ZONES, EnrolIn
+from epro.console import numbers
 from epro.console.door import act, page
 from epro.console.page import asked, show
 from epro.console.participants import show_letter
@@ -45,6 +47,8 @@ def enrolment(study_id: str) -> Response:
             arms=protocol.arms if knows_arms(actor(), protocol, study_id, site.id) else (),
             number=_next(protocol, site),
             channels=CHANNELS,
+            today=tx.now.astimezone(ZoneInfo(site.time_zone)).date(),
+            mainland=numbers.is_mainland(site.time_zone),
             zones=sorted(zone for zone in ZONES if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))),
         )
 
@@ -55,6 +59,8 @@ def enrol(study_id: str) -> Response:
     wanted = asked(EnrolIn, _filled(study_id))
     site_id = wanted.pop("site")
     with begin(actor()) as tx:
+        if (there := tx.get(Site, study_id, site_id)) and "phone" in wanted.get("contact", {}):
+            wanted["contact"]["phone"] = numbers.spelled(wanted["contact"]["phone"], there.time_zone)
         row = enrolling.enrol(tx, Newcomer(study_id=wanted.pop("study"), site_id=site_id, **wanted))
         text, code = devices.make_code(tx, row)
         site = tx.get(Site, study_id, site_id)

@@ -16,7 +16,7 @@ from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
 from epro.api.schemas_privacy import ContactChangeIn
-from epro.console import acting, days, drawing
+from epro.console import acting, days, drawing, numbers
 from epro.console.door import act, page
 from epro.console.page import asked, asked_with, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
@@ -178,6 +178,8 @@ def change_contact(study_id: str, subject_id: str) -> Response:
     reason = wanted.pop("reason")
     with begin(actor()) as tx:
         row = access.participant(tx, subject_id, "participant.contact", study_id=study_id, lock=True)
+        if (site := tx.get(Site, study_id, row.site_id)) and wanted.get("phone"):
+            wanted["phone"] = numbers.spelled(wanted["phone"], site.time_zone)
         rectifying.change(tx, row, wanted, reason)
     return back_to("participant", study_id=study_id, subject_id=subject_id)
 

@@ -44,6 +44,22 @@ def test_somebody_is_enrolled_and_her_letter_is_made_in_one_act(stage):
     assert "+8613900000077" not in page.text + letter.text
 
 
+def test_a_plain_mobile_number_of_the_country_and_todays_date_are_taken(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
+    with stage.today():
+        shown = noor.get(address).text
+        subject = number_on(shown)
+        letter = noor.do(address, on=address, **{**FORM, "subject_id": subject, "phone": "139 0000 0088"})
+        her = f"{ROOT}/participants/{subject}"
+        changed = noor.do(f"{her}/contact", on=her, phone="13900000089", reason="a new number")
+    assert (
+        re.search(r'name="anchor.enrolment" value="2026-\d\d-\d\d" required', shown)
+        and "138 0013 8000" in shown
+    )
+    assert (letter.status_code, changed.status_code) == (200, 303)
+    assert store.of(STUDY, f"participant/{subject}")["phone"] == "+8613900000089"
+
+
 def test_an_enrolment_that_the_study_does_not_know_is_refused_and_leaves_nothing(stage):
     noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
     with stage.today():

@@ -135,6 +135,12 @@ def test_today_stands_before_the_days_to_come_and_those_behind(stage):
     assert places == sorted(places) and told.count("strip-today") == 1 and "tall" not in told
 
 
+def test_who_signs_nothing_is_shown_no_empty_list_of_what_waits(stage):
+    with stage.today():
+        hers, ines = (browser(stage, name).get(f"{ROOT}/signing").text for name in ("noor", "ines"))
+    assert hers.count("<h2>") == 1 and ines.count("<h2>") == 2
+
+
 def test_scores_that_are_hidden_from_her_are_not_drawn(stage, monkeypatch):
     noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
     monkeypatch.setattr(telling, "hides_scores", lambda *_: True)
