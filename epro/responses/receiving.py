@@ -475,6 +475,8 @@ def told(
         "visit": occurrence.visit_id,
         "study_day": occurrence.study_day,
         "local_day": row["local_day"],
+        "opens_at": trail.instant(occurrence.opens_at),
+        "closes_at": trail.instant(occurrence.closes_at),
         "protocol_version": row["protocol_version"],
         "instrument": {
             "code": row["instrument_code"],

@@ -31,7 +31,7 @@ from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from epro.stream.feed import Entry
 from epro.stream.records import records_of, waits
-from epro.stream.sinks import Place, SinkUnavailable
+from epro.stream.sinks import Place, SinkUnavailable, trial_views
 from epro.stream.sinks import trial_tables as trial
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.stream.sinks.trial_rows import Definitions, rows_of
@@ -71,6 +71,8 @@ def response(number: int, visit: str, day: int, **more) -> dict:
         "visit": visit,
         "study_day": day,
         "local_day": f"2026-03-{1 + day:02}",
+        "opens_at": f"2026-03-{1 + day:02}T01:00:00.000000Z",
+        "closes_at": f"2026-03-{4 + day:02}T16:00:00.000000Z",
         "protocol_version": "1",
         "instrument": {"code": "facit_fatigue", "version": VERSION, "digest": "d"},
         "language": "en",
@@ -187,6 +189,8 @@ def story() -> list[Entry]:
                 "opens_at": "2026-03-04T10:00:00.000000Z",
                 "closes_at": "2026-03-04T15:00:00.000000Z",
                 "missed_at": "2026-03-05T15:00:00.000000Z",
+                "protocol_version": "1",
+                "instrument": {"code": "fatigue_diary", "version": "1.0", "digest": "d"},
             },
         ),
         entry(10, "participant.withdrawn", withdrawal={"at": "2026-03-08T08:00:00.000000Z"}),
@@ -258,6 +262,9 @@ def test_each_thing_has_its_rows_and_views_show_what_counts(target):
     ]
     current = rows(target, "v_current_responses", "RECORDID", "RESPONSEID")
     assert current == sorted([(FIRST, FIRST), (SECOND, CORRECTED)])
+    assert rows(target, "misses", "PROTVER", "INSTRUMENT", "INSTRVER") == [("1", "fatigue_diary", "1.0")]
+    for view in ("v_current_responses", "v_facit_fatigue"):
+        assert rows(target, view, "VISIT", "OPENDTC", "CLOSEDTC") == WINDOWS
     assert rows(target, "v_current_scores", "VISIT", "RUN", "QSSTRESN") == [(BASE, 1, 30.0), (LATER, 2, 36.0)]
     assert rows(target, "v_changes", "VISIT", "BASE", "CHG") == [(BASE, 30.0, None), (LATER, 30.0, 6.0)]
     scale = definitions().instrument("facit_fatigue", VERSION).scales[0]
@@ -405,6 +412,12 @@ def test_no_view_looks_through_all_later_positions_for_each_row(target, view):
     assert plan and not [step for step in plan if "POSITION>" in step and "USUBJID=" not in step]
 
 
+WINDOWS = [
+    (BASE, "2026-03-01T01:00:00.000000Z", "2026-03-04T16:00:00.000000Z"),
+    (LATER, "2026-03-15T01:00:00.000000Z", "2026-03-18T16:00:00.000000Z"),
+]
+
+
 # TD-04.
 
 NEW_IN_2 = (
@@ -450,6 +463,7 @@ def back_to_version_1(target: TrialDatabase) -> None:
         for table, column in (
             ("responses", "SETTLEDID"), ("entries", "SITEID"), ("entries", "ASSESSMENT"), ("amendments", "AMENDNO"),
             ("amendments", "REPORTEDBY"), ("amendments", "MADEBY"), ("amendments", "MADEDTC"),
+            ("responses", "OPENDTC"), ("responses", "CLOSEDTC"),
         ):  # fmt: skip
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {quote(column)}")
         connection.execute(trial.schema_state.update().values(VERSION=1))
@@ -517,6 +531,68 @@ def test_version_4_is_told_the_feed_again_and_scores_of_before_name_their_defini
     target.close()
 
 
+def test_version_7_gets_the_windows_of_responses_and_what_was_missed(url):
+    """From the feed where that has them; what it did not tell yet stays blank, and views gain columns at their end."""
+    told = story()
+    of_before = {name: value for name, value in response(1, BASE, 0).items() if not name.endswith("s_at")}
+    told[1] = entry(2, "response.stored", response=of_before, scores=[score(30.0)])
+    target = TrialDatabase(url, definitions())
+    target.apply(STUDY, told)
+    before = everything(target)
+    with target.engine.begin() as connection:
+        for view in ("v_facit_fatigue", "v_changes", "v_current_scores", "v_current_answers"):
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        connection.exec_driver_sql("DROP VIEW v_current_responses")
+        quote = connection.dialect.identifier_preparer.quote
+        for table, columns in (("responses", trial_views.WINDOW), ("misses", OF_A_MISS)):
+            for column in columns:
+                connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {quote(column)}")
+        there = trial.responses.c
+        record = sa.func.coalesce(there.AMENDSID, there.RESPONSEID).label("RECORDID")
+        as_it_was = sa.select(*(there[name] for name in trial_views.RESPONSES), record)
+        connection.execute(trial_views.View("v_current_responses", as_it_was))
+        connection.execute(trial.schema_state.update().values(VERSION=7))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 0
+    assert rows(later, "misses", *OF_A_MISS) == [(None, None, None)]
+    later.apply(STUDY, told[:1])
+    later.apply(STUDY, later.prepare(told[1:]))
+    assert everything(later) == before
+    assert rows(later, "v_facit_fatigue", "VISIT", "OPENDTC", "CLOSEDTC") == [(BASE, None, None), WINDOWS[1]]
+    assert rows(later, "misses", *OF_A_MISS) == [("1", "fatigue_diary", "1.0")]
+    if later.engine.dialect.name not in ("sqlite", "postgresql"):
+        clear(later)
+    later.close()
+    target.close()
+
+
+OF_A_MISS = ("PROTVER", "INSTRUMENT", "INSTRVER")
+
+
+def test_a_wide_view_of_before_gains_the_window_and_then_more_scales(url, target):
+    """PostgreSQL puts a view in the place of one only where the columns that it had are the first of the new one."""
+    target.apply(STUDY, story())
+    view, scale = "v_facit_fatigue", definitions().instrument("facit_fatigue", VERSION).scales[0]
+    before = ["DEFVER", export_rows.test_code(scale)]
+    with target.engine.begin() as connection:
+        connection.execute(trial_views.NoView(view))
+        trial_views.make(connection, view, trial_views.wide("facit_fatigue", before))
+        connection.execute(trial.schema_state.update().values(VERSION=7))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 0
+    for more in ((), ("OTHER",)):
+        with later.engine.begin() as connection:
+            wanted = [*before, *trial_views.WINDOW, *more]
+            trial_views.make(connection, view, trial_views.wide("facit_fatigue", wanted))
+            columns = [column["name"] for column in sa.inspect(connection).get_columns(view)]
+        ends = [*trial_views.WINDOW, *(f"OTHER{end}" for end in ("", "_BASE", "_CHG") if more)]
+        assert columns[-len(ends) :] == ends
+        assert rows(later, view, "VISIT", "OPENDTC", "CLOSEDTC") == WINDOWS
+    with later.engine.begin() as connection:
+        connection.execute(trial_views.NoView(view))
+    later.close()
+
+
 def test_version_5_keeps_every_answer_under_its_new_key(url, target):
     target.apply(STUDY, story())
     before, shown = everything(target), rows(target, "v_current_answers", "RESPONSEID", "ITEMID", "QSORRES")
@@ -524,7 +600,7 @@ def test_version_5_keeps_every_answer_under_its_new_key(url, target):
         keyed_by_response(connection)
         connection.execute(trial.schema_state.update().values(VERSION=5))
     later = TrialDatabase(url, definitions())
-    assert later.position(STUDY) == 10  # nothing is asked again
+    assert later.position(STUDY) == 0  # what came with version 8 is asked of the feed
     assert everything(later) == before
     assert rows(later, "v_current_answers", "RESPONSEID", "ITEMID", "QSORRES") == shown
     assert rows(later, "v_facit_fatigue", "RESPONSEID", "DEFVER") == [(FIRST, VERSION), (CORRECTED, VERSION)]
@@ -543,7 +619,7 @@ def test_a_key_made_before_a_cut_leaves_no_index_that_is_not_needed(url, target)
         sa.Index("ix_answers_POSITION", there.c.STUDYID, there.c.POSITION).create(connection)
         connection.execute(trial.schema_state.update().values(VERSION=5))
     later = TrialDatabase(url, definitions())
-    assert later.position(STUDY) == 10 and sa.inspect(later.engine).get_indexes("answers") == []
+    assert later.position(STUDY) == 0 and sa.inspect(later.engine).get_indexes("answers") == []
     later.close()
 
 

@@ -134,6 +134,8 @@ def _about(entry: Entry, content: Json, response: Json, instrument: Instrument, 
         "EVENTID": str(entry.event_id),
         "POSITION": entry.position,
         "SETTLEDID": response.get("settled_from"),
+        "OPENDTC": response.get("opens_at"),
+        "CLOSEDTC": response.get("closes_at"),
     }
     return OF_A_RESPONSE(told)
 
@@ -294,6 +296,7 @@ def _anchor_row(entry: Entry, content: Json, name: str, day: str) -> Row:
 
 def _miss(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told = content["occurrence"]
+    asked = told.get("instrument") or {}
     rows["misses"].append(
         (
             entry.study_id,
@@ -310,6 +313,9 @@ def _miss(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
             told.get("missed_at") or content["at"],
             str(entry.event_id),
             entry.position,
+            told.get("protocol_version"),
+            asked.get("code"),
+            asked.get("version"),
         )
     )
 

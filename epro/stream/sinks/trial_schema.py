@@ -5,7 +5,8 @@ to 0, so that the feed fills what is new. Responses, answers and scores stay as 
 comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
 found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
 0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position. From 6
-to 7: views are made anew, so that they are quick on large databases.
+to 7: views are made anew, so that they are quick on large databases. From 7 to 8: responses have their window, misses
+what was not answered; the position goes back to 0, and the feed fills them in.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def _show_again(connection: sa.Connection) -> None:
     for code in connection.scalars(sa.select(tables.dictionary.c.INSTRUMENT).distinct()).all():
         view = trial_views.name_of(code)
         if there := _told_by(connection, view):
-            trial_views.make(connection, view, trial_views.wide(code, there))
+            window = [name for name in trial_views.WINDOW if name not in there]
+            trial_views.make(connection, view, trial_views.wide(code, [*there, *window]))
 
 
 def _empty_what_grew(connection: sa.Connection) -> None:
@@ -202,7 +204,7 @@ class Known:
         scales = self._definitions.instrument(code, version).scales
         view = trial_views.name_of(code)
         there = _told_by(connection, view)
-        wanted = [trial_views.DEFINITION, *(test_code(scale) for scale in scales)]
+        wanted = [trial_views.DEFINITION, *trial_views.WINDOW, *(test_code(scale) for scale in scales)]
         fresh = [name for name in wanted if name not in (there or ())]
         if there is None or fresh:
             trial_views.make(connection, view, trial_views.wide(code, [*(there or ()), *fresh]))
@@ -223,10 +225,10 @@ class Known:
 
 
 def _told_by(connection: sa.Connection, view: str) -> list[str] | None:
-    """The scales that a wide view has, and `DEFVER`, in its order; None when there is no such view."""
+    """The scales that a wide view has, `DEFVER` and the window, in its order; None when there is no such view."""
     look = sa.inspect(connection)
     if view not in look.get_view_names():
         return None
     columns = [column["name"] for column in look.get_columns(view)]
-    told = (trial_views.DEFINITION,)
+    told = (trial_views.DEFINITION, *trial_views.WINDOW)
     return [name.removesuffix("_CHG") for name in columns if name.endswith("_CHG") or name in told]

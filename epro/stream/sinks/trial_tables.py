@@ -81,9 +81,12 @@ responses = sa.Table(
     sa.Column("EVENTID", NAME, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
     sa.Column("SETTLEDID", NAME),  # what was set aside and then taken, if it came that way
+    sa.Column("OPENDTC", NAME),  # the window in which it was due, as planned when the response was filed
+    sa.Column("CLOSEDTC", NAME),  # both are blank where the feed did not tell it yet
     sa.Index("ix_responses_AMENDSID", "STUDYID", "AMENDSID"),
     sa.Index("ix_responses_OCCURRENCEID", "STUDYID", "OCCURRENCEID"),
     _by_position("responses"),
+    info={"filled": ("OPENDTC", "CLOSEDTC")},
 )
 
 answers = sa.Table(
@@ -226,7 +229,13 @@ misses = sa.Table(
     sa.Column("MISSEDDTC", NAME, nullable=False),
     sa.Column("EVENTID", NAME, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
+    sa.Column(
+        "PROTVER", NAME
+    ),  # by which it was due; this and the instrument are blank where the feed did not tell
+    sa.Column("INSTRUMENT", NAME),
+    sa.Column("INSTRVER", NAME),
     _of_few("misses"),
+    info={"filled": ("PROTVER", "INSTRUMENT", "INSTRVER")},
 )
 
 set_aside = sa.Table(
@@ -380,6 +389,6 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 7
-FILLED_FROM = 5
+VERSION = 8
+FILLED_FROM = 8
 """A database of before this version is told its feed again, which fills what is blank."""

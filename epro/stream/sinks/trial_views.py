@@ -15,7 +15,8 @@ from sqlalchemy.schema import DDLElement
 
 from epro.stream.sinks import trial_tables as tables
 
-RESPONSES = tuple(column.name for column in tables.responses.columns)
+WINDOW = ("OPENDTC", "CLOSEDTC")
+RESPONSES = tuple(column.name for column in tables.responses.columns if column.name not in WINDOW)
 OF_THE_RESPONSE = (
     *("SITEID", "SUBJID", "INSTRUMENT", "INSTRVER", "ASSESSMENT", "VISIT", "VISITNUM", "VISITDY"),
     *("PROTVER", "LOCALDAY", "QSDTC", "RECORDID"),
@@ -104,12 +105,14 @@ def name_of(code: str) -> str:
 
 def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
     """One row for each response of an instrument that counts now: scores beside each other, with base and change.
-    Among `tests`, `DEFVER` is the definition that its scores were made by.
+    Among `tests`, `DEFVER` is the definition that its scores were made by, and those of WINDOW are the response's.
     """
     seen = "STUDYID RESPONSEID USUBJID INSTRUMENT QSTESTCD QSSTRESN BASE CHG DEFVER"
     change, response = _seen("v_changes", seen), _current()
-    told = []
+    tests, told = list(tests), []
     for test in tests:
+        if test in WINDOW:
+            continue
         if test == DEFINITION:
             told.append(sa.func.max(change.c[DEFINITION]).label(DEFINITION))
             continue
@@ -121,10 +124,19 @@ def wide(code: str, tests: Iterable[str]) -> sa.Select[Any]:
     same = sa.and_(*(scored.c[name] == response.c[name] for name in WHOSE))
     about = [response.c[name] for name in ("STUDYID", "RESPONSEID", "USUBJID", *OF_THE_RESPONSE)]
     return (
-        sa.select(*about, *(scored.c[one.name] for one in told))
+        sa.select(*about, *_in_order(tests, response, scored))
         .select_from(response.outerjoin(scored, same))
         .where(response.c.INSTRUMENT == code)
     )
+
+
+def _in_order(tests: Sequence[str], response: Any, scored: Any) -> list[Any]:
+    """As they were first told: PostgreSQL adds columns at the end only."""
+    columns = []
+    for test in tests:
+        names = (test,) if test in (*WINDOW, DEFINITION) else (test, f"{test}_BASE", f"{test}_CHG")
+        columns += [(response if test in WINDOW else scored).c[name] for name in names]
+    return columns
 
 
 def current_responses() -> sa.Select[Any]:
@@ -146,7 +158,12 @@ def current_responses() -> sa.Select[Any]:
         rival.c.AMENDSID.is_(None),
         sooner,
     )
-    return sa.select(*mine.columns, record.label("RECORDID")).where(~corrected, ~passed_over)
+    told = [
+        *(mine.c[name] for name in RESPONSES),
+        record.label("RECORDID"),
+        *(mine.c[name] for name in WINDOW),
+    ]
+    return sa.select(*told).where(~corrected, ~passed_over)
 
 
 def current_answers() -> sa.Select[Any]:
@@ -298,7 +315,7 @@ def _seen(view: str, names: str) -> Any:
 
 
 def _current() -> Any:
-    return _seen("v_current_responses", " ".join([*RESPONSES, "RECORDID"]))
+    return _seen("v_current_responses", " ".join([*RESPONSES, "RECORDID", *WINDOW]))
 
 
 def _scores(alias: str | None = None) -> Any:
