@@ -59,6 +59,7 @@ def databases(kind: str) -> Iterator[dict[str, str]]:
         "EPRO_RATE_LIMITS": "off",
         "EPRO_PASSWORD_COST": "cheap",
         "EPRO_SECOND_FACTOR": "optional",
+        "EPRO_PHISHING_RESISTANT": "optional",
         "EPRO_SESSIONS_AT_ONCE": "100",
         "EPRO_SMS_SENDER": "recording",
         "EPRO_EMAIL_SENDER": "recording",

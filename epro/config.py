@@ -127,6 +127,11 @@ SETTINGS: tuple[Setting, ...] = (
         "EPRO_SECOND_FACTOR", "required", "`required` of all staff, or `optional` for rehearsals and tests"
     ),
     Setting(
+        "EPRO_PHISHING_RESISTANT",
+        "required",
+        "`required`: acts of administrators, erasing and unblinding ask for a passkey; `optional` for rehearsals",
+    ),
+    Setting(
         "EPRO_SIGNATURE_CERTIFICATION",
         None,
         "the reference of the certification of 21 CFR 11.100(c); in production nobody signs without it",
@@ -199,6 +204,7 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
         (settings["SINKS_TO_LOOPBACK"] != "off", "EPRO_SINKS_TO_LOOPBACK is not off"),
         (settings["PASSWORD_COST"] != "full", "EPRO_PASSWORD_COST is not full"),
         (settings["SECOND_FACTOR"] != "required", "EPRO_SECOND_FACTOR is not required"),
+        (settings["PHISHING_RESISTANT"] != "required", "EPRO_PHISHING_RESISTANT is not required"),
         (_is_more(settings["SESSIONS_AT_ONCE"], 10), "EPRO_SESSIONS_AT_ONCE is more than 10"),
         (_is_more(settings["SESSION_IDLE_MINUTES"], 60), "EPRO_SESSION_IDLE_MINUTES is more than 60"),
         (

@@ -29,6 +29,7 @@ REHEARSAL = {
     "EPRO_EXPORT_DIR": KEPT.name,
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_PHISHING_RESISTANT": "optional",
     "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",

@@ -32,7 +32,7 @@ def invite(asked: dict[str, Any]) -> dict[str, Any]:
     grants = [_grant(one) for one in asked.pop("roles")]
     with begin(actor()) as tx:
         accounts.may_invite(tx, grants)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         row = links.invite(tx, phone=asked.pop("phone", None), grants=grants, **asked)
         return _told(tx, row, tuple(grants))
 
@@ -122,7 +122,7 @@ def close(asked: dict[str, Any], staff_id: UUID) -> None:
 def _looking_after(staff_id: UUID) -> Iterator[Tx]:
     with begin(actor()) as tx:
         accounts.must_look_after(tx, staff_id)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         yield tx
 
 

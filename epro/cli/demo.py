@@ -139,6 +139,7 @@ def _environ(place: Path, port: int) -> dict[str, str]:
         "EPRO_SECURE_COOKIES": "off",  # there is no TLS on this machine's own address
         "EPRO_METRICS_TOKEN": secrets.token_urlsafe(24),
         "EPRO_SECOND_FACTOR": "optional",
+        "EPRO_PHISHING_RESISTANT": "optional",
     }
 
 

@@ -48,6 +48,7 @@ OFFICE = ("investigator", "data_manager")
 REHEARSAL = {
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_PHISHING_RESISTANT": "optional",
     "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "recording",

@@ -252,6 +252,12 @@ def to_the_proof(error: stepup.StepUpNeeded) -> Response:
     return _sent_to("proof", next=_stood_on(), **lost)
 
 
+@console.errorhandler(stepup.PasskeyNeeded)
+def to_the_passkey(error: stepup.PasskeyNeeded) -> Response:
+    lost = {} if keep_form() else {"lost": "1"}
+    return _sent_to("proof", next=_stood_on(), passkey="1", **lost)
+
+
 @console.errorhandler(factors.SecondFactorMissing)
 def to_the_account(error: factors.SecondFactorMissing) -> Response:
     return _sent_to("account")
@@ -283,7 +289,14 @@ def _proof(status: int = 200, *, refused: bool = False) -> Response:
     wanted = way(request.values.get("next", "/console/account"))
     lost = bool(request.values.get("lost"))
     return show(
-        "proof.html", status, refused=refused, next=wanted, lost=lost, has_passkey=has_passkey, sso=linked
+        "proof.html",
+        status,
+        refused=refused,
+        next=wanted,
+        lost=lost,
+        has_passkey=has_passkey,
+        sso=linked,
+        only_passkey=bool(request.args.get("passkey")),
     )
 
 

@@ -107,7 +107,7 @@ def invite(study_id: str) -> Response:
     grants = [Grant(study_id, wanted.pop("site"), wanted.pop("role"))]
     with begin(actor()) as tx:
         accounts.may_invite(tx, grants)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         row = links.invite(tx, phone=wanted.pop("phone", None), grants=grants, **wanted)
     return back_to("person", study_id=study_id, staff_id=row.id)
 
@@ -211,7 +211,7 @@ def add_key(study_id: str) -> Response:
     wanted["sources"] = networks.split(wanted["sources"])
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         _, text = staff.add_key(tx, study_id, **wanted)
     return _keys(study_id, text)
 
@@ -222,7 +222,7 @@ def change_sources(study_id: str, key_id: UUID) -> Response:
     wanted = asked(SourcesIn)
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id, key_id)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         staff.change_sources(tx, key_id, networks.split(wanted["sources"]), wanted["reason"])
     return back_to("keys", study_id=study_id)
 
@@ -233,7 +233,7 @@ def revoke_key(study_id: str, key_id: UUID) -> Response:
     reason = asked(ReasonIn)["reason"]
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id, key_id)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         staff.revoke_key(tx, key_id, reason)
     return back_to("keys", study_id=study_id)
 
@@ -268,7 +268,7 @@ def _keys(study_id: str, made: str | None) -> Response:
 def _looking_after(staff_id: UUID) -> Iterator[Tx]:
     with begin(actor()) as tx:
         accounts.must_look_after(tx, staff_id)
-        stepup.require(tx)
+        stepup.require_resistant(tx)
         yield tx
 
 

@@ -34,9 +34,10 @@ class AlreadyErased(Conflict):
 def erase(tx: Tx, participant: Participant, reason: str) -> None:
     """Erase her contact data for good (she is locked by the caller). It ends her participation where nothing has yet.
 
-    Raises StepUpNeeded. The key goes last within the act; should that come to nothing, doing it again is harmless.
+    Raises StepUpNeeded, PasskeyNeeded. The key goes last within the act; should that come to nothing, doing it again is
+    harmless.
     """
-    stepup.require(tx)
+    stepup.require_resistant(tx)
     if participant.erased_at is not None:
         raise AlreadyErased()
     if participant.withdrawn_at is None:

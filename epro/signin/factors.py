@@ -20,6 +20,9 @@ from epro.tx import Tx
 
 HOW_MANY, LENGTH = 10, 16  # recovery codes, and the characters of one: 80 bits
 TOTP, RECOVERY, PASSKEY, SSO = "totp", "recovery_code", "passkey", "sso"
+SSO_RESISTANT = (
+    "sso_phr"  # the provider says that it was by something that cannot be given away on a wrong page
+)
 PASSWORD = "password"  # alone
 
 

@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
 from epro import db, trail
 from epro.contacts import store
 from epro.errors import EproError, Invalid, NotFound
-from epro.signin import factors, letters, staff, tickets, watch
+from epro.signin import factors, letters, staff, stepup, tickets, watch
 from epro.signin.models import Passkey, Staff
 from epro.tx import Tx
 
@@ -70,7 +70,10 @@ def add(tx: Tx, ticket: str, credential: dict[str, Any], name: str) -> list[str]
     """Keep a passkey; recovery codes with the first factor. Raises PasskeyRefused, Invalid, StepUpNeeded."""
     person = factors.acting(tx)
     factors.must_be_hers(tx, person)
-    if len(factors.passkeys_of(tx, person.id)) >= MOST:
+    held = factors.passkeys_of(tx, person.id)
+    if held and stepup.is_resistant_asked():  # whoever has one adds another by it
+        stepup.require_resistant(tx)
+    if len(held) >= MOST:
         raise Invalid(f"There are {MOST} passkeys already: remove one first.")
     challenge = _challenge(tx, ADD, ticket, person.id)
     try:
@@ -113,6 +116,8 @@ def remove(tx: Tx, passkey_id: UUID) -> None:
     row = tx.get(Passkey, passkey_id, lock=True)
     if row is None or row.staff_id != person.id or row.removed_at is not None:
         raise NotFound()
+    if stepup.is_resistant_asked():
+        stepup.require_resistant(tx)
     if person.totp_sealed is None and len(factors.passkeys_of(tx, person.id)) == 1:
         raise Invalid("This is your only second factor: set up another one first.")
     row.removed_at = tx.now

@@ -49,6 +49,11 @@ KNOWN_FOR = timedelta(hours=1)  # of the provider's addresses and keys
 AGAIN_AFTER = timedelta(minutes=1)  # between two questions for new keys
 LARGEST = 256 * 1024  # of what the provider answers
 LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
+RESISTANT = {
+    "hwk",
+    "phr",
+    "phrh",
+}  # of RFC 8176 and of OpenID Enhanced Authentication Profile: `amr` or `acr`
 HELD = {"hwk", "otp", "swk"}  # RFC 8176: what one has
 HERS = {"face", "fpt", "iris", "pin", "pwd", "retina", "vbm"}  # and what one knows or is
 SINGLE = HELD | HERS | {"geo", "kba", "pop", "sc", "sms", "tel", "user"}
@@ -79,6 +84,12 @@ class Identity:
     subject: str
     strong: bool
     shown_at: datetime | None = None
+    resistant: bool = False  # to phishing
+
+    @property
+    def factor(self) -> str | None:
+        """What a session that is opened by it has besides; None where it counts as a password alone."""
+        return (factors.SSO_RESISTANT if self.resistant else factors.SSO) if self.strong else None
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,9 @@ def exchange(came: Mapping[str, str], secret: str | None) -> tuple[Identity, dic
     told = _token(about, came["code"], _of(secret or "", f"verifier {state}"))
     claims = _claims(str(told.get("id_token", "")), keys)
     _check(claims, nonce=_of(secret or "", f"nonce {state}"), access_token=told.get("access_token"))
-    return Identity(_issuer(), claims["sub"], _is_strong(claims), _shown_at(claims)), kept
+    return Identity(
+        _issuer(), claims["sub"], _is_strong(claims), _shown_at(claims), _is_resistant(claims)
+    ), kept
 
 
 def enter(
@@ -168,7 +181,7 @@ def enter(
     def open_it(tx: Tx, staff_id: UUID, told: dict[str, Any]) -> staff.Opened:
         return opens(tx, staff_id, {**told, "identity_id": row.id, "proved_at": identity.shown_at})
 
-    return staff.enter(tx, person.id, factors.SSO if identity.strong else None, coming, open_it)
+    return staff.enter(tx, person.id, identity.factor, coming, open_it)
 
 
 def prove(tx: Tx, identity: Identity, kept: Mapping[str, Any], session: SignInSession) -> None:
@@ -186,7 +199,7 @@ def prove(tx: Tx, identity: Identity, kept: Mapping[str, Any], session: SignInSe
         raise SsoRefused("The provider has asked for one factor only.")
     held = tx.get(SignInSession, session.id, lock=True)
     assert held is not None
-    factor = factors.SSO if identity.strong else None
+    factor = identity.factor
     held.proved_at, held.second_factor = identity.shown_at, factor or held.second_factor
     held.proved_with = factor or factors.SSO
     trail.record(tx, trail.study_chain(tx), "staff.proved_again", "staff", person.id, factor=factor)
@@ -306,6 +319,11 @@ def _is_strong(claims: CodeIDToken) -> bool:
     alone = said & listed - SINGLE
     beside = said & HERS and said & (HELD | listed) - HERS
     return claims.get("acr") in _listed("SSO_ACR") or bool(alone or beside)
+
+
+def _is_resistant(claims: CodeIDToken) -> bool:
+    """Whether the provider says that she has used what cannot be given away on a wrong page."""
+    return claims.get("acr") in RESISTANT or bool(RESISTANT & set(_methods(claims)))
 
 
 def _methods(claims: CodeIDToken) -> list[str]:

@@ -341,9 +341,9 @@ def add_key(
 ) -> tuple[MachineKey, str]:
     """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates.
 
-    Raises StepUpNeeded, Invalid.
+    Raises StepUpNeeded, PasskeyNeeded, Invalid.
     """
-    stepup.require(tx)
+    stepup.require_resistant(tx)
     secret = secrets.token_urlsafe(32)
     row = tx.add(
         MachineKey(
@@ -365,8 +365,8 @@ def add_key(
 
 
 def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
-    """End a machine key; it holds from its next request on. Raises StepUpNeeded."""
-    stepup.require(tx)
+    """End a machine key; it holds from its next request on. Raises StepUpNeeded, PasskeyNeeded."""
+    stepup.require_resistant(tx)
     row = tx.get(MachineKey, key_id, lock=True)
     if row is None:
         raise NotFound()
@@ -377,9 +377,9 @@ def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
 def change_sources(tx: Tx, key_id: UUID, sources: Sequence[str], reason: str) -> MachineKey:
     """Let a machine key come from these networks only, from its next request on; from anywhere without any.
 
-    Raises StepUpNeeded, Invalid.
+    Raises StepUpNeeded, PasskeyNeeded, Invalid.
     """
-    stepup.require(tx)
+    stepup.require_resistant(tx)
     row = tx.get(MachineKey, key_id, lock=True)
     if row is None:
         raise NotFound()

@@ -25,6 +25,7 @@ SITE_ROLES = {"nurse", "investigator"}  # who works at each site; the other role
 SETTINGS = {
     "EPRO_PASSWORD_COST": "cheap",
     "EPRO_SECOND_FACTOR": "optional",
+    "EPRO_PHISHING_RESISTANT": "optional",
     "EPRO_SESSIONS_AT_ONCE": "100",
     "EPRO_RATE_LIMITS": "off",
     "EPRO_SMS_SENDER": "none",

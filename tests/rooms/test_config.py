@@ -25,6 +25,7 @@ UNSAFE = {
     "EPRO_RATE_LIMITS": ["off", "0"],
     "EPRO_PASSWORD_COST": ["cheap"],
     "EPRO_SECOND_FACTOR": ["optional", "off"],
+    "EPRO_PHISHING_RESISTANT": ["optional", "off"],
     "EPRO_SESSIONS_AT_ONCE": ["11"],
     "EPRO_SESSION_IDLE_MINUTES": ["61"],
     "EPRO_CLOCK_OFFSET_FILE": ["/anywhere"],

@@ -256,6 +256,7 @@ def a_house(
         "EPRO_PASSWORD_COST": "cheap",
         "EPRO_RATE_LIMITS": "off",
         "EPRO_SECOND_FACTOR": "optional",
+        "EPRO_PHISHING_RESISTANT": "optional",
         "EPRO_SESSIONS_AT_ONCE": "100",
         "EPRO_SECRET_KEY": "a secret of the tests, longer than it must be",
         "EPRO_SMS_SENDER": "recording",

@@ -615,6 +615,7 @@ def _environ(database: str, moved: MovedClock, provider: Moody) -> dict[str, str
         "EPRO_DATABASE_URL": database,
         "EPRO_PASSWORD_COST": "cheap",
         "EPRO_SECOND_FACTOR": "optional",
+        "EPRO_PHISHING_RESISTANT": "optional",
         "EPRO_SESSIONS_AT_ONCE": "100",
         "EPRO_RATE_LIMITS": "off",
         "EPRO_SECRET_KEY": "a secret of the tests, longer than it must be",
