@@ -126,6 +126,7 @@ def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
                 "set_at": instant(a.set_at),
                 "set_by": a.set_by,
                 "reason": a.reason,
+                "taken_back": a.taken_back,
             }
             for a in participants.anchor_rows(tx, row)
         ],

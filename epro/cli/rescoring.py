@@ -16,7 +16,7 @@ from epro.cli.opening import opened
 from epro.errors import NotFound
 from epro.notifications import signed
 from epro.questionnaires import catalogue
-from epro.responses import rescoring
+from epro.responses import anchoring, rescoring
 from epro.responses.rescoring import Change, Later
 from epro.studies.models import Study
 from epro.tx import begin, look, system
@@ -90,6 +90,7 @@ def _write(study: str, changes: list[Change], later: Later, dry_run: bool) -> No
             if rescoring.append(tx, study, subject_id, some, later):
                 again = {change.response_id for change in some if change.appended}
                 signed.rescored(tx, study, subject_id, again)
+                anchoring.follow_scores(tx, study, subject_id, again)
 
 
 def _definitions(asked: tuple[str, ...], dry_run: bool) -> Later:

@@ -92,7 +92,9 @@ class _History:
         values = {"IG.SUBJECT": dict(self.stand.get(SUBJECT_PLACE, {}).get("IG.SUBJECT", {}))}
         known = Subject(self.subject.study_id, self.subject.subject_id, self.subject.site)
         known.enrolled, known.withdrawal = entry.get("participant"), entry.get("withdrawal")
-        if "anchor" in entry:
+        if entry["kind"] == "anchor.unset":
+            values["IG.SUBJECT"].pop(f"I.SUBJECT.anchor.{entry['anchor']['id']}", None)
+        elif "anchor" in entry:
             known.anchors = {entry["anchor"]["id"]: entry["anchor"]["date"]}
         elif known.enrolled:
             known.anchors = dict(known.enrolled.get("anchors") or {})

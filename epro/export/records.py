@@ -245,6 +245,11 @@ def _anchor(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     subject.anchors[entry["anchor"]["id"]] = entry["anchor"]["date"]
 
 
+def _anchor_unset(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    subject.history.append(entry)
+    subject.anchors.pop(entry["anchor"]["id"], None)
+
+
 def _week(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     position, at, event = entry["position"], entry["at"], entry["event_id"]
     subject.weeks.append(Week(position, at, event, entry["week"], entry["scores"]))
@@ -281,6 +286,7 @@ _STEPS = {
     "participant.enrolled": _enrolled,
     "participant.withdrawn": _withdrawn,
     "anchor.set": _anchor,
+    "anchor.unset": _anchor_unset,
     "week.scored": _week,
     "signature.made": _signature,
     "query.asked": _query,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from epro.notifications import alerts, signed, steps
 from epro.notifications.models import Alert
-from epro.responses import correcting, endpoints, settling
+from epro.responses import anchoring, correcting, endpoints, receipts, settling
 from epro.responses.correcting import Case, Corrected, Wish
 from epro.responses.models import SetAside
 from epro.responses.receiving import Filed, Taken
@@ -35,7 +35,7 @@ def correct(tx: Tx, response_id: UUID, wish: Wish) -> Corrected:
     participant = correcting.hers(tx, found)
     corrected = _carry_out(tx, correcting.case_of(tx, participant, response_id), wish)
     if not corrected.repeated:
-        _follow(tx, participant, corrected.filed)
+        anchoring.follow(tx, participant, [corrected.case.original.assessment_id])
     return corrected
 
 
@@ -57,6 +57,7 @@ def settle(tx: Tx, set_aside_id: UUID, wish: settling.Wish) -> settling.Settled:
     settled = settling.write(tx, participant, aside, wish, response_id)
     if filed is not None:
         _follow(tx, participant, filed)
+        anchoring.follow(tx, participant, [filed.occurrence.assessment_id])
     return settled
 
 
@@ -65,7 +66,7 @@ def heed(tx: Tx, participant: Any, taken: Taken) -> int:
     more, alerts on what was answered, and the plan. Returns how many alerts changed.
     """
     changed = hear(tx, participant, taken)
-    if taken.filed is not None:
+    if taken.filed is not None and taken.receipt.outcome == receipts.STORED:
         _follow(tx, participant, taken.filed)
     return changed
 

@@ -21,7 +21,7 @@ from epro.studies.models import Participant
 from epro.trail.models import Event
 from epro.tx import Tx
 
-AFTER = {"anchor.set": "day", "arm.set": "arm", "protocol.followed": "version"}
+AFTER = {"anchor.set": "day", "anchor.unset": "day", "arm.set": "arm", "protocol.followed": "version"}
 """Acts whose entry says what was before: the name of what it is now."""
 ABOUT_ANSWERS = ("response", "alert", "week", "message", "query", "signature", "settlement", "reminder")
 TOLD_ANYWAY = frozenset(

@@ -56,6 +56,54 @@ def follow_answer(
     tx.session.flush()
 
 
+def follow_record(tx: Tx, participant: Any, asked: str, answered: Mapping[str, date | None]) -> None:
+    """In an act that changed what is on record of answers, after everything else of it: bring the anchors that they
+    set to the days they have by now (`answered`, None where no answer comes to it any more), and plan anew.
+
+    What the site has set itself stays. The participant is a plain row, locked, and has been put back.
+    """
+    if participant.withdrawn_at is not None or not answered:
+        return
+    she = tx.get(Participant, participant.study_id, participant.subject_id, lock=True)
+    assert she is not None
+    protocol = protocols.find(tx, she.study_id, she.protocol_version)
+    moved = [
+        anchor
+        for anchor in protocol.anchors
+        if anchor.id in answered and _bring(tx, she, anchor, answered[anchor.id])
+    ]
+    if moved:
+        occurrences.replan(tx, she, f"correction of {asked}")
+    tx.session.flush()
+
+
+def _bring(tx: Tx, participant: Participant, anchor: Anchor, day: date | None) -> bool:
+    """Set, move or take back what an answer has set; True if that is news."""
+    rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
+    stands = rows[-1] if rows and not rows[-1].taken_back else None
+    if stands is None and day is not None:
+        participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor))
+    elif stands is None or not _by_an_answer(stands, anchor) or stands.day == day:
+        return False
+    elif day is None:
+        participants.unset_anchor(tx, participant, anchor.id, CORRECTED)
+    else:
+        participants.set_anchor(tx, participant, anchor.id, day, CORRECTED)
+    return True
+
+
+def first_answer(anchor: Anchor) -> str:
+    """Why an answer sets it."""
+    return f"first answer of {anchor.first_answer_of}"
+
+
+def _by_an_answer(row: Any, anchor: Anchor) -> bool:
+    return row.reason in (first_answer(anchor), CORRECTED)
+
+
+CORRECTED = "the answer that set it was corrected"
+
+
 def follow_miss(tx: Tx, participant: Participant, occurrence: Occurrence) -> None:
     """In the act that writes a miss down: plan what is asked in its place."""
     protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
@@ -65,11 +113,11 @@ def follow_miss(tx: Tx, participant: Participant, occurrence: Occurrence) -> Non
 
 def _set(tx: Tx, participant: Participant, anchor: Anchor, day: date) -> bool:
     """True if this day is news. The earliest answer counts, in whatever order they come; what the site set stays."""
-    reason = f"first answer of {anchor.first_answer_of}"
     rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
-    if rows and (rows[-1].reason != reason or rows[-1].day <= day):
+    stands = rows[-1] if rows and not rows[-1].taken_back else None
+    if stands and (not _by_an_answer(stands, anchor) or stands.day <= day):
         return False
-    participants.set_anchor(tx, participant, anchor.id, day, reason)
+    participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor))
     return True
 
 

@@ -60,14 +60,14 @@ def _take(tx: Tx, study_id: str, given: Given, preview: bool) -> Taken:
     if participant.withdrawn_at is not None:
         raise participants.AlreadyWithdrawn()
     rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == given.anchor]
-    before = rows[-1].day if rows else None
+    before = participants.anchors(tx, participant).get(given.anchor)
     wish = Wish(anchor=(given.anchor, given.day))
     if before == given.day:
         return Taken(given, UNCHANGED, before)
     if _said_otherwise_since(rows, given.day):
         return Taken(given, KEPT, before)
     found = _done(tx, participant, wish, given.reason, preview)
-    return Taken(given, MOVED if rows else SET, before, differences=found)
+    return Taken(given, MOVED if before else SET, before, differences=found)
 
 
 def _done(tx: Tx, participant: Participant, wish: Wish, reason: str, preview: bool) -> Differences:

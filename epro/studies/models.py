@@ -90,7 +90,7 @@ class Participant(Chained, Base):
 
 
 class Anchor(Base):
-    """A day that counting starts from, as set; the newest row of a name counts."""
+    """A day that counting starts from, as set; the newest row of a name counts, unless it takes it back."""
 
     __tablename__ = "anchors"
     __table_args__ = (of_participant(), {"info": {"audited": True, "append_only": True, "scope": "subject"}})
@@ -104,6 +104,7 @@ class Anchor(Base):
     set_by: Mapped[str]
     reason: Mapped[str | None]
     seq: Mapped[int] = mapped_column(sa.BigInteger)  # her chain's length then: an order that no clock decides
+    taken_back: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class ZoneStay(Base):

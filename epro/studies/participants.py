@@ -131,7 +131,7 @@ def next_subject_id(tx: Tx, site: Site) -> str:
 
 
 def anchors(tx: Tx, participant: Participant) -> dict[str, date]:
-    """The anchors on record; of each the day that was set last."""
+    """The anchors on record; of each the day that was set last, unless it was taken back."""
     return anchors_of(tx, participant.study_id, [participant.subject_id])[participant.subject_id]
 
 
@@ -139,7 +139,10 @@ def anchors_of(tx: Tx, study_id: str, subject_ids: Sequence[str]) -> dict[str, d
     """The anchors of several participants of one study."""
     found: dict[str, dict[str, date]] = {subject_id: {} for subject_id in subject_ids}
     for row in _theirs(tx, _ANCHORS, study_id, subject_ids):
-        found[row.subject_id][row.anchor] = row.day
+        if row.taken_back:
+            found[row.subject_id].pop(row.anchor, None)
+        else:
+            found[row.subject_id][row.anchor] = row.day
     return found
 
 
@@ -169,6 +172,25 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
     )
     told = {"id": anchor, "date": day.isoformat(), "by": str(tx.actor)}
     trail.stream(tx, event, participant, "anchor.set", {"anchor": told})
+
+
+def unset_anchor(tx: Tx, participant: Participant, anchor: str, reason: str) -> None:
+    """Take back the day of an anchor that is set (participant locked by the caller)."""
+    before = anchors(tx, participant)[anchor]
+    _add_anchor(tx, participant, anchor, before, reason, taken_back=True)
+    tx.session.flush()
+    event = trail.record(
+        tx,
+        participant,
+        "anchor.unset",
+        "participant",
+        participant.subject_id,
+        reason=reason,
+        anchor=anchor,
+        before=before.isoformat(),
+    )
+    told = {"id": anchor, "date": before.isoformat(), "by": str(tx.actor)}
+    trail.stream(tx, event, participant, "anchor.unset", {"anchor": told})
 
 
 def set_arm(tx: Tx, participant: Participant, arm: str, reason: str) -> None:
@@ -225,7 +247,7 @@ def _of_them(model: Any, *names: str) -> sa.Select[Any]:
     return sa.select(*columns).where(of_people(table)).order_by(table.c.seq)
 
 
-_ANCHORS = _of_them(Anchor, "anchor", "day")
+_ANCHORS = _of_them(Anchor, "anchor", "day", "taken_back")
 _STAYS = _of_them(ZoneStay, "time_zone", "since")
 
 
@@ -325,7 +347,9 @@ def reminder_hour(participant: Participant) -> time | None:
     return time.fromisoformat(hour) if hour else None
 
 
-def _add_anchor(tx: Tx, participant: Participant, name: str, day: date, reason: str) -> None:
+def _add_anchor(
+    tx: Tx, participant: Participant, name: str, day: date, reason: str, *, taken_back: bool = False
+) -> None:
     tx.add(
         Anchor(
             id=uuid4(),
@@ -337,5 +361,6 @@ def _add_anchor(tx: Tx, participant: Participant, name: str, day: date, reason: 
             set_by=str(tx.actor),
             reason=reason,
             seq=participant.chain_seq,
+            taken_back=taken_back,
         )
     )

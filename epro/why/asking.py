@@ -39,6 +39,7 @@ SUBJECTS = ("occurrence", "reminder", "alert", "response")
 OF_THE_PLAN = (
     "plan.changed",
     "anchor.set",
+    "anchor.unset",
     "participant.enrolled",
     "participant.settings_changed",
     "participant.withdrawn",

@@ -14,6 +14,7 @@ from epro.why.happened import Happened
 from epro.why.sentences import Said, Who, Word
 
 FOLLOWED = "protocol.followed"
+CORRECTED = "the answer that set it was corrected"
 NOT_ANSWERED = "not answered"  # the cancelling of what she had asked for herself
 STILL = {State.UPCOMING: "upcoming", State.OPEN: "open", State.CLOSED_WAITING: "waiting"}
 
@@ -74,6 +75,8 @@ def _anchors(occurrence: Any, protocol: Protocol, anchors: Sequence[Any]) -> Ite
         if row.anchor in names:
             yield _anchor(row, who, protocol, before.get(row.anchor))
             before[row.anchor] = row.day
+            if row.taken_back:
+                del before[row.anchor]
 
 
 def _anchor(row: Any, who: Who, protocol: Protocol, before: date | None) -> Said:
@@ -82,6 +85,9 @@ def _anchor(row: Any, who: Who, protocol: Protocol, before: date | None) -> Said
     if answered and row.reason == f"first answer of {answered}":
         first = label_of(protocol.assessments, answered)
         return Said("anchor.answered", row.set_at, {"anchor": anchor, "day": row.day, "assessment": first})
+    if row.taken_back or (answered and row.reason == CORRECTED):
+        facts = {"anchor": anchor, "day": row.day, "before": before, "who": who}
+        return Said("anchor.taken_back" if row.taken_back else "anchor.followed", row.set_at, facts)
     facts = {"anchor": anchor, "day": row.day, "who": who, "reason": _said_by_somebody(row.reason)}
     if before is None:
         return Said("anchor.set", row.set_at, facts)

@@ -97,6 +97,14 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "{day} became the day of {anchor}: that of the first answer to {assessment}.",
         "zh-CN": "{day} 成为{anchor}日期：即首次回答“{assessment}”之日。",
     },
+    "anchor.taken_back": {
+        "en": "The day of {anchor} ({day}) was taken back: the answer that set it was corrected by {who}.",
+        "zh-CN": "{anchor}日期（{day}）已收回：设定该日期的回答已由{who}更正。",
+    },
+    "anchor.followed": {
+        "en": "The day of {anchor} was moved from {before} to {day}: the answer that set it was corrected by {who}.",
+        "zh-CN": "{anchor}日期由 {before} 改为 {day}：设定该日期的回答已由{who}更正。",
+    },
     "anchor.counted": {
         "en": "The day of {anchor} is day {days} after {base}.",
         "zh-CN": "{anchor}日期为{base}后第 {days} 天。",

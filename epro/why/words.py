@@ -69,6 +69,7 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
             "zh-CN": "因研究方案新版本生效",
         },
         "answer": {"en": "because of an answer", "zh-CN": "因一次回答"},
+        "correction": {"en": "because an answer was corrected", "zh-CN": "因一次回答被更正"},
         "answered": {"en": "because the answer came after all", "zh-CN": "因最终收到回答"},
         "miss": {"en": "because another one was missed", "zh-CN": "因另一次未收到"},
         "asked_for": {"en": "because the participant asked for it", "zh-CN": "因受试者自行要求"},

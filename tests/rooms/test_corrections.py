@@ -495,7 +495,7 @@ def test_nothing_is_written_when_the_end_fails(cast, ada, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(corrections, "_follow", fails)
+    monkeypatch.setattr(corrections.anchoring, "follow", fails)
     assert amend(cast, sent["id"]).status == 500
     monkeypatch.undo()
     assert len(rows(Response)) == 1 and rows(Amendment) == [] and told("response.amended") == []

@@ -715,8 +715,13 @@ def test_why_it_is_due_names_whatever_set_the_anchors_behind_it():
     answered = [("first-diary", "evening", 6), ("low", "mood", 3)]
     rows = [
         (SimpleNamespace(anchor=anchor, day=date(2026, 3, day), set_at=at(f"2026-03-{day:02}T20:00"),
-                         reason=f"first answer of {first}"), Who("system"))
+                         reason=f"first answer of {first}", taken_back=False), Who("system"))
         for anchor, first, day in answered
+    ]  # fmt: skip
+    rows += [
+        (SimpleNamespace(anchor="first-diary", day=date(2026, 3, 8), set_at=at("2026-03-09T20:00"),
+                         reason=due.CORRECTED, taken_back=back), Who("system"))
+        for back in (False, True)
     ]  # fmt: skip
     said = due.planned(row, protocol, rows, [], [])
     about = [
@@ -727,6 +732,7 @@ def test_why_it_is_due_names_whatever_set_the_anchors_behind_it():
     assert about == [
         ("anchor.counted", "7"), ("anchor.counted", "7"),
         ("anchor.answered", "2026-03-06"), ("anchor.answered", "2026-03-03"),
+        ("anchor.followed", "2026-03-08"), ("anchor.taken_back", "2026-03-08"),
     ]  # fmt: skip
 
 
@@ -921,6 +927,7 @@ BY_ITSELF = {
     "message.put_off": ("message.put_off", "circuit_open"),
     "withheld.window_closed": ("message.withheld", "window_closed"),
     "withheld.cancelled": ("message.withheld", "cancelled"),
+    "withheld.restricted": ("message.withheld", "restricted"),
     "withheld.cap_reached": ("message.withheld", "cap_reached"),
     "withheld.other": ("message.withheld", "a_reason_of_tomorrow"),
     "happened.other": ("message.sung", "a_reason_of_tomorrow"),
@@ -942,7 +949,7 @@ def test_told_even_if_nobody_foresaw_it(code, act):
 
 def test_every_sentence_stands_beside_a_case():
     beside = {code for _, expected in CASES.values() for code in expected} | set(BY_ITSELF)
-    beside |= {f"message.{purpose}" for purpose in TO_STAFF}
+    beside |= {f"message.{purpose}" for purpose in TO_STAFF} | {"anchor.followed", "anchor.taken_back"}
     assert set(SENTENCES) - beside == set()
     assert beside - set(SENTENCES) == set()
 

@@ -279,7 +279,8 @@ def _withdrawal(rows: Rows, entry: Entry, content: Json, known: Definitions) -> 
 
 def _anchor(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told = content["anchor"]
-    rows["anchors"].append(_anchor_row(entry, content, told["id"], told["date"]))
+    day = "" if content["kind"] == "anchor.unset" else told["date"]  # blank: it was taken back
+    rows["anchors"].append(_anchor_row(entry, content, told["id"], day))
 
 
 def _anchor_row(entry: Entry, content: Json, name: str, day: str) -> Row:
@@ -438,6 +439,7 @@ MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "participant.enrolled": _enrolment,
     "participant.withdrawn": _withdrawal,
     "anchor.set": _anchor,
+    "anchor.unset": _anchor,
     "occurrence.missed": _miss,
 }
 """The kinds that have tables of their own. An entry of any other keeps its bytes in `entries`."""
