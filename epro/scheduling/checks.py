@@ -377,9 +377,7 @@ def rhythms_without_overlap(draft: Draft) -> Iterator[Fault]:
         days = _gap(assessment.get("every") or {})
         lengths = _lengths(draft, path, assessment)
         if days and lengths and lengths[0][1] > days * DAY:
-            message = (
-                f"each window lasts {_words(lengths[0][1])}, and the next opens after {_words(days * DAY)}"
-            )
+            message = f"each window lasts {words_of(lengths[0][1])}, and the next opens after {words_of(days * DAY)}"
             mend = "Close it earlier, lower open_for, or raise days."
             yield draft.source.fault((*path, "every"), "overlapping_windows", message, mend)
 
@@ -472,7 +470,22 @@ def _lengths(draft: Draft, path: Path, assessment: dict[str, Any]) -> list[tuple
     return sorted(lengths, key=lambda entry: entry[1])
 
 
-def _words(minutes: int) -> str:
+def longest_window(draft: Draft) -> int | None:
+    """How long the longest window of the study lasts, in minutes; None where that cannot be told."""
+    found = [_longest(draft, path, assessment) for path, assessment in draft.entries("assessments")]
+    known = [length for length in found if length is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _longest(draft: Draft, path: Path, assessment: dict[str, Any]) -> int | None:
+    if assessment.get("windows"):
+        spans = [span for span in map(span_of, assessment["windows"]) if span]
+        return max((last - first for first, last in spans), default=None)
+    lengths = _lengths(draft, path, assessment)
+    return lengths[-1][1] if lengths else None
+
+
+def words_of(minutes: int) -> str:
     hours, rest = divmod(minutes, 60)
     return f"{hours}h" + (f" {rest}m" if rest else "")
 
@@ -501,8 +514,8 @@ def _reminder(draft: Draft, place: Path, reminder: dict[str, Any], name: str, le
     outside = "before the opening" if before is not None and before > length else outside
     outside = "at the closing" if before == 0 else outside
     if outside:
-        message = f"it comes {outside}: {name} lasts {_words(length)}"
-        mend = f"Let it lie within these {_words(length)}."
+        message = f"it comes {outside}: {name} lasts {words_of(length)}"
+        mend = f"Let it lie within these {words_of(length)}."
         yield draft.source.fault(place, "reminder_outside_window", message, mend)
 
 
@@ -513,8 +526,10 @@ def warnings_inside(draft: Draft) -> Iterator[Fault]:
         lengths = _lengths(draft, path, assessment)
         if before is not None and lengths and not 0 < before < lengths[0][1]:
             name, length = lengths[0]
-            message = f"{name} lasts {_words(length)}, so this warns of nothing"
-            mend = f"Warn later than the opening and before the closing: between 1m and {_words(length - 1)}."
+            message = f"{name} lasts {words_of(length)}, so this warns of nothing"
+            mend = (
+                f"Warn later than the opening and before the closing: between 1m and {words_of(length - 1)}."
+            )
             yield draft.source.fault((*place, "before_closing"), "at_risk_outside_window", message, mend)
 
 
@@ -537,6 +552,28 @@ def alerts_that_reach_someone(draft: Draft) -> Iterator[Fault]:
                 yield draft.source.fault((*path, key), "escalation_without_alert", message, mend)
 
 
+def urgent_from_the_alert_on(draft: Draft) -> Iterator[Fault]:
+    for path, rule in _rules_on_miss(draft):
+        after, urgent = rule.get("after"), rule.get("urgent_from")
+        if isinstance(after, int) and isinstance(urgent, int) and urgent < after:
+            message = f"no alert stands before {after} misses in a row"
+            mend = f"Let urgent_from be {after} or more, or say urgency: urgent."
+            yield draft.source.fault((*path, "urgent_from"), "urgent_before_alert", message, mend)
+
+
+def unscheduled_without_reminders(draft: Draft) -> Iterator[Fault]:
+    for path, assessment in draft.entries("assessments"):
+        if "unscheduled" not in assessment:
+            continue
+        on_miss = assessment.get("on_miss") or {}
+        asked = {"reminders": assessment.get("reminders"), "at_risk": assessment.get("at_risk")}
+        asked["on_miss"] = on_miss if on_miss.get("alert") else None
+        for key, value in asked.items():
+            if value:
+                message = "what is unscheduled sends no reminders and is never missed"
+                yield draft.source.fault((*path, key), "never_due", message, f"Take {key} out.")
+
+
 def escalations_that_rise(draft: Draft) -> Iterator[Fault]:
     for path, rule in _rules_on_miss(draft):
         latest = 0
@@ -545,7 +582,7 @@ def escalations_that_rise(draft: Draft) -> Iterator[Fault]:
             if after is None:
                 continue
             if after <= latest:
-                message = f"{_words(after)} is not later than {_words(latest)} after the alert"
+                message = f"{words_of(after)} is not later than {words_of(latest)} after the alert"
                 mend = "All steps count from the alert; let each come later than the one before."
                 place = (*path, "escalation", n, "after")
                 yield draft.source.fault(place, "escalation_not_increasing", message, mend)
@@ -712,6 +749,8 @@ RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     reminders_inside,
     warnings_inside,
     alerts_that_reach_someone,
+    urgent_from_the_alert_on,
+    unscheduled_without_reminders,
     escalations_that_rise,
     known_assessments,
     known_items_and_scales,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from epro.scheduling.checks import Draft, minutes, span_of
+from epro.scheduling.checks import Draft, longest_window, minutes, span_of, words_of
 from epro.scheduling.durations import CLOCK, format_clock, parse_clock
 from epro.scheduling.messaging import DAY, DailyCap, QuietHours
 from epro.scheduling.source import Fault, Path
@@ -98,6 +98,21 @@ def snoozes_of_some_length(draft: Draft) -> Iterator[Fault]:
         yield draft.source.fault(place, "snooze_of_nothing", message, mend)
 
 
+def snoozes_within_a_window(draft: Draft) -> Iterator[Fault]:
+    longest, window = minutes(_part(draft, "snooze").get("longest")), longest_window(draft)
+    if longest and window and longest >= window:
+        message = f"no window of the study lasts longer than {words_of(window)}"
+        mend = f"Let it be shorter than {words_of(window)}."
+        yield draft.source.fault(("messages", "snooze", "longest"), "snooze_beyond_windows", message, mend)
+
+
+def cap_that_lets_reminders_out(draft: Draft) -> Iterator[Fault]:
+    holders = [entry for _, entry in draft.entries("assessments")] + [draft.data.get("defaults") or {}]
+    if _part(draft, "daily_cap").get("usual") == 0 and any(one.get("reminders") for one in holders):
+        message, mend = "no reminder would ever go out", "Let usual be 1 or more, or take the reminders out."
+        yield draft.source.fault(("messages", "daily_cap", "usual"), "cap_of_nothing", message, mend)
+
+
 def texts_enough_and_unlike(draft: Draft) -> Iterator[Fault]:
     for language in draft.languages():
         seen: dict[str, int] = {}
@@ -151,6 +166,8 @@ RULES: tuple[Callable[[Draft], Iterator[Fault]], ...] = (
     quiet_hours_within_bounds,
     reminders_outside_quiet_hours,
     snoozes_of_some_length,
+    snoozes_within_a_window,
+    cap_that_lets_reminders_out,
     texts_enough_and_unlike,
     texts_say_no_more_than_they_may,
     registered_for_every_text,
