@@ -81,9 +81,12 @@ $(READY):
 	  echo "epro needs Python 3.11 or later, and none was found. Name it: make PYTHON=/path/to/python3" >&2; exit 1; \
 	fi; \
 	echo "Making the environment in .venv/ with $$($$python --version); again only when the lock changes."; \
+	echo "This takes one to five minutes, most of it for the packages, which come from the network."; \
 	$$python -m venv .venv || { \
 	  echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the packages of requirements/dev.lock ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "The environment is ready."
 	@rm -f .venv/.ready-*
 	@touch $@

@@ -101,10 +101,16 @@ def _take_one(study: str, number: int, given: Given | str, dry_run: bool) -> str
     with begin(IMPORTER) as tx:
         taken = incoming.take(tx, study, given, preview=dry_run)
     if taken.outcome == incoming.REFUSED:
-        click.echo(f"line {number}: {taken.detail} [{taken.refusal}]", err=True)
+        click.echo(f"line {number}: {given.subject_id}: {_why(taken, study)} [{taken.refusal}]", err=True)
     elif taken.outcome != incoming.UNCHANGED:
         click.echo(_sentence(taken))
     return taken.outcome
+
+
+def _why(taken: Taken, study: str) -> str:
+    if taken.refusal == NotFound.code:
+        return f"There is no such participant in {study}."
+    return taken.detail or ""
 
 
 def _sentence(taken: Taken) -> str:

@@ -102,13 +102,16 @@ def make(environ: Mapping[str, str], protocol: Protocol, text: str, count: int, 
 
     Raises ClickException if the trial database or the trail is not afterwards as it must be.
     """
+    _say("Making the databases, the study and its staff")
     schema.upgrade(config.read(environ))
     span = Days.before(clock.now(), days, protocol.time_zone)
     with _application(environ), clock.moved_to(span.first):
         logins, key = _found(protocol, text)
     target = TrialDatabase(environ["EPRO_TRIAL_DATABASE_URL"], delivering.definitions())
     with _application({**environ, **REHEARSAL}) as app, closing(target):
+        _say(f"Making {days} days of history of {count} participants: half a minute to three minutes")
         sent = _history(app, target, protocol, logins, span, count)
+        _say("Checking the history: trial database and trail")
         figures = _figures(target, protocol.study_id, count, days, sent)
     with _application(environ) as app:  # as it will be served: her code costs what a real one costs
         newcomer = _newcomer(in_process(app), protocol, logins)
@@ -117,6 +120,11 @@ def make(environ: Mapping[str, str], protocol: Protocol, text: str, count: int, 
         with look(DEMO) as tx:
             position = last_position(tx, protocol.study_id)
     return Told(protocol.study_id, logins, key, newcomer, figures, position)
+
+
+def _say(what: str) -> None:
+    """A line before each long step, so that nobody takes silence for an end."""
+    click.echo(f"{what} ...", err=True)
 
 
 @contextmanager
@@ -165,7 +173,7 @@ def _history(
         lambda: worker.tick(senders), lambda: delivering.relay([target]), span.first
     )
     acts = _agenda(protocol, span, count)
-    with _seldom_collecting(), progress.shown("Making history", len(acts)) as done:
+    with _seldom_collecting(), progress.shown("Making history", len(acts), lines=True) as done:
         people = history.History(
             in_process(app), protocol.study_id, _nurses(in_process(app), logins), clockwork
         )

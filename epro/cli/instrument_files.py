@@ -111,6 +111,8 @@ def _explained(
     except InvalidAnswers as fault:
         for one in fault.errors:
             click.echo(f"{one['item']}: {one['detail']} [{one['code']}]", err=True)
+        if any(one["item"] not in {item.id for item in found.items} for one in fault.errors):
+            click.echo(f"Items of {found.code}: {', '.join(item.id for item in found.items)}", err=True)
         raise click.ClickException(f"These answers do not fit {found.code}; nothing is scored.") from None
     return [one for one in told if scale in (None, one["scale"])]
 

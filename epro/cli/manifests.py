@@ -35,10 +35,16 @@ def make(study: str, day: datetime | None) -> None:
 
 
 @manifest.command()
-@click.argument("day", type=click.DateTime(["%Y-%m-%d"]))
+@click.argument("named", metavar="DAY", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The same, as `make` takes it.")
 @click.option("--study", required=True)
-def show(day: datetime, study: str) -> None:
-    """Print the manifest of a day."""
+def show(named: datetime | None, day: datetime | None, study: str) -> None:
+    """Print the manifest of DAY, a UTC day such as 2026-03-31."""
+    if named and day:
+        raise click.UsageError("Name one day.")
+    day = day or named
+    if day is None:
+        raise click.UsageError("Name the day: `epro manifest show 2026-03-31 --study STUDY`.")
     with opened(), look(COMMAND) as tx:
         told = manifests.told(manifests.find(tx, study, day.date()))
     click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from epro.cli.opening import opened
+from epro.errors import NotFound
 from epro.studies import access
 from epro.tx import look, system
 from epro.why import asking
@@ -31,8 +32,15 @@ COMMAND = system("command line")
 def why(subject: str, study: str | None, lang: str, as_json: bool, **asked: UUID | None) -> None:
     """Tell from stored facts why something is as it is. Without an option: all of SUBJECT on one page."""
     with opened(), look(COMMAND) as tx:
-        participant = access.participant(tx, subject, "participant.read", study_id=study)
-        answer = asking.why(tx, participant, asked, lang)
+        try:
+            participant = access.participant(tx, subject, "participant.read", study_id=study)
+        except NotFound:
+            raise NotFound(f"There is no participant {subject}{f' in {study}' if study else ''}.") from None
+        try:
+            answer = asking.why(tx, participant, asked, lang)
+        except NotFound:
+            named = ", ".join(f"{kind} {id}" for kind, id in asked.items() if id)
+            raise NotFound(f"{subject} has no {named}.") from None
     click.echo(json.dumps(answer, ensure_ascii=False, indent=1) if as_json else _lines(answer))
 
 

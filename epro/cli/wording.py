@@ -107,9 +107,13 @@ def approve(
 
 
 @wording.command()
-@click.argument("study")
-def status(study: str) -> None:
+@click.argument("named", metavar="STUDY", required=False)
+@click.option("--study", help="The same, as other commands take it.")
+def status(named: str | None, study: str | None) -> None:
     """For each instrument and language of STUDY: what is placeholder, imported, approved, and in force."""
+    if bool(named) == bool(study):
+        raise click.UsageError("Name one study: `epro wording status STUDY`.")
+    study = study or named or ""
     with opened(), look(COMMAND) as tx:
         versions = protocols.to_be_asked(tx, study)
         if not versions:

@@ -49,8 +49,13 @@ def _setting(settings: dict[str, str | None]) -> str | None:
 
 def _path() -> Path:
     file = db.settings()["CONTACTS_KEYS_FILE"]
-    if not file:
+    if not file and db.settings()["CONTACTS_KEYS"]:
         raise Conflict("The keys stand in EPRO_CONTACTS_KEYS: change it there, in web and worker.")
+    if not file:
+        raise Conflict(
+            "No keys are set: the one in use is derived from EPRO_SECRET_KEY. Name a file in EPRO_CONTACTS_KEYS_FILE,"
+            " for web and worker too, and call `epro keys rotate --new` again."
+        )
     return Path(file)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import re
+from uuid import uuid4
 
 import click
 import pytest
@@ -174,3 +175,31 @@ def _scene(cast, folder) -> dict[str, object]:
             "response": answer,
             "occurrence": due,
         }
+
+
+@on_sqlite
+def test_both_ways_of_naming_a_study_and_a_day(cast, shell, tmp_path):
+    places = _scene(cast, tmp_path)
+    assert shell(("wording", "status", *BY_STUDY), places) == shell(("wording", "status", STUDY), places)
+    shell(("manifest", "make", *BY_STUDY, "--date", "2026-03-02"), places)
+    day = shell(("manifest", "show", "--date", "2026-03-02", *BY_STUDY), places)
+    assert day == shell(("manifest", "show", "2026-03-02", *BY_STUDY), places)
+
+
+@on_sqlite
+def test_what_was_looked_for_is_named(cast, environ, tmp_path):
+    cast.three_answer()
+    file, strange, answers = tmp_path / "days.csv", uuid4(), tmp_path / "answers.json"
+    file.write_text("subject_id,anchor,date\n01-009,infusion,2026-03-05\n")
+    answers.write_text('{"q1": 3}')
+    for words, said in (
+        (("anchors", "import", file, *BY_STUDY), "line 2: 01-009: There is no such participant in diary."),
+        (("why", "01-009"), "There is no participant 01-009."),
+        (("why", "01-001", "--response", strange), f"01-001 has no response {strange}."),
+        (("keys", "rotate", "--new"), "derived from EPRO_SECRET_KEY"),
+        (("instrument", "explain", "fss", answers), "Items of fss: "),
+        (("wording", "status"), "Name one study"),
+        (("manifest", "show", *BY_STUDY), "Name the day"),
+    ):
+        told = CliRunner().invoke(epro, [str(word) for word in words], env=environ)
+        assert told.exit_code and said in f"{told.output} {told.exception}", (words, told.output)
