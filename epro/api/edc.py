@@ -47,6 +47,8 @@ def told(tx: Tx, taken: Taken) -> dict[str, Any]:
     }
     if taken.before:
         result["before"] = taken.before
+    if taken.warning:
+        result["warning"] = taken.warning
     if taken.refusal:
         result |= {"code": taken.refusal, "detail": taken.detail}
     if found := taken.differences:

@@ -494,6 +494,7 @@ class TakenAnchorOut(Schema):
     before = fields.Date(metadata={"description": "the day that was on record"})
     code = fields.String(metadata={"description": "why it was refused"})
     detail = fields.String()
+    warning = fields.String(metadata={"description": "answers that would lie before the new day"})
     plan = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),

@@ -37,12 +37,14 @@ def anchors() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--study", required=True)
 @click.option("--dry-run", is_flag=True, help="Show what would change; set nothing.")
+@click.option("--accept-answered", is_flag=True, help="Move days later past answers that were given since.")
 @click.option("--reason", default=UNSAID, show_default=True, help="For lines that give none.")
-def import_(file: Path, study: str, dry_run: bool, reason: str) -> None:
+def import_(file: Path, study: str, dry_run: bool, accept_answered: bool, reason: str) -> None:
     """Set anchors from a CSV file (UTF-8) with the columns subject_id, anchor, date and, if wanted, reason.
 
     Each line stands for itself. What is on record already changes nothing, so a whole file may be sent every night; a
-    day that a site has set by hand since is kept, and told. Exit 1 if a line could not be taken.
+    day that a site has set by hand since is kept, and told. A day that would leave answers given since the old one
+    before it is refused without --accept-answered. Exit 1 if a line could not be taken.
     """
     with file.open(encoding="utf-8-sig", newline="") as text:
         try:
@@ -53,7 +55,7 @@ def import_(file: Path, study: str, dry_run: bool, reason: str) -> None:
         with look(IMPORTER) as tx:
             if tx.get(Study, study) is None:
                 raise NotFound(f"There is no study {study}.")
-        counted = _take_all(study, lines, dry_run)
+        counted = _take_all(study, lines, dry_run, accept_answered)
     told = ", ".join(f"{counted[name]} {name}" for name in sorted(counted)) or "nothing in it"
     click.echo(f"{len(lines)} lines: {told}" + (" (dry run: nothing is set)" if dry_run else ""))
     if counted[incoming.REFUSED]:
@@ -84,24 +86,28 @@ def _given(row: dict[str, str], reason: str) -> Given | str:
     return Given(row["subject_id"], row["anchor"], day, (row["reason"] or reason)[:500])
 
 
-def _take_all(study: str, lines: list[Line], dry_run: bool) -> Counter[str]:
+def _take_all(study: str, lines: list[Line], dry_run: bool, accept: bool) -> Counter[str]:
     counted: Counter[str] = Counter()
     quiet = progress.shown("anchors", len(lines)) if lines else nullcontext(lambda done: None)
     with quiet as step:
         for number, given in lines:
-            counted[_take_one(study, number, given, dry_run)] += 1
+            counted[_take_one(study, number, given, dry_run, accept)] += 1
             step(1)
     return counted
 
 
-def _take_one(study: str, number: int, given: Given | str, dry_run: bool) -> str:
+def _take_one(study: str, number: int, given: Given | str, dry_run: bool, accept: bool) -> str:
     if isinstance(given, str):
         click.echo(f"line {number}: {given}", err=True)
         return incoming.REFUSED
     with begin(IMPORTER) as tx:
-        taken = incoming.take(tx, study, given, preview=dry_run)
+        taken = incoming.take(tx, study, given, preview=dry_run, accept_answered=accept)
     if taken.outcome == incoming.REFUSED:
         click.echo(f"line {number}: {given.subject_id}: {_why(taken, study)} [{taken.refusal}]", err=True)
+    elif taken.warning and dry_run and not accept:
+        click.echo(
+            f"line {number}: {_sentence(taken)}; it needs --accept-answered: {taken.warning}", err=True
+        )
     elif taken.outcome != incoming.UNCHANGED:
         click.echo(_sentence(taken))
     return taken.outcome
@@ -110,7 +116,8 @@ def _take_one(study: str, number: int, given: Given | str, dry_run: bool) -> str
 def _why(taken: Taken, study: str) -> str:
     if taken.refusal == NotFound.code:
         return f"There is no such participant in {study}."
-    return taken.detail or ""
+    hint = " If that is meant: --accept-answered." if taken.refusal == incoming.ANSWERED else ""
+    return f"{taken.detail}{hint}"
 
 
 def _sentence(taken: Taken) -> str:

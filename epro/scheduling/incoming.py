@@ -6,11 +6,11 @@ set by hand since the EDC last gave its own stays: the newer word counts, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from epro.errors import EproError
-from epro.scheduling import replanning
+from epro.scheduling import occurrences, replanning
 from epro.scheduling.comparing import Differences
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
@@ -18,6 +18,9 @@ from epro.studies.models import Anchor, Participant
 from epro.tx import Tx
 
 SET, MOVED, UNCHANGED, KEPT, REFUSED = "set", "moved", "unchanged", "kept", "refused"
+
+
+ANSWERED = "answered_behind"  # the refusal of a day that leaves answers before it
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,31 @@ class Taken:
     refusal: str | None = None
     detail: str | None = None
     differences: Differences | None = None
+    answered: int = 0  # answers from the day on record on, that would lie before the new one
+
+    @property
+    def warning(self) -> str | None:
+        if not self.answered:
+            return None
+        return f"{self.answered} answers given since {self.before} would lie before {self.given.day}."
 
 
-def take(tx: Tx, study_id: str, given: Given, *, preview: bool = False) -> Taken:
-    """Take one day in, or with `preview` tell what it would change. What cannot be taken is told, never raised."""
+def take(
+    tx: Tx, study_id: str, given: Given, *, preview: bool = False, accept_answered: bool = True
+) -> Taken:
+    """Take one day in, or with `preview` tell what it would change. What cannot be taken is told, never raised.
+
+    Without `accept_answered` a day that would leave answers before it is refused, though previewed.
+    """
     try:
-        return _take(tx, study_id, given, preview)
+        return _take(tx, study_id, given, preview, accept_answered)
     except EproError as refusal:
         first = refusal.errors[0] if refusal.errors else {}
         code, detail = first.get("code", refusal.code), first.get("detail", refusal.detail)
         return Taken(given, REFUSED, refusal=code, detail=detail)
 
 
-def _take(tx: Tx, study_id: str, given: Given, preview: bool) -> Taken:
+def _take(tx: Tx, study_id: str, given: Given, preview: bool, accept_answered: bool) -> Taken:
     participant = access.participant(tx, given.subject_id, "anchor.import", study_id=study_id, lock=True)
     if participant.withdrawn_at is not None:
         raise participants.AlreadyWithdrawn()
@@ -66,8 +81,20 @@ def _take(tx: Tx, study_id: str, given: Given, preview: bool) -> Taken:
         return Taken(given, UNCHANGED, before)
     if _said_otherwise_since(rows, given.day):
         return Taken(given, KEPT, before)
+    answered = _answered_between(tx, participant, before, given.day)
+    if answered and not (preview or accept_answered):
+        told = Taken(given, REFUSED, before, answered=answered)
+        return replace(told, refusal=ANSWERED, detail=told.warning)
     found = _done(tx, participant, wish, given.reason, preview)
-    return Taken(given, MOVED if before else SET, before, differences=found)
+    return Taken(given, MOVED if before else SET, before, differences=found, answered=answered)
+
+
+def _answered_between(tx: Tx, participant: Participant, before: date | None, day: date) -> int:
+    """How many answers of hers are of the days from the one on record up to the new one."""
+    if before is None or day <= before:
+        return 0
+    rows = occurrences.of(tx, participant)
+    return sum(row.fulfilled_at is not None and before <= row.local_day < day for row in rows)
 
 
 def _done(tx: Tx, participant: Participant, wish: Wish, reason: str, preview: bool) -> Differences:

@@ -182,6 +182,27 @@ def test_every_bad_line_is_named_and_the_good_ones_count(cast, ada, command):
     assert "5 lines: 4 refused, 1 set" in told.output
 
 
+def test_a_day_moved_past_answers_is_warned_of_and_asked_for(cast, command, edc):
+    with cast.on("2026-03-02T09:00"):
+        phone = cast.phone(anchors={"enrolment": "2026-03-02", "infusion": "2026-03-02"}, contact={})
+    with cast.on("2026-03-02T20:00") as now:
+        phone.answer(phone.open_at(now)[0], {"worst_fatigue": 3}, now, now)
+        phone.upload(now)
+    ada, said = phone.subject_id, "1 answers given since 2026-03-02 would lie before 2026-03-20."
+    assert "warning" not in edc(day(ada, "2026-03-01"), query="?preview=true")["results"][0]
+    assert edc(day(ada, "2026-03-20"), query="?preview=true")["results"][0]["warning"] == said
+    text = f"subject_id,anchor,date\n{ada},infusion,2026-03-20\n"
+    shown = command(text, "--dry-run")
+    assert shown.exit_code == 0 and said in shown.stderr and "--accept-answered" in shown.stderr
+    refused = command(text)
+    assert (
+        refused.exit_code == 1
+        and f"{said} If that is meant: --accept-answered. [answered_behind]" in refused.stderr
+    )
+    done = command(text, "--accept-answered")
+    assert done.exit_code == 0 and "moved from 2026-03-02 to 2026-03-20" in done.output
+
+
 @pytest.mark.parametrize(
     "text", ["subject,day\nx,y\n", "", b"\xff\xfe\x00", 'subject_id,anchor,date\n"x,y\n']
 )
