@@ -188,6 +188,7 @@ def _name_what_is_there(stage: Stage, case: Any, phone: Any) -> None:
         "passkey_id": str(NOBODY),
         "session_id": str(NOBODY),
         "staff_id": str(NOBODY),
+        "request_id": str(NOBODY),
     }
     for name in case.path_parameters or {}:
         case.path_parameters[name] = there[name]
