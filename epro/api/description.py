@@ -266,7 +266,14 @@ TIMELINE = {
             misses="integer",
             reopenings="integer",
         ),
-        "anchors": rows(anchor="string", date="string", set_at="string", set_by="string", reason="string?"),
+        "anchors": rows(
+            anchor="string",
+            date="string",
+            set_at="string",
+            set_by="string",
+            reason="string?",
+            taken_back="boolean",
+        ),
         "time_zones": rows(time_zone="string", since="string"),
         "snoozes": rows(occurrence_id="string", asked_at="string", until="string"),
         "devices": rows(

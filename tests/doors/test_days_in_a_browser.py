@@ -325,7 +325,7 @@ def test_an_administrators_day(stage, window, browser, address):
     assert len(made) > 20
     opened(window, "keys")
     assert made not in page.content()  # shown once
-    mine = page.locator("main li.line", has_text="统计")
+    mine = page.locator("main li.line", has_text="统计").locator("details", has_text="撤销")
     mine.locator("summary").click()
     mine.locator("textarea").fill("不再需要")
     mine.locator("form button").click()
