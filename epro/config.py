@@ -142,6 +142,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("EPRO_SSO_CLIENT_ID", None, "under which id this server is known there"),
     Setting("EPRO_SSO_CLIENT_SECRET", None, "and its secret, if it has one"),
     Setting("EPRO_SSO_NAME", None, "what the button says; unset: the issuer's host"),
+    Setting(
+        "EPRO_LOCAL_SIGNIN",
+        "on",
+        "`on`, or the e-mail of the one account that may still sign in here while all others come by the provider",
+    ),
     Setting("EPRO_SSO_ACR", None, "`acr` values of the provider that count as a second factor, `a,b`"),
     Setting("EPRO_SSO_AMR", "mfa", "`amr` values that say by themselves that two factors were shown"),
     Setting("EPRO_METRICS_TOKEN", None, "bearer token that opens GET /metrics; unset: closed"),
@@ -212,6 +217,7 @@ def refusals(settings: Mapping[str, str | None]) -> list[str]:
             "EPRO_SSO_ISSUER is not https",
         ),
         (bool(settings["SSO_ISSUER"]) and not settings["SSO_CLIENT_ID"], "EPRO_SSO_CLIENT_ID is missing"),
+        (_is_odd_seal(settings), "EPRO_LOCAL_SIGNIN is neither on nor an e-mail beside EPRO_SSO_ISSUER"),
         (bool(settings["CLOCK_OFFSET_FILE"]), "EPRO_CLOCK_OFFSET_FILE moves the clock"),
         (
             _is_weak_ring(settings["CONTACTS_KEYS"]),
@@ -228,6 +234,12 @@ def _is_weak(key: str | None) -> bool:
 def _is_weak_ring(ring: str | None) -> bool:
     pairs = (pair.partition(":") for pair in ring.split(",")) if ring else ()
     return any(not name.strip() or _is_weak(secret.strip()) for name, _, secret in pairs)
+
+
+def _is_odd_seal(settings: Mapping[str, str | None]) -> bool:
+    """Whether nobody could sign in: sealed without a provider, or for no account."""
+    wanted = settings["LOCAL_SIGNIN"] or ""
+    return wanted != "on" and not (settings["SSO_ISSUER"] and "@" in wanted)
 
 
 def _is_more(text: str | None, most: int) -> bool:

@@ -109,6 +109,7 @@ def _entrance(status: int = 200, *, refused: bool = False) -> Response:
         status,
         refused=refused,
         sso=sso.name() if sso.is_on() else None,
+        sealed=staff.is_sealed(),
         next=way(request.values.get("next")),
         email=request.form.get("email", "") if refused else "",
     )

@@ -10,7 +10,15 @@ from epro.contacts import sealing
 from epro.signin.models import StaffLetter
 from epro.tx import Tx
 
-KINDS = ("invitation", "recovery", "changed", "recovery_code_used", "checkpoint", "key_runs_out")
+KINDS = (
+    "invitation",
+    "recovery",
+    "changed",
+    "recovery_code_used",
+    "checkpoint",
+    "key_runs_out",
+    "break_glass_used",
+)
 _DAILY = UUID("6f1d52a7-3a0e-4c0c-9c55-8e1b7b6d2f10")
 NEWS_FOR = timedelta(days=2)  # how long a letter without link is worth sending
 

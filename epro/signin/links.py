@@ -29,6 +29,12 @@ class LinkNotAccepted(EproError):
     status, code = 401, "link_not_accepted"
 
 
+class SignsInElsewhere(EproError):
+    """Passwords are not used here any more: this account signs in at the identity provider."""
+
+    status, code = 403, "signs_in_elsewhere"
+
+
 def invite(
     tx: Tx, *, email: str, name: str, language: str, phone: str | None, grants: Sequence[Grant]
 ) -> Staff:
@@ -45,7 +51,8 @@ def invite_again(tx: Tx, staff_id: UUID) -> None:
     row = tx.get(Staff, staff_id, lock=True)
     if row is None or row.closed_at is not None:
         raise NotFound()
-    kind, life = ("recovery", RECOVERING_FOR) if row.password_hash else ("invitation", INVITED_FOR)
+    way_back = row.password_hash and staff.comes_here(row)
+    kind, life = ("recovery", RECOVERING_FOR) if way_back else ("invitation", INVITED_FOR)
     _send(tx, row.id, kind, life)
     trail.record(tx, trail.study_chain(tx), "staff.link_sent", "staff", row.id, kind=kind)
 
@@ -54,7 +61,8 @@ def ask_recovery(email: str) -> None:
     """Send the way back to who has this address, if anybody has. The same is answered, and as much is written."""
     with begin(staff.DOOR) as tx:
         row = staff.by_email(tx, email)
-        if row is None or row.closed_at is not None or _asked_just_now(tx, row.id):
+        comes = row is not None and row.closed_at is None and staff.comes_here(row)
+        if row is None or not comes or _asked_just_now(tx, row.id):
             tickets.make(tx, RECOVERY_DOOR, RECOVERING_FOR)
             return
         _send(tx, row.id, "recovery", RECOVERING_FOR)
@@ -70,12 +78,15 @@ def is_good(secret: str) -> bool:
 def choose_password(secret: str, password: str) -> UUID:
     """Keep the password that the holder of this link has chosen; the link is spent, and every session of hers ends.
 
-    Raises LinkNotAccepted; Invalid when the password is not taken, and then the link still opens.
+    Raises LinkNotAccepted; SignsInElsewhere and Invalid, when the password is not taken, and then the link still
+    opens.
     """
     with look(staff.DOOR) as tx:
         staff_id = _whose(tx, secret)
         row = tx.get(Staff, staff_id)
         assert row is not None
+        if not staff.comes_here(row):
+            raise SignsInElsewhere()
         staff.check_new_password(tx, row, password)
     hashed = passwords.hashed(password_rules.normal(password))
     with begin(staff.DOOR) as tx:

@@ -142,7 +142,8 @@ def sign_in(
 ) -> tuple[UUID, staff.Opened, str | None] | None:
     """A new session for whose passkey this is, or None; what is written then (a spent ticket, a copy) must be kept."""
     row = _shown(tx, ticket, credential)
-    if row is None:
+    person = tx.get(Staff, row.staff_id) if row is not None else None
+    if row is None or person is None or not staff.comes_here(person):
         return None
     return row.staff_id, *staff.enter(tx, row.staff_id, factors.PASSKEY, coming, opens)
 

@@ -181,7 +181,7 @@ def enter(
     def open_it(tx: Tx, staff_id: UUID, told: dict[str, Any]) -> staff.Opened:
         return opens(tx, staff_id, {**told, "identity_id": row.id, "proved_at": identity.shown_at})
 
-    return staff.enter(tx, person.id, identity.factor, coming, open_it)
+    return staff.enter(tx, person.id, identity.factor, coming, open_it, here=False)
 
 
 def prove(tx: Tx, identity: Identity, kept: Mapping[str, Any], session: SignInSession) -> None:

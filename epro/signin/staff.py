@@ -171,8 +171,8 @@ def sign_in(
     better = passwords.hashed(typed) if fits and kept and passwords.is_weaker(kept) else None
     with begin(DOOR) as tx:
         found = tx.get(Staff, staff.id if staff else NOBODY, lock=True)
-        if found is None or found.password_hash != kept:
-            fits = False  # it was changed in between
+        if found is None or found.password_hash != kept or not comes_here(found):
+            fits = False  # it was changed in between, or opens nothing here
         factor = _let_in(tx, found, email, coming, otp, fits)
         if found is None or factor is None:
             return None
@@ -181,15 +181,40 @@ def sign_in(
 
 
 def enter(
-    tx: Tx, staff_id: UUID, factor: str | None, coming: Coming, opens: Opens[Opened]
+    tx: Tx, staff_id: UUID, factor: str | None, coming: Coming, opens: Opens[Opened], *, here: bool = True
 ) -> tuple[Opened, str | None]:
-    """Open a session for somebody who has shown who she is; and the secret of a device that is known from now on."""
+    """Open a session for somebody who has shown who she is; and the secret of a device that is known from now on.
+
+    `here`: whether she has shown it here, and not at an identity provider.
+    """
     told = {"proved_at": tx.now, "second_factor": factor, "opened_from": coming.source, "agent": coming.agent}
     opened = opens(tx, staff_id, told)
     trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff_id, factor=factor)
+    if here and is_sealed():
+        _break_glass(tx, staff_id)
     whole = factor is not None or not factors.is_required()
     is_new = known.place(tx, staff_id, coming.device) is None
     return opened, known.remember(tx, staff_id) if whole and is_new else None
+
+
+def is_sealed() -> bool:
+    """Whether everybody comes by the identity provider, but for one account that is kept for when it is away."""
+    return db.settings()["LOCAL_SIGNIN"] != "on"
+
+
+def comes_here(staff: Staff) -> bool:
+    """Whether this account may sign in here, by password or passkey."""
+    return not is_sealed() or staff.email_lookup == _lookup(db.settings()["LOCAL_SIGNIN"] or "")
+
+
+def _break_glass(tx: Tx, staff_id: UUID) -> None:
+    """The account that is kept for emergencies was used: on record, counted, and told to every administrator."""
+    watch.record(tx, trail.study_chain(tx), "staff.break_glass", "staff", staff_id)
+    holds = sa.select(StaffGrant.staff_id).where(
+        StaffGrant.role == "administrator", StaffGrant.revoked_at.is_(None)
+    )
+    for person in tx.all(sa.select(Staff.id).where(Staff.id.in_(holds), Staff.closed_at.is_(None))):
+        letters.post(tx, person, "break_glass_used")
 
 
 def _let_in(

@@ -13,6 +13,7 @@ ACTIONS = (
     "activation_code.exhausted",
     "device.session_ended",
     "key.from_elsewhere",
+    "staff.break_glass",
     "staff.locked_out",
     "staff.passkey_refused",
     "staff.recovery_code_used",
