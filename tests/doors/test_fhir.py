@@ -193,7 +193,7 @@ def test_a_page_of_many_asks_the_database_no_more_than_a_page_of_one(stage):
                 asked.clear()
                 get(stage, "machine", f"/{kind}?_count={size}")
                 counts.append(len(asked))
-            assert counts[1] <= counts[0] + 1 <= 12, (kind, counts)  # one more where a response was corrected
+            assert counts[1] <= counts[0] + 1 <= 13, (kind, counts)  # one more where a response was corrected
     finally:
         sa.event.remove(db.engine(), "before_cursor_execute", note)
 
@@ -385,7 +385,7 @@ def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
         )
     scales = tuple(replace(scale, blinded=scale.name == "n_days") for scale in weekly.scales)
     monkeypatch.setitem(
-        db.remembered(), ("instrument", weekly.code, "1.0"), replace(weekly, digest="1" * 64, scales=scales)
+        db.remembered(), ("instrument", weekly.code, "1.0"), replace(weekly, digest="6" * 64, scales=scales)
     )
     hidden = "blinding: {hide_scores_from: [data_manager]}\nanchors:\n  - id: enrolment"
     with stage.today():
@@ -409,7 +409,7 @@ def test_scores_and_answers_that_are_withheld_stay_withheld(stage, monkeypatch):
     assert one["meta"]["security"][0]["code"] == "REDACTED"
     blind = replace(
         known,
-        digest="0" * 64,
+        digest="7" * 64,
         items=tuple(replace(item, blinded=True) for item in known.items),
     )
     monkeypatch.setitem(db.remembered(), ("instrument", "fatigue_diary", "1.0"), blind)
@@ -427,7 +427,7 @@ def test_no_provenance_names_a_blinded_score_to_a_person(stage, monkeypatch):
     monkeypatch.setitem(
         db.remembered(),
         ("instrument", "fatigue_diary", "1.0"),
-        replace(known, digest="0" * 64, scales=scales),
+        replace(known, digest="8" * 64, scales=scales),
     )
     with stage.today():
         publish("masked2")

@@ -282,7 +282,7 @@ def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
     items = tuple(replace(item, blinded=True) for item in known.items)
     blinded = replace(
         known,
-        digest="0" * 64,
+        digest="5" * 64,
         items=items,
         scales=tuple(replace(scale, blinded=True) for scale in known.scales),
     )

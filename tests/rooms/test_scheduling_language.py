@@ -164,11 +164,14 @@ def test_bursts_lie_around_visits_or_before_them(rule, wanted):
 
 def test_bursts_that_meet_on_a_day_ask_once_that_day():
     """Their visits count from different anchors, so the file cannot tell."""
-    found = planned("burst: {days: 5, around: [week4, early]}", {"start": ZERO, "second": ZERO}, last=60)
-    assert len(set(days(found))) == len(found)
-    moved = planned("burst: {days: 40, before: [week4, early]}", last=60)
-    assert max(Counter(days(moved)).values()) == 1
-    assert {one.key.partition(":")[0] for one in moved} == {"week4", "early"}
+    met = set()
+    for shift in range(35):
+        anchors = {"start": ZERO, "second": ZERO + timedelta(shift)}
+        found = planned("burst: {days: 5, around: [week4, early]}", anchors, last=80)
+        assert max(Counter(days(found)).values()) == 1 and len(found) <= 10
+        assert {one.key.partition(":")[0] for one in found} <= {"week4", "early"}
+        met.add(len(found))
+    assert min(met) < 10 == max(met)  # some meet, and some do not
 
 
 @pytest.mark.parametrize(

@@ -389,10 +389,10 @@ def test_weeks_are_scored_again_with_everything_else(cast, ada, monkeypatch):
     assert changes() == ([], 7)
     with look(TESTS) as tx:
         known = catalogue.find(tx, "fatigue_diary_weekly", "1.0")
-    later = replace(known, digest="0" * 64)
+    later = replace(known, digest="2" * 64)
     monkeypatch.setitem(db.remembered(), ("instrument", "fatigue_diary_weekly", "1.0"), later)
     found, _ = changes()
-    told = f"definition 1.0 -> 1.0, digest {known.digest[:12]} -> {'0' * 12}"
+    told = f"definition 1.0 -> 1.0, digest {known.digest[:12]} -> {'2' * 12}"
     assert {one.why for one in found} == {(told,)}
     with begin(TESTS) as tx:
         assert rescoring.append(tx, STUDY, ada.subject_id, found, {}) == 3
