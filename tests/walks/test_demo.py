@@ -166,7 +166,8 @@ def test_what_it_says_of_its_history_is_so(running):
     )
     assert 0 < responses < scores
     assert int(re.search(r"(\d+) alerts standing", said)[1]) >= 1
-    assert "Making history" not in said  # in a pipe there is no progress
+    assert "Making 7 days of history of 3 participants" in said  # in a pipe each long step is told in a line
+    assert "Making history: 100 %" in said
 
 
 def test_every_role_is_there_with_a_login_that_opens(running):
