@@ -706,8 +706,8 @@ def test_changed_words_under_the_same_version_are_refused(run, tmp_path):
 
 def test_in_production_an_import_names_its_person(run, tmp_path, monkeypatch):
     right = {"ENV": "production", "SMS_SENDER": "twilio", "EMAIL_SENDER": "smtp", "RATE_LIMITS": "on",
-             "PASSWORD_COST": "full", "PUSH_SENDER": "none", "SECOND_FACTOR": "required", "PHISHING_RESISTANT": "required",
-             "SESSIONS_AT_ONCE": "3"}  # fmt: skip
+             "PASSWORD_COST": "full", "PUSH_SENDER": "none", "SECOND_FACTOR": "required",
+             "PHISHING_RESISTANT": "required", "SESSIONS_AT_ONCE": "3"}  # fmt: skip
     for name, value in right.items():
         monkeypatch.setenv(f"EPRO_{name}", value)
     file = tmp_path / "fss.csv"

@@ -484,8 +484,8 @@ def test_two_workers_racing_and_one_dying_tell_everybody_once(house):
     house.twilio.script(*["accept_slowly"] * 2)
     house.it_is("21:00")
     until(lambda: len(house.twilio.posts) >= 8, what="each worker's call")
-    noor = house.staff()
     first.kill()  # between the provider's taking it and its noting so
+    noor = house.staff()
     until(lambda: len(house.twilio.messages) >= 12, what="the second reminders")
     house.clock.forward(timedelta(seconds=62))  # the dead one's lease is over: the other asks the provider
     until(lambda: all_accepted(noor, subjects, 12), what="every reminder's fate")
