@@ -157,6 +157,7 @@ class TwilioServer:
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._script: deque[str] = deque()
+        self._updates: deque[str] = deque()
         self._by_number: dict[str, deque[str]] = defaultdict(deque)
         self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115 (closed in close)
         self._http = Listener(("127.0.0.1", port), _Handler)
@@ -173,7 +174,8 @@ class TwilioServer:
 
     @property
     def posts(self) -> list[Request]:
-        return [r for r in self.requests if r.method == "POST"]
+        """Messages that were asked for, whether taken or not; not what takes a text out."""
+        return [r for r in self.requests if r.method == "POST" and not _sid_in(r.path)]
 
     def __enter__(self) -> TwilioServer:
         self._thread = threading.Thread(target=self.serve, daemon=True)
@@ -203,6 +205,10 @@ class TwilioServer:
         """Add behaviours for the next messages to this number."""
         self._by_number[number].extend(map(_known, behaviours))
 
+    def script_updates(self, *behaviours: str) -> None:
+        """Add behaviours for the next texts to be taken out."""
+        self._updates.extend(map(_known, behaviours))
+
     def receive_inbound(self, sender: str, to: str, body: str) -> Message:
         """A person wrote to us; shows up in the list with direction inbound."""
         message = Message(_sid(), to, sender, body, self.now(), "inbound", "received", self.now())
@@ -216,6 +222,10 @@ class TwilioServer:
                 if queue:
                     return queue.popleft()
         return "accept"
+
+    def next_update(self) -> str:
+        with self._lock:
+            return self._updates.popleft() if self._updates else "accept"
 
     def note(self, request: Request) -> None:
         with self._lock:
@@ -265,7 +275,7 @@ class _Handler(Answering):
     def _update(self, sid: str, form: dict[str, str]) -> None:
         """An empty body takes the text out; a message that is gone, or a provider that is out, says so."""
         provider = self.server.provider
-        behaviour = provider.next_behaviour(sid)
+        behaviour = provider.next_update()
         message = next((one for one in provider.messages if one.sid == sid), None)
         if behaviour != "accept":
             self._refuse(behaviour)

@@ -75,7 +75,7 @@ def test_a_text_that_was_sent_is_taken_out_a_day_later(cast, twilio):
 def test_what_fails_is_asked_for_again(app, twilio, caplog):
     first, second, third = take(twilio, *("+8613900000001",) * 3)
     senders = {"sms": sms(twilio)}
-    twilio.script("503", "accept", "429")
+    twilio.script_updates("503", "accept", "429")
     assert redacting.redact_due(senders, **after(1)) == 1 and noted() == [first, third]
     assert redacting.redact_due(senders, **after(1.1)) == 2 and noted() == []
     assert {one.body for one in twilio.messages} == {""}
@@ -89,9 +89,9 @@ def test_what_fails_is_asked_for_again(app, twilio, caplog):
 @on_sqlite
 def test_one_that_is_refused_for_itself_keeps_no_other_back(app, twilio, caplog):
     sids = take(twilio, *("+8613900000001",) * 8)
-    twilio.script(*["400:20009"] * 7)
+    twilio.script_updates(*["400:20009"] * 7)
     assert redacting.redact_due({"sms": sms(twilio)}, **after(1)) == 1 and len(noted()) == 7
-    twilio.script(*["503"] * 7)
+    twilio.script_updates(*["503"] * 7)
     count = len(twilio.requests)
     assert redacting.redact_due({"sms": sms(twilio)}, **after(8)) == 0
     assert len(twilio.requests) - count == redacting.MOST_FAULTS

@@ -458,7 +458,8 @@ class Month:
         for taken in self.provider.messages:
             name = parse_qs(urlsplit(taken.form["StatusCallback"]).query)["message"][0]
             begun_at = rows[name].begun_at if name in rows else None
-            yield Went(name, taken.to, taken.body, self._judged(taken, begun_at))
+            # As it was sent: a day later the provider has been asked to forget the text.
+            yield Went(name, taken.to, taken.form["Body"], self._judged(taken, begun_at))
 
     def _judged(self, taken: Taken, begun_at: datetime | None) -> datetime:
         """By which hour: see above."""
