@@ -95,7 +95,9 @@ def contact(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> d
             tx, subject_id, "participant.contact", study_id=asked.get("study"), lock=True
         )
         rectifying.change(tx, row, wanted, reason)
-        return telling.participant(tx, row, participants.anchors(tx, row))
+        told = telling.participant(tx, row, participants.anchors(tx, row))
+    rectifying.settle(row.study_id, row.subject_id)
+    return told
 
 
 @site.post("/participants/<subject_id>/rights-requests")
@@ -123,12 +125,13 @@ def rights_requests(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @site.post("/rights-requests/<uuid:request_id>/answer")
+@site.arguments(StudyIn, location="query")
 @site.arguments(RightsAnswerIn)
 @site.response(200, RightsRequestOut)
-def rights_answered(wanted: dict[str, Any], request_id: UUID) -> RightsRequest:
+def rights_answered(asked: dict[str, Any], wanted: dict[str, Any], request_id: UUID) -> RightsRequest:
     """Answer a request, once, with the reason. A restriction that is granted holds from now on."""
     with begin(actor()) as tx:
-        return rights.answer(tx, request_id, wanted["outcome"], wanted["reason"])
+        return rights.answer(tx, request_id, wanted["outcome"], wanted["reason"], study_id=asked.get("study"))
 
 
 @site.post("/participants/<subject_id>/restriction/end")

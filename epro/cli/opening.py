@@ -10,6 +10,10 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from epro import create_app, db, production, schema
+from epro.errors import NotFound
+from epro.studies import access
+from epro.studies.models import Participant
+from epro.tx import Tx
 
 
 class Refused(click.ClickException):
@@ -34,6 +38,14 @@ def opened(*, to_serve: bool = False) -> Iterator[Flask]:
             yield app
     except (OperationalError, ProgrammingError) as fault:
         raise Refused(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None
+
+
+def participant_named(tx: Tx, subject: str, permission: str, study: str | None, **how: bool) -> Participant:
+    """The participant meant, where a command names one. Raises NotFound, which says who is not there, and where."""
+    try:
+        return access.participant(tx, subject, permission, study_id=study, **how)
+    except NotFound:
+        raise NotFound(f"There is no participant {subject}{f' in {study}' if study else ''}.") from None
 
 
 @contextmanager

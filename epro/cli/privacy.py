@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from epro import trail
-from epro.cli.opening import opened
+from epro.cli.opening import opened, participant_named
 from epro.console.saying import Voice
 from epro.contacts import store
 from epro.privacy import erasing, reporting
-from epro.studies import access
 from epro.tx import begin, look, system
 
 COMMAND = system("command line")
@@ -31,7 +30,7 @@ def privacy() -> None:
 def erase(subject: str, study: str | None, reason: str) -> None:
     """Destroy SUBJECT's data key: her contact data do not open any more, in backups neither. Her answers stay."""
     with opened(), begin(COMMAND) as tx:
-        participant = access.participant(tx, subject, "participant.erase", study_id=study, lock=True)
+        participant = participant_named(tx, subject, "participant.erase", study, lock=True)
         erasing.erase(tx, participant, reason)
     click.echo(f"The contact data of {subject} are erased; what she answered stays under her subject id.")
 
@@ -44,7 +43,7 @@ def erase(subject: str, study: str | None, reason: str) -> None:
 def access_report(subject: str, study: str | None, lang: str, as_json: bool) -> None:
     """Who has done what with SUBJECT's record, from the trail."""
     with opened(), look(COMMAND) as tx:
-        told = reporting.report(tx, access.participant(tx, subject, "participant.read", study_id=study), lang)
+        told = reporting.report(tx, participant_named(tx, subject, "participant.read", study), lang)
         table = None if as_json else reporting.lines({**told, **_in_words(told, Voice(lang))}, lang)
     click.echo(json.dumps(told, ensure_ascii=False, indent=1) if table is None else table)
 

@@ -12,11 +12,10 @@ import click
 
 from epro import db
 from epro.cli import progress
-from epro.cli.opening import opened
+from epro.cli.opening import opened, participant_named
 from epro.errors import NotFound
 from epro.privacy import readings, reporting
 from epro.responses import integrity, proofs
-from epro.studies import access
 from epro.studies.models import Participant
 from epro.trail import checkpoint_file, checks, exporting, log_checking, sealing, verifying
 from epro.trail.checks import AUDITOR
@@ -121,7 +120,7 @@ def prove(record_id: str) -> None:
 def readers(subject: str, study: str | None, lang: str, as_json: bool) -> None:
     """Every look at SUBJECT's data, the latest first: when, who, of what kind, through which door."""
     with opened(), look(AUDITOR) as tx:
-        participant = access.participant(tx, subject, "participant.read", study_id=study)
+        participant = participant_named(tx, subject, "participant.read", study)
         told = [readings.told(row) for row in readings.of(tx, participant)]
     click.echo(json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.looks(told, lang))
 

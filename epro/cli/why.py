@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from epro.cli.opening import opened
+from epro.cli.opening import opened, participant_named
 from epro.errors import NotFound
-from epro.studies import access
 from epro.tx import look, system
 from epro.why import asking
 from epro.why.sentences import LANGUAGES, OURS
@@ -32,10 +31,7 @@ COMMAND = system("command line")
 def why(subject: str, study: str | None, lang: str, as_json: bool, **asked: UUID | None) -> None:
     """Tell from stored facts why something is as it is. Without an option: all of SUBJECT on one page."""
     with opened(), look(COMMAND) as tx:
-        try:
-            participant = access.participant(tx, subject, "participant.read", study_id=study)
-        except NotFound:
-            raise NotFound(f"There is no participant {subject}{f' in {study}' if study else ''}.") from None
+        participant = participant_named(tx, subject, "participant.read", study)
         try:
             answer = asking.why(tx, participant, asked, lang)
         except NotFound:

@@ -181,6 +181,7 @@ def change_contact(study_id: str, subject_id: str) -> Response:
         if (site := tx.get(Site, study_id, row.site_id)) and wanted.get("phone"):
             wanted["phone"] = numbers.spelled(wanted["phone"], site.time_zone)
         rectifying.change(tx, row, wanted, reason)
+    rectifying.settle(study_id, subject_id)
     return back_to("participant", study_id=study_id, subject_id=subject_id)
 
 

@@ -21,7 +21,9 @@ class Contact(ContactsBase):
 
     study_id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(primary_key=True)
-    field: Mapped[str] = mapped_column(primary_key=True)  # phone | email | name | push/<device>
+    field: Mapped[str] = mapped_column(
+        primary_key=True
+    )  # phone | email | name | push/<device>; next/<field>: waits
     key_id: Mapped[str]
     sealed: Mapped[str]  # base64 of nonce and AES-256-GCM ciphertext
     salt: Mapped[str]  # with her data key it makes the trail's commitment; without either that says nothing

@@ -30,6 +30,7 @@ FIELDS = ("phone", "email", "name")
 SOUGHT = ("phone", "email")  # by which somebody is found
 BLIND = 32  # hexadecimal digits of the blind index: 128 bits
 UNDER_DATA_KEY = "data/"
+WAITING = "next/"  # before the name of a field: what waits for the act that it belongs to
 BATCH = 50  # people whose fields are sealed again in one go
 _OF = sa.select(*Contact.__table__.columns).where(
     Contact.__table__.c.study_id == sa.bindparam("study_id"),
@@ -64,7 +65,7 @@ def of(study_id: str, owner: str) -> dict[str, str]:
     with db.reading(db.contacts_engine()).connect() as connection:
         rows = ready.rows(connection, _OF, {"study_id": study_id, "owner": owner})
     key = data_keys.find(study_id, owner) if any(map(_is_under_data_key, rows)) else None
-    return {row.field: _open(row, key) for row in rows}
+    return {row.field: open_row(row, key) for row in rows if not row.field.startswith(WAITING)}
 
 
 def of_many(study_id: str, owners: Collection[str], field: str) -> dict[str, str]:
@@ -83,13 +84,14 @@ def of_many(study_id: str, owners: Collection[str], field: str) -> dict[str, str
     found = {}
     for row in rows:
         with suppress(CannotOpen):
-            found[row.owner] = _open(row, keys.get(row.owner))
+            found[row.owner] = open_row(row, keys.get(row.owner))
     return found
 
 
 def fields_of(study_id: str, owner: str) -> list[str]:
     """Which fields are kept of one person; none is opened."""
-    query = sa.select(Contact.field).where(Contact.study_id == study_id, Contact.owner == owner)
+    kept = sa.not_(Contact.field.startswith(WAITING))
+    query = sa.select(Contact.field).where(Contact.study_id == study_id, Contact.owner == owner, kept)
     with Session(db.reading(db.contacts_engine())) as session:
         return list(session.scalars(query))
 
@@ -173,12 +175,13 @@ def _keep_field(
         session.execute(sa.delete(Contact).filter_by(**place))
         return "erased"
     row = Contact(**place, salt=secrets.token_hex(16), kept_at=now)
-    _seal(row, key, value)
+    seal_row(row, key, value)
     session.merge(row)
     return commitment(key, row.salt, row.field, value)
 
 
-def _seal(row: Contact, key: Opened, value: str) -> None:
+def seal_row(row: Contact, key: Opened, value: str) -> None:
+    """Seal a field in its row, with her data key."""
     row.key_id, row.sealed = key.key_id, seal(key.key, key.key_id, _place(row, key.key_id), value)
     row.lookup = blind_index(row.field, value) if row.field in SOUGHT else ""
 
@@ -205,7 +208,7 @@ def _seal_again(study_id: str, owner: str) -> Counter[str]:
         for row in rows:
             try:
                 key = data_keys.hold(study_id, owner, row.kept_at)
-                _seal(row, key, _open(row, key))
+                seal_row(row, key, open_row(row, key))
                 result["done"] += 1
             except CannotOpen:
                 result["stuck"] += 1
@@ -216,7 +219,8 @@ def _is_under_data_key(row: Any) -> bool:
     return str(row.key_id).startswith(UNDER_DATA_KEY)
 
 
-def _open(row: Any, own: Opened | None) -> str:
+def open_row(row: Any, own: Opened | None) -> str:
+    """The field of a row, in clear. Raises CannotOpen."""
     if _is_under_data_key(row):
         if own is None or own.key_id != row.key_id:
             raise CannotOpen("The data key of a contact field was destroyed.")

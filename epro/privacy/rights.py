@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from epro import trail
 from epro.errors import Conflict, Invalid, NotFound
@@ -22,7 +23,7 @@ from epro.privacy.models import RightsRequest
 from epro.scheduling import calendar_links
 from epro.studies import access
 from epro.studies.models import Participant
-from epro.tx import Tx
+from epro.tx import Tx, undoable
 
 NOTE, ANSWER = "rights.note", "rights.answer"
 ACCESS, RECTIFICATION, RESTRICTION, ERASURE, OTHER = KINDS = (
@@ -32,6 +33,7 @@ ACCESS, RECTIFICATION, RESTRICTION, ERASURE, OTHER = KINDS = (
     "erasure",
     "other",
 )
+USED = "This id is in use."
 GRANTED, PARTLY, REFUSED = OUTCOMES = ("granted", "partly", "refused")
 
 
@@ -76,27 +78,17 @@ def note(tx: Tx, participant: Participant, wish: Wish) -> RightsRequest:
     known = tx.get(RightsRequest, participant.study_id, wish.id) if wish.id else None
     if known is not None:
         return _same(known, participant, wish)
-    row = tx.add(
-        RightsRequest(
-            study_id=participant.study_id,
-            id=wish.id or uuid4(),
-            subject_id=participant.subject_id,
-            kind=wish.kind,
-            text=wish.text,
-            asked_on=wish.asked_on,
-            due_on=due_on(wish.asked_on),
-            noted_by=str(tx.actor),
-            noted_at=tx.now,
-        )
-    )
+    row = _put(tx, participant, wish)
     told = {"kind": row.kind, "asked_on": row.asked_on.isoformat(), "due_on": row.due_on.isoformat()}
     trail.record(tx, participant, "rights.asked", "rights_request", row.id, **told)
     return row
 
 
-def answer(tx: Tx, request_id: UUID, outcome: str, reason: str) -> RightsRequest:
+def answer(
+    tx: Tx, request_id: UUID, outcome: str, reason: str, *, study_id: str | None = None
+) -> RightsRequest:
     """Answer it, once. A restriction that is granted holds from now on. Raises AlreadyAnswered, NotDone, NotFound."""
-    found = find(tx, request_id, ANSWER)
+    found = find(tx, request_id, ANSWER, study_id=study_id)
     participant = tx.get(Participant, found.study_id, found.subject_id, lock=True)
     row = tx.get(RightsRequest, found.study_id, request_id, lock=True)
     assert participant is not None and row is not None
@@ -124,13 +116,17 @@ def lift(tx: Tx, participant: Participant, reason: str) -> None:
     )
 
 
-def find(tx: Tx, request_id: UUID, permission: str = NOTE) -> RightsRequest:
-    """The request of this id at one of the actor's sites. Raises NotFound."""
-    query = sa.select(RightsRequest).where(RightsRequest.id == request_id)
-    found: RightsRequest | None = tx.one(query.where(_visible(tx, permission)))
-    if found is None:
+def find(tx: Tx, request_id: UUID, permission: str = NOTE, *, study_id: str | None = None) -> RightsRequest:
+    """The request of this id at one of the actor's sites. Raises NotFound; Conflict where two studies have it."""
+    query = sa.select(RightsRequest).where(RightsRequest.id == request_id, _visible(tx, permission))
+    if study_id is not None:
+        query = query.where(RightsRequest.study_id == study_id)
+    found: list[RightsRequest] = tx.all(query.limit(2))
+    if not found:
         raise NotFound()
-    return found
+    if len(found) > 1:
+        raise Conflict("This id stands in more than one study: name it with `study`.")
+    return found[0]
 
 
 def listed(tx: Tx, *, standing: bool) -> sa.Select[Any]:
@@ -156,6 +152,28 @@ def _restrict(tx: Tx, participant: Participant, reason: str) -> None:
     calendar_links.revoke(tx, participant, reason)
 
 
+def _put(tx: Tx, participant: Participant, wish: Wish) -> RightsRequest:
+    """The row. An id that another site has used is taken, though its row is not to be seen from here."""
+    row = RightsRequest(
+        study_id=participant.study_id,
+        id=wish.id or uuid4(),
+        subject_id=participant.subject_id,
+        kind=wish.kind,
+        text=wish.text,
+        asked_on=wish.asked_on,
+        due_on=due_on(wish.asked_on),
+        noted_by=str(tx.actor),
+        noted_at=tx.now,
+    )
+    try:
+        with undoable(tx):
+            tx.add(row)
+            tx.session.flush()
+    except IntegrityError:
+        raise Conflict(USED) from None
+    return row
+
+
 def _same(row: RightsRequest, participant: Participant, wish: Wish) -> RightsRequest:
     if (row.subject_id, row.kind, row.asked_on, row.text) != (
         participant.subject_id,
@@ -163,5 +181,5 @@ def _same(row: RightsRequest, participant: Participant, wish: Wish) -> RightsReq
         wish.asked_on,
         wish.text,
     ):
-        raise Conflict("This id is in use.")
+        raise Conflict(USED)
     return row

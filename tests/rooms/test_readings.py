@@ -178,4 +178,6 @@ def test_the_command_tells_who_has_read(cast, looked, environ, monkeypatch):
         monkeypatch.setenv(name, value)
     told = CliRunner().invoke(epro, ["trail", "readers", looked, "--lang", "zh-CN"])
     assert told.exit_code == 0 and len(told.output.splitlines()) == 6 and "作答与经过" in told.output
-    assert CliRunner().invoke(epro, ["trail", "readers", "nobody"]).exit_code != 0
+    for words in (["trail", "readers"], ["privacy", "access-report"]):
+        refused = CliRunner().invoke(epro, [*words, "nobody", "--study", "elsewhere"])
+        assert str(refused.exception) == "There is no participant nobody in elsewhere."

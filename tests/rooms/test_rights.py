@@ -1,6 +1,7 @@
 """Contact data are put right, and what a person asks about data on her is noted, due, answered once.
 
 RI-01  Another number is the one that messages go to and that she is found by; the trail says which field, never what.
+RI-05  A change of contact data counts once its act is on record: not before, and not when that is lost.
 RI-02  A request is due a month later, stands until an investigator answers it, and is answered once.
 RI-03  A restriction that is granted stops messages, search, calendar and forgetting, until it is ended.
 RI-04  An erasure is said to be granted only when it is done.
@@ -13,16 +14,19 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from epro import worker
-from epro.contacts import store
+from epro import db, worker
+from epro.contacts import data_keys, store
+from epro.contacts.models import Contact
 from epro.notifications.models import Message
 from epro.privacy import rectifying, rights
 from epro.studies.models import Participant
 from epro.trail import verifying
 from epro.trail.models import Event
-from epro.tx import begin, look, system
+from epro.tx import Grant, Tx, begin, look, system
 from tests.cast import STUDY, at
+from tests.doors.scene import hire, publish
 from tests.rooms.test_corrections import ask
 
 TESTS = system("tests")
@@ -107,6 +111,48 @@ def test_a_change_that_is_not_on_record_is_none(cast, ada, monkeypatch):
     assert kept() == {"phone": "+8613900000001", "name": "Ada Li"}
 
 
+def change(number="+8613900000002"):
+    with begin(TESTS) as tx:
+        hers = tx.get(Participant, STUDY, "01-001", lock=True)
+        rectifying.change(tx, hers, {"phone": number, "name": None}, "x")
+
+
+def test_a_change_counts_when_it_is_on_record_and_not_before(cast, ada, monkeypatch):
+    """Its transaction is lost at the very end, or its process is, after the end."""
+
+    def lost(_):
+        raise RuntimeError
+
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(Tx, "commit", lost)
+        change("+8613900000009")
+    assert (kept(), waits()) == (BEFORE, ["next/name", "next/phone"])
+    assert worker.settle() == 1 and (kept(), waits()) == (BEFORE, []), "it never was"
+    change()
+    assert kept() == BEFORE and worker.settle() == 1 and worker.settle() == 0
+    assert (kept(), waits()) == ({"phone": "+8613900000002"}, [])
+    change("+8613900000003")
+    change("+8613900000004")
+    assert kept() == {"phone": "+8613900000003"}, "the one before was over when the next began"
+    rectifying.settle(STUDY, "01-001")
+    assert kept() == {"phone": "+8613900000004"} and verified()
+
+
+def test_what_waits_goes_with_her_key(cast, ada):
+    change()
+    data_keys.destroy(STUDY, "participant/01-001")
+    assert worker.settle() == 1 and waits() == []
+
+
+BEFORE = {"phone": "+8613900000001", "name": "Ada Li"}
+
+
+def waits():
+    with Session(db.contacts_engine()) as session:
+        query = sa.select(Contact.field).where(Contact.field.startswith("next/")).order_by(Contact.field)
+        return list(session.scalars(query))
+
+
 # RI-02.
 
 
@@ -148,6 +194,39 @@ def test_whose_requests_somebody_sees_and_answers(cast, ada):
     assert waiting(cast, "otto") == [] and len(waiting(cast, "ines")) == 1
     assert ask(cast, "mona", "GET", "/v1/site/rights-requests", None, NOON).status == 403
     assert answer(cast, made, who="noor").status == 403
+
+
+def test_an_id_is_used_once_in_a_study(cast, ada):
+    """Whoever else has used it: at another site, whose requests are not to be seen from here; or in another study."""
+    made = note(cast, id="0b5b1d5e-0000-4000-8000-000000000007")
+    with cast.on("2026-03-02T10:00"):
+        subject = cast.enrol("otto")["subject_id"]
+    wish = {"kind": "access", "asked_on": "2026-03-02", "text": "x", "id": made.body["id"]}
+    there = ask(cast, "otto", "POST", f"/v1/site/participants/{subject}/rights-requests", wish, NOON)
+    assert (there.status, there.body["code"]) == (409, "conflict")
+
+
+def test_an_id_in_two_studies_asks_which_is_meant(cast, ada):
+    publish("other")
+    hire("nils", Grant("other", "01", "nurse"))
+    hire("ida", Grant("other", "01", "investigator"), Grant(STUDY, "01", "investigator"))
+    with cast.on("2026-03-02T10:00"):
+        where = {"study": "other", "site": "01", "language": "en", "time_zone": "Asia/Shanghai"}
+        nils = cast.staff("nils")
+        there = nils.enrol(**where, anchors={"enrolment": "2026-03-02"}, contact={})["subject_id"]
+    wish = {
+        "kind": "access",
+        "asked_on": "2026-03-02",
+        "text": "x",
+        "id": "0b5b1d5e-0000-4000-8000-000000000007",
+    }
+    assert note(cast, **wish).status == 201
+    path = f"/v1/site/participants/{there}/rights-requests"
+    assert ask(cast, "nils", "POST", path, wish, NOON).status == 201
+    said, path = {"outcome": "granted", "reason": "x"}, f"/v1/site/rights-requests/{wish['id']}/answer"
+    assert ask(cast, "ida", "POST", path, said, NOON).status == 409
+    for study in ("other", STUDY):
+        assert ask(cast, "ida", "POST", f"{path}?study={study}", said, NOON).body["study"] == study
 
 
 # RI-03.
