@@ -29,7 +29,7 @@ from epro.cli.study import known_instruments
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.reading import read
-from epro.signin import sessions, staff
+from epro.signin import machine_keys, sessions
 from epro.signin.models import Device
 from epro.studies import participants
 from epro.studies.models import Site
@@ -121,7 +121,7 @@ def server_seconds(engine: sa.Engine) -> float:
 
 def machine_key() -> str:
     with begin(BENCH) as tx:
-        return staff.add_key(tx, STUDY, "benchmark", 30)[1]
+        return machine_keys.add(tx, STUDY, "benchmark", 30)[1]
 
 
 @contextmanager

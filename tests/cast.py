@@ -21,7 +21,7 @@ from epro.cli.study import known_instruments
 from epro.notifications.senders.recording import RecordingSender
 from epro.scheduling import protocols
 from epro.scheduling.reading import read
-from epro.signin import staff
+from epro.signin import machine_keys, staff
 from epro.simulation.people import Phone, StaffMember, in_process
 from epro.stream import delivering
 from epro.tx import Grant, begin, system
@@ -54,7 +54,7 @@ def move_in() -> dict[str, str]:
         assert protocol is not None, faults
         protocols.publish(tx, protocol, text)
         ids = {name: str(_account(tx, name)) for name in STAFF}
-        ids["machine"] = staff.add_key(tx, STUDY, "tests", 366)[1]
+        ids["machine"] = machine_keys.add(tx, STUDY, "tests", 366)[1]
     return ids
 
 

@@ -20,7 +20,7 @@ from webargs.flaskparser import FlaskParser
 
 from epro import canonical, clock, db
 from epro.errors import BadAddress, BadJson, Invalid, NotAllowed, NotSignedIn, TooMany
-from epro.signin import devices, factors, known, machines, sessions, sources, staff, tokens
+from epro.signin import devices, factors, known, machine_keys, machines, sessions, sources, staff, tokens
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, Tx, begin, glance, look, system
@@ -172,7 +172,7 @@ def sponsor_lock() -> Actor:
     text = _bearer()
     if not text.startswith("epk_"):
         return staff_lock()
-    return _machine(staff.actor_of_key, text)
+    return _machine(machine_keys.actor_of, text)
 
 
 def edc_lock() -> Actor:
@@ -180,7 +180,7 @@ def edc_lock() -> Actor:
     text = _bearer()
     if not text.startswith("epk_"):
         raise NotSignedIn()
-    found = _machine(staff.actor_of_key, text)
+    found = _machine(machine_keys.actor_of, text)
     if all(grant.role != "edc" for grant in found.grants):
         raise NotSignedIn()
     return found
@@ -202,7 +202,7 @@ def cdisc_lock() -> Actor:
     text = request.headers.get("api-key", "").strip()
     if not text:
         return sponsor_lock()
-    return _machine(staff.actor_of_key, text)
+    return _machine(machine_keys.actor_of, text)
 
 
 def hold_back() -> None:

@@ -28,7 +28,7 @@ from epro.responses import integrity
 from epro.responses.models import Response
 from epro.scheduling import protocols
 from epro.scheduling.protocol import Protocol
-from epro.signin import staff
+from epro.signin import machine_keys, staff
 from epro.simulation import characters, desk, history
 from epro.simulation.people import Line, StaffMember, in_process
 from epro.stream import delivering
@@ -144,7 +144,7 @@ def _found(protocol: Protocol, text: str) -> tuple[list[Login], str]:
         protocols.publish(tx, protocol, text)
         places = [("nurse", site.id) for site in protocol.sites] + [(role, "*") for role in EVERYWHERE]
         logins = [_account(tx, protocol.study_id, number, *place) for number, place in enumerate(places)]
-        _, key = staff.add_key(tx, protocol.study_id, "demo", 366)
+        _, key = machine_keys.add(tx, protocol.study_id, "demo", 366)
     return logins, key
 
 

@@ -13,7 +13,7 @@ from epro import canonical, db, trail
 from epro.cli.opening import opened
 from epro.errors import NotFound
 from epro.signin import accounts as looked_after
-from epro.signin import factors, links, machines, sso
+from epro.signin import factors, links, machine_keys, machines, sso
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
 from epro.studies.models import Site, Study
@@ -199,7 +199,7 @@ def add_key(
             row = machines.add_key(tx, study, name, days, canonical.decode(jwks.read()), networks)
             made = f"Client id {row.id}, good until {row.expires_at.date()}."
         else:
-            row, text = accounts.add_key(tx, study, name, days, role, networks)
+            row, text = machine_keys.add(tx, study, name, days, role, networks)
             made = f"Key {row.id}, good until {row.expires_at.date()}:\n{text}"
     click.echo(made)
 
@@ -210,7 +210,7 @@ def add_key(
 def revoke_key(key_id: UUID, reason: str) -> None:
     """End a key."""
     with opened(), begin(COMMAND) as tx:
-        accounts.revoke_key(tx, key_id, reason)
+        machine_keys.revoke(tx, key_id, reason)
     click.echo("Key revoked.")
 
 
@@ -221,7 +221,7 @@ def revoke_key(key_id: UUID, reason: str) -> None:
 def change_sources(key_id: UUID, networks: tuple[str, ...], reason: str) -> None:
     """Let a key come from these networks only, in place of those named before."""
     with opened(), begin(COMMAND) as tx:
-        found = accounts.change_sources(tx, key_id, networks, reason).sources
+        found = machine_keys.change_sources(tx, key_id, networks, reason).sources
         told = ", ".join(found or ()) or "anywhere"
     click.echo(f"It may come from {told}.")
 

@@ -22,7 +22,18 @@ from epro.contacts import store
 from epro.errors import NotFound
 from epro.notifications.models import Heartbeat
 from epro.scheduling import protocols
-from epro.signin import accounts, factors, key_ends, links, reminding, sessions, staff, stepup, tries
+from epro.signin import (
+    accounts,
+    factors,
+    key_ends,
+    links,
+    machine_keys,
+    reminding,
+    sessions,
+    staff,
+    stepup,
+    tries,
+)
 from epro.signin import sources as networks
 from epro.studies.access import ROLES
 from epro.studies.models import Site
@@ -212,7 +223,7 @@ def add_key(study_id: str) -> Response:
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id)
         stepup.require_resistant(tx)
-        _, text = staff.add_key(tx, study_id, **wanted)
+        _, text = machine_keys.add(tx, study_id, **wanted)
     return _keys(study_id, text)
 
 
@@ -223,7 +234,7 @@ def change_sources(study_id: str, key_id: UUID) -> Response:
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id, key_id)
         stepup.require_resistant(tx)
-        staff.change_sources(tx, key_id, networks.split(wanted["sources"]), wanted["reason"])
+        machine_keys.change_sources(tx, key_id, networks.split(wanted["sources"]), wanted["reason"])
     return back_to("keys", study_id=study_id)
 
 
@@ -234,7 +245,7 @@ def revoke_key(study_id: str, key_id: UUID) -> Response:
     with begin(actor()) as tx:
         accounts.may_manage_keys(tx, study_id, key_id)
         stepup.require_resistant(tx)
-        staff.revoke_key(tx, key_id, reason)
+        machine_keys.revoke(tx, key_id, reason)
     return back_to("keys", study_id=study_id)
 
 

@@ -21,7 +21,7 @@ from epro.console.door import (
 )
 from epro.console.page import STATIC, back_to, on_to, open_to_her, show, study_title, way
 from epro.errors import NotFound
-from epro.signin import browsers, sso, staff
+from epro.signin import browsers, emergency, sso, staff
 from epro.tx import begin, look
 
 A_YEAR = 365 * 86_400
@@ -109,7 +109,7 @@ def _entrance(status: int = 200, *, refused: bool = False) -> Response:
         status,
         refused=refused,
         sso=sso.name() if sso.is_on() else None,
-        sealed=staff.is_sealed(),
+        sealed=emergency.is_sealed(),
         next=way(request.values.get("next")),
         email=request.form.get("email", "") if refused else "",
     )

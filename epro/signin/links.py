@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from epro import trail
 from epro.errors import EproError, NotFound
-from epro.signin import letters, password_rules, passwords, staff, tickets, tries
+from epro.signin import emergency, letters, password_rules, passwords, staff, tickets, tries
 from epro.signin.models import Staff, StaffLetter, Ticket
 from epro.tx import Grant, Tx, begin, look
 
@@ -51,7 +51,7 @@ def invite_again(tx: Tx, staff_id: UUID) -> None:
     row = tx.get(Staff, staff_id, lock=True)
     if row is None or row.closed_at is not None:
         raise NotFound()
-    way_back = row.password_hash and staff.comes_here(row)
+    way_back = row.password_hash and emergency.comes_here(row)
     kind, life = ("recovery", RECOVERING_FOR) if way_back else ("invitation", INVITED_FOR)
     _send(tx, row.id, kind, life)
     trail.record(tx, trail.study_chain(tx), "staff.link_sent", "staff", row.id, kind=kind)
@@ -61,7 +61,7 @@ def ask_recovery(email: str) -> None:
     """Send the way back to who has this address, if anybody has. The same is answered, and as much is written."""
     with begin(staff.DOOR) as tx:
         row = staff.by_email(tx, email)
-        comes = row is not None and row.closed_at is None and staff.comes_here(row)
+        comes = row is not None and row.closed_at is None and emergency.comes_here(row)
         if row is None or not comes or _asked_just_now(tx, row.id):
             tickets.make(tx, RECOVERY_DOOR, RECOVERING_FOR)
             return
@@ -85,7 +85,7 @@ def choose_password(secret: str, password: str) -> UUID:
         staff_id = _whose(tx, secret)
         row = tx.get(Staff, staff_id)
         assert row is not None
-        if not staff.comes_here(row):
+        if not emergency.comes_here(row):
             raise SignsInElsewhere()
         staff.check_new_password(tx, row, password)
     hashed = passwords.hashed(password_rules.normal(password))

@@ -11,9 +11,11 @@ import hashlib
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+
+from epro.errors import Invalid
 
 ALONE, BESIDE_A_FACTOR, LONGEST = 15, 12, 128
 FEWEST_KINDS = 5  # different characters
@@ -24,6 +26,13 @@ ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "abcdefghijklmnopqrs
 _LIST = Path(__file__).parent / "common_passwords.bin"
 
 TOO_SHORT, TOO_LONG, COMMON, SIMPLE, KNOWN = "too_short", "too_long", "common", "simple", "known_words"
+WHY_NOT = {
+    TOO_SHORT: "A password has at least {shortest} characters.",
+    TOO_LONG: "A password has at most {longest} characters.",
+    COMMON: "This password, or what it is made from, is on the list of common passwords.",
+    SIMPLE: "This password repeats, or counts on.",
+    KNOWN: "This password is made from names that others know.",
+}
 
 
 def normal(password: str) -> str:
@@ -44,6 +53,16 @@ def fault(password: str, words: Iterable[str] = (), shortest: int = ALONE) -> st
     if any(is_common(form) for form in _forms(plain)):
         return COMMON
     return KNOWN if _is_made_of(plain, words) else None
+
+
+def check(password: str, words: Sequence[str], shortest: int = ALONE) -> None:
+    """Raise Invalid unless this password is taken; the refusal says why, and never repeats it."""
+    found = fault(password, words, shortest)
+    if found is not None:
+        detail = WHY_NOT[found].format(shortest=shortest, longest=LONGEST)
+        raise Invalid(
+            errors=[{"pointer": "/password", "code": "bad_password", "detail": detail, "why": found}]
+        )
 
 
 def is_common(text: str) -> bool:

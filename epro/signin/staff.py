@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,19 +14,17 @@ from epro import db, trail
 from epro.contacts import store
 from epro.errors import Conflict, EproError, Invalid, NotFound
 from epro.signin import (
+    emergency,
     factors,
-    key_ends,
     known,
     letters,
     password_rules,
     passwords,
     sessions,
-    stepup,
     tickets,
     tries,
     watch,
 )
-from epro.signin import sources as networks
 from epro.signin.models import MachineKey, SignInSession, Staff, StaffGrant
 from epro.studies.access import ROLES
 from epro.tx import Actor, Grant, Tx, begin, look, system
@@ -72,7 +67,7 @@ def add(
     Without a password she chooses one by the link of an invitation.
     """
     if password is not None:
-        check_password(password, _context(grants, email, name))
+        password_rules.check(password, _context(grants, email, name))
     for grant in grants:
         _check_grant(grant)
     email = store.normal("email", email)
@@ -171,7 +166,7 @@ def sign_in(
     better = passwords.hashed(typed) if fits and kept and passwords.is_weaker(kept) else None
     with begin(DOOR) as tx:
         found = tx.get(Staff, staff.id if staff else NOBODY, lock=True)
-        if found is None or found.password_hash != kept or not comes_here(found):
+        if found is None or found.password_hash != kept or not emergency.comes_here(found):
             fits = False  # it was changed in between, or opens nothing here
         factor = _let_in(tx, found, email, coming, otp, fits)
         if found is None or factor is None:
@@ -190,38 +185,18 @@ def enter(
     told = {"proved_at": tx.now, "second_factor": factor, "opened_from": coming.source, "agent": coming.agent}
     opened = opens(tx, staff_id, told)
     trail.record(tx, trail.study_chain(tx), "staff.signed_in", "staff", staff_id, factor=factor)
-    if here and is_sealed():
-        _break_glass(tx, staff_id)
+    if here and emergency.is_sealed():
+        emergency.note_use(tx, staff_id)
     whole = factor is not None or not factors.is_required()
     is_new = known.place(tx, staff_id, coming.device) is None
     return opened, known.remember(tx, staff_id) if whole and is_new else None
-
-
-def is_sealed() -> bool:
-    """Whether everybody comes by the identity provider, but for one account that is kept for when it is away."""
-    return db.settings()["LOCAL_SIGNIN"] != "on"
-
-
-def comes_here(staff: Staff) -> bool:
-    """Whether this account may sign in here, by password or passkey."""
-    return not is_sealed() or staff.email_lookup == _lookup(db.settings()["LOCAL_SIGNIN"] or "")
-
-
-def _break_glass(tx: Tx, staff_id: UUID) -> None:
-    """The account that is kept for emergencies was used: on record, counted, and told to every administrator."""
-    watch.record(tx, trail.study_chain(tx), "staff.break_glass", "staff", staff_id)
-    holds = sa.select(StaffGrant.staff_id).where(
-        StaffGrant.role == "administrator", StaffGrant.revoked_at.is_(None)
-    )
-    for person in tx.all(sa.select(Staff.id).where(Staff.id.in_(holds), Staff.closed_at.is_(None))):
-        letters.post(tx, person, "break_glass_used")
 
 
 def _let_in(
     tx: Tx, staff: Staff | None, email: str, coming: Coming, otp: str | None, fits: bool
 ) -> str | None:
     """The factor shown besides the password, "" where none is set up; None when she is refused."""
-    account = _lookup(email)
+    account = tries.account_of(email)
     device = known.place(tx, staff.id if staff else NOBODY, coming.device)
     place = device or coming.source
     if tries.waits_until(tx, account, place) or (device is None and tries.is_shut(tx, account)):
@@ -276,7 +251,7 @@ def check_new_password(tx: Tx, staff: Staff, password: str) -> None:
     contact = store.of(trail.INSTALLATION, f"staff/{staff.id}")
     words = _context(grants_of(tx, staff.id), contact.get("email", ""), contact.get("name", ""))
     beside = factors.is_required() and factors.has_any(tx, staff)
-    check_password(password, words, password_rules.BESIDE_A_FACTOR if beside else password_rules.ALONE)
+    password_rules.check(password, words, password_rules.BESIDE_A_FACTOR if beside else password_rules.ALONE)
 
 
 def unlock(tx: Tx, staff_id: UUID, reason: str) -> None:
@@ -325,7 +300,7 @@ def new_seed(tx: Tx, staff_id: UUID) -> str:
 
 
 def by_email(tx: Tx, email: str) -> Staff | None:
-    return tx.one(sa.select(Staff).where(Staff.email_lookup == _lookup(email)))
+    return tx.one(sa.select(Staff).where(Staff.email_lookup == tries.account_of(email)))
 
 
 def actor_of(tx: Tx, session: SignInSession) -> Actor | None:
@@ -361,78 +336,6 @@ def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
     return list(dict.fromkeys(tx.all(query)))
 
 
-def add_key(
-    tx: Tx, study_id: str, name: str, days: int, role: str = "machine", sources: Sequence[str] = ()
-) -> tuple[MachineKey, str]:
-    """A key of one study for a machine; its text is shown once. `machine` reads the feed, `edc` hands in dates.
-
-    Raises StepUpNeeded, PasskeyNeeded, Invalid.
-    """
-    stepup.require_resistant(tx)
-    secret = secrets.token_urlsafe(32)
-    row = tx.add(
-        MachineKey(
-            id=uuid4(),
-            study_id=study_id,
-            name=name,
-            role=role,
-            secret_hash=hashlib.sha256(secret.encode()).hexdigest(),
-            made_at=tx.now,
-            expires_at=key_ends.of(tx.now, days),
-            sources=networks.check(sources) or None,
-        )
-    )
-    told: dict[str, Any] = {"sources": row.sources} if row.sources else {}
-    trail.record(
-        tx, trail.study_chain(tx, study_id), "key.added", "machine_key", row.id, name=name, role=role, **told
-    )
-    return row, f"epk_{row.id.hex}_{secret}"
-
-
-def revoke_key(tx: Tx, key_id: UUID, reason: str) -> None:
-    """End a machine key; it holds from its next request on. Raises StepUpNeeded, PasskeyNeeded."""
-    stepup.require_resistant(tx)
-    row = tx.get(MachineKey, key_id, lock=True)
-    if row is None:
-        raise NotFound()
-    row.revoked_at = tx.now
-    trail.record(tx, trail.study_chain(tx, row.study_id), "key.revoked", "machine_key", row.id, reason=reason)
-
-
-def change_sources(tx: Tx, key_id: UUID, sources: Sequence[str], reason: str) -> MachineKey:
-    """Let a machine key come from these networks only, from its next request on; from anywhere without any.
-
-    Raises StepUpNeeded, PasskeyNeeded, Invalid.
-    """
-    stepup.require_resistant(tx)
-    row = tx.get(MachineKey, key_id, lock=True)
-    if row is None:
-        raise NotFound()
-    head = trail.study_chain(tx, row.study_id)
-    row.sources = networks.check(sources) or None
-    told = row.sources or []
-    trail.record(tx, head, "key.sources_set", "machine_key", row.id, reason=reason, sources=told)
-    return row
-
-
-def actor_of_key(tx: Tx, text: str) -> Actor | None:
-    """The machine behind a key, or None."""
-    name, _, secret = text.removeprefix("epk_").partition("_")
-    try:
-        row = tx.get(MachineKey, UUID(hex=name))
-    except ValueError:
-        return None
-    given = hashlib.sha256(secret.encode()).hexdigest()
-    if (
-        row is None
-        or row.revoked_at
-        or row.expires_at <= tx.now
-        or not hmac.compare_digest(given, row.secret_hash)
-    ):
-        return None
-    return Actor("key", str(row.id), grants=(Grant(row.study_id, "*", row.role),))
-
-
 def actor_again(tx: Tx, name: str) -> Actor | None:
     """The person or machine of this name (`staff:...`, `key:...`) with what she may do now, for what she asked for
     earlier; None when she may not come in any more.
@@ -449,25 +352,6 @@ def actor_again(tx: Tx, name: str) -> Actor | None:
     return Actor("staff", id, grants=grants_of(tx, person.id))
 
 
-def check_password(password: str, words: Sequence[str], shortest: int = password_rules.ALONE) -> None:
-    """Raise Invalid unless this password is taken; the refusal says why, and never repeats it."""
-    fault = password_rules.fault(password, words, shortest)
-    if fault is not None:
-        detail = WHY_NOT[fault].format(shortest=shortest, longest=password_rules.LONGEST)
-        raise Invalid(
-            errors=[{"pointer": "/password", "code": "bad_password", "detail": detail, "why": fault}]
-        )
-
-
-WHY_NOT = {
-    password_rules.TOO_SHORT: "A password has at least {shortest} characters.",
-    password_rules.TOO_LONG: "A password has at most {longest} characters.",
-    password_rules.COMMON: "This password, or what it is made from, is on the list of common passwords.",
-    password_rules.SIMPLE: "This password repeats, or counts on.",
-    password_rules.KNOWN: "This password is made from names that others know.",
-}
-
-
 def _context(grants: Sequence[Grant], *texts: str) -> list[str]:
     """What others know: the product, the study, the person."""
     places = [part for grant in grants for part in (grant.study_id, grant.site_id, grant.role)]
@@ -477,11 +361,3 @@ def _context(grants: Sequence[Grant], *texts: str) -> list[str]:
 def _check_grant(grant: Grant) -> None:
     if grant.role not in ROLES:
         raise Invalid(f"There is no role of this name; roles are {', '.join(ROLES)}.")
-
-
-def _lookup(email: str) -> str:
-    """What an account is found and counted by; also of a text that is no address."""
-    try:
-        return store.lookup("email", store.normal("email", email))
-    except Invalid:
-        return store.lookup("email", email)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from epro import db
+from epro.contacts import store
+from epro.errors import Invalid
 from epro.signin.models import RateCount
 from epro.tx import Tx
 
@@ -22,6 +24,14 @@ REMEMBERED = timedelta(days=1)  # after the last failure of a place
 MOST = 100  # failures in a row at one account, from places that nobody knows
 FOR_EVER = timedelta(days=3650)
 HERE, LOCKED, SHUT = "", "locked_out", "shut"  # what one more failure has come to
+
+
+def account_of(email: str) -> str:
+    """What an account is found and counted by; also of a text that is no address."""
+    try:
+        return store.lookup("email", store.normal("email", email))
+    except Invalid:
+        return store.lookup("email", email)
 
 
 def waits_until(tx: Tx, account: str, place: str) -> datetime | None:

@@ -21,7 +21,7 @@ from epro import create_app, db
 from epro.cli import demo, founding
 from epro.export import fhir_files
 from epro.exporting import fhir_bulk
-from epro.signin import staff
+from epro.signin import machine_keys
 from epro.tx import Actor, begin, system
 from tests.export.fhir_cases import BASE, everything
 from tests.export.studies import eventful
@@ -60,7 +60,7 @@ def test_every_resource_of_the_demo_study_is_fhir(tmp_path):
     founding.make(environ, *demo._study(), 12, 42)
     with create_app(environ).app_context():
         with begin(system("tests")) as tx:
-            actor = staff.actor_of_key(tx, staff.add_key(tx, "msc-sle", "judges", 1)[1])
+            actor = machine_keys.actor_of(tx, machine_keys.add(tx, "msc-sle", "judges", 1)[1])
         resources = list(_everything(actor))
         for engine in db.db.engines.values():
             engine.dispose()

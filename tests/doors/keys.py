@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import jwt
 
 from epro import clock
-from epro.signin import sessions, staff
+from epro.signin import machine_keys, sessions, staff
 from epro.signin.models import MachineKey
 from epro.simulation.people import Phone
 from epro.tx import Grant, begin, system
@@ -132,10 +132,10 @@ def _past_people(stage: Stage) -> dict[str, str]:
 
 def _past_machines(stage: Stage) -> dict[str, str]:
     with begin(TESTS) as tx:
-        row, revoked = staff.add_key(tx, STUDY, "revoked", 30)
-        staff.revoke_key(tx, row.id, "leaked")
+        row, revoked = machine_keys.add(tx, STUDY, "revoked", 30)
+        machine_keys.revoke(tx, row.id, "leaked")
     with clock.moved_to(at(TODAY) - timedelta(days=2)), begin(TESTS) as tx:
-        old, run_out = staff.add_key(tx, STUDY, "old", 2)
+        old, run_out = machine_keys.add(tx, STUDY, "old", 2)
     with begin(TESTS) as tx:
         assert tx.get(MachineKey, old.id).expires_at == at(TODAY)
     return {"a revoked machine key": revoked, "a machine key of yesterday": run_out}

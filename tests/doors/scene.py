@@ -30,7 +30,7 @@ from epro.responses import correcting, settling
 from epro.responses.models import SetAside
 from epro.scheduling import protocols
 from epro.scheduling.reading import read
-from epro.signin import staff
+from epro.signin import machine_keys, staff
 from epro.signin.models import Device
 from epro.simulation.people import Phone, StaffMember
 from epro.stream import sequencer
@@ -292,7 +292,7 @@ def _second_study(cast: Cast) -> dict[str, str]:
         publish(OTHER)
         made = {name: hire(name, Grant(*where)) for name, where in NEWCOMERS.items()}
         with begin(system("tests")) as tx:
-            made["other machine"] = staff.add_key(tx, OTHER, "tests", 366)[1]
+            made["other machine"] = machine_keys.add(tx, OTHER, "tests", 366)[1]
     return made
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from epro import worker
-from epro.signin import accounts, staff
+from epro.signin import accounts, machine_keys, staff
 from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import STUDY
 from tests.doors.scene import OTHER, hire
@@ -138,8 +138,8 @@ def test_a_key_comes_from_its_networks_and_from_nowhere_else(stage, alma):
 
 def test_every_door_of_machines_asks_where_they_come_from(stage):
     with stage.today(), begin(system("tests")) as tx:
-        lake = staff.add_key(tx, STUDY, "far lake", 30, sources=["203.0.113.0/24"])[1]
-        edc = staff.add_key(tx, STUDY, "far EDC", 30, "edc", ["203.0.113.0/24"])[1]
+        lake = machine_keys.add(tx, STUDY, "far lake", 30, sources=["203.0.113.0/24"])[1]
+        edc = machine_keys.add(tx, STUDY, "far EDC", 30, "edc", ["203.0.113.0/24"])[1]
     for path, headers in (
         ("/v1/sponsor/feed", {"Authorization": f"Bearer {lake}"}),
         ("/fhir/r4/Patient", {"Authorization": f"Bearer {lake}"}),

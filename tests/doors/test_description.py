@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from twilio.request_validator import RequestValidator
 
 from epro import worker
-from epro.signin import links, staff
+from epro.signin import links, machine_keys, staff
 from epro.trail import sealing
 from epro.tx import Grant, begin, system
 from tests.cast import PASSWORD, STUDY, at
@@ -378,7 +378,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         **hers,
     )
     with stage.today(), begin(system("tests")) as tx:
-        edc = staff.add_key(tx, STUDY, "the EDC", 30, "edc")[1]
+        edc = machine_keys.add(tx, STUDY, "the EDC", 30, "edc")[1]
     days = [
         {"subject_id": who, "anchor": "infusion", "date": "2026-03-21"}
         for who in (phone.subject_id, "nobody")

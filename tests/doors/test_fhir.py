@@ -21,7 +21,7 @@ from epro.exporting.models import BulkExport
 from epro.questionnaires import catalogue
 from epro.responses import rescoring, weeks
 from epro.responses.models import SetAside
-from epro.signin import machines, staff
+from epro.signin import machine_keys, machines, staff
 from epro.simulation.people import Phone
 from epro.studies.models import Participant
 from epro.trail.models import Event
@@ -451,7 +451,7 @@ def test_no_provenance_names_a_blinded_score_to_a_person(stage, monkeypatch):
 
 def machine(study: str) -> str:
     with begin(system("tests")) as tx:
-        return staff.add_key(tx, study, "tests", 30)[1]
+        return machine_keys.add(tx, study, "tests", 30)[1]
 
 
 def answer_in(study: str, stage: Any, nurse: str) -> str:
@@ -832,7 +832,7 @@ def test_a_key_that_was_taken_back_ends_its_tokens(stage, signers):
     token = ask_token(stage, assertion(signers, key)).get_json()["access_token"]
     assert stage.send("GET", "/fhir/r4/Patient", token).status_code == 200
     with stage.today(), begin(system("tests")) as tx:
-        staff.revoke_key(tx, key, "leaked")
+        machine_keys.revoke(tx, key, "leaked")
     assert stage.send("GET", "/fhir/r4/Patient", token).status_code == 401
     assert ask_token(stage, assertion(signers, key)).status_code == 401
 

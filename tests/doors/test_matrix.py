@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from epro import db
 from epro.console import door
-from epro.signin import staff
+from epro.signin import machine_keys
 from epro.studies.access import ROLES
 from epro.studies.models import Participant
 from epro.tx import Grant, begin, look, system
@@ -335,7 +335,7 @@ def test_a_hole_in_both_layers_would_be_found(stage, people, monkeypatch):
 
 def test_machines_reach_their_study_and_no_other(stage):
     with stage.today(), begin(system("tests")) as tx:
-        key = staff.add_key(tx, OTHER, "abroad", 30)[1]
+        key = machine_keys.add(tx, OTHER, "abroad", 30)[1]
     marks = marks_of(stage.ada) | marks_of(stage.cara)
     for one in asked_for(stage):
         if not one.page and one.method == "GET":

@@ -25,7 +25,7 @@ from epro.export.files import Folder
 from epro.exporting import fhir_reading, reading
 from epro.notifications.senders import Sender
 from epro.responses import receiving
-from epro.signin import staff
+from epro.signin import machine_keys, staff
 from epro.simulation.people import Phone
 from epro.stream import delivering, outlets
 from epro.stream.carrying import Carriers
@@ -140,7 +140,7 @@ def _nurse(stage: Stage, found: Canaries) -> str:
             phone="+" + secrets["nurse's phone"],
             grants=[Grant(STUDY, "01", "nurse")],
         )
-        secrets["machine key"] = staff.add_key(tx, STUDY, "canary", 30)[1]
+        secrets["machine key"] = machine_keys.add(tx, STUDY, "canary", 30)[1]
     asked = {"email": secrets["nurse's e-mail"], "password": secrets["password"]}
     told = _ask(stage, found, "POST", "/v1/staff/login", asked).get_json()
     secrets["nurse's access token"], secrets["nurse's refresh token"] = (

@@ -18,7 +18,7 @@ from epro import clock, db
 from epro.contacts import store
 from epro.questionnaires import catalogue
 from epro.scheduling.models import Occurrence
-from epro.signin import staff
+from epro.signin import machine_keys
 from epro.simulation.people import Phone
 from epro.stream import sequencer
 from epro.tx import Grant, begin, look, system
@@ -270,7 +270,7 @@ def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(st
             not {"answers", "digest"} & record["response"].keys()
         )  # of eleven answers a digest tells the one
     with begin(system("tests")) as tx:
-        key = staff.add_key(tx, "veiled", "lake", 366)[1]
+        key = machine_keys.add(tx, "veiled", "lake", 366)[1]
     (record,) = _stored(stage, key)
     assert record["response"]["answers"] == {"worst_fatigue": 5} and len(record["scores"]) == 1
 
@@ -292,7 +292,7 @@ def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
         hire("vera2", Grant("masked", "01", "nurse"))
         hire("mia", Grant("masked", "*", "data_manager"))
         with begin(system("tests")) as tx:
-            key = staff.add_key(tx, "masked", "lake", 366)[1]
+            key = machine_keys.add(tx, "masked", "lake", 366)[1]
     _answer_in("masked", stage, "vera2")
     assert not _sees_what_was_sent(stage, "vera2", "/v1/site/participants/01-001/timeline?study=masked")
     (read,), (fed,) = _stored(stage, stage.token("mia")), _stored(stage, key)

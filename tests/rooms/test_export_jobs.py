@@ -18,7 +18,7 @@ from epro.exporting import cuts, jobs, making, reading, serving
 from epro.exporting.models import ExportJob
 from epro.scheduling import amending, protocols
 from epro.scheduling.reading import read
-from epro.signin import staff
+from epro.signin import machine_keys, staff
 from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
 from tests.cast import STUDY, STUDY_FILE, at
@@ -218,7 +218,7 @@ def staff_id(cast, name):
 def test_whose_key_was_revoked_meanwhile_gets_nothing(cast, asked, call):
     with begin(TESTS) as tx:
         job = tx.get(ExportJob, jobs.UUID(asked))
-        staff.revoke_key(tx, jobs.UUID(job.asked_by.partition(":")[2]), "leaked")
+        machine_keys.revoke(tx, jobs.UUID(job.asked_by.partition(":")[2]), "leaked")
     worker.export()
     with look(TESTS) as tx:
         job = tx.get(ExportJob, jobs.UUID(asked))

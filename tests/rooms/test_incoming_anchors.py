@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from epro import clock
 from epro.cli import epro
 from epro.scheduling import occurrences
-from epro.signin import staff
+from epro.signin import machine_keys
 from epro.studies.models import Participant
 from epro.tx import begin, look, system
 from tests.cast import STUDY, at
@@ -28,7 +28,7 @@ def ada(cast):
 def edc(cast):
     """Calls the EDC's door with a key of its own."""
     with clock.moved_to(at("2026-03-01T09:30")), begin(system("tests")) as tx:
-        key = staff.add_key(tx, STUDY, "the EDC", 30, "edc")[1]
+        key = machine_keys.add(tx, STUDY, "the EDC", 30, "edc")[1]
 
     def hand_in(*days, query="", key=key, expected=200):
         with clock.moved_to(at(TODAY)):
@@ -126,7 +126,7 @@ def test_bad_bodies_are_named_by_their_place(edc):
 
 def test_its_key_reads_nothing_and_the_feeds_key_hands_nothing_in(cast, ada, edc):
     with clock.moved_to(at(TODAY)), begin(system("tests")) as tx:
-        own = staff.add_key(tx, STUDY, "the EDC", 30, "edc")[1]
+        own = machine_keys.add(tx, STUDY, "the EDC", 30, "edc")[1]
     client, headers = cast.app.test_client(), {"Authorization": f"Bearer {own}"}
     with clock.moved_to(at(TODAY)):
         assert client.get("/v1/sponsor/feed", headers=headers).status_code == 403

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from epro import clock, db, worker
 from epro.contacts import store
 from epro.errors import Conflict, Invalid, NotFound
-from epro.signin import accounts, codes, passwords, staff, tokens, tries
+from epro.signin import accounts, codes, machine_keys, passwords, staff, tokens, tries
 from epro.signin.models import MachineKey, RateCount, SignInSession, Staff
 from epro.signin.rates import DatabaseStorage
 from epro.signin.staff import Coming
@@ -350,7 +350,7 @@ def test_roles_are_those_of_this_moment(vera):
 
 def test_a_key_reads_one_study_until_it_ends(app):
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        row, text = staff.add_key(tx, "diary", "lake", days=30)
+        row, text = machine_keys.add(tx, "diary", "lake", days=30)
     assert actor(text).grants == (Grant("diary", "*", "machine"),)
     assert actor(text, NOW + timedelta(days=30)) is None
     for wrong in (
@@ -365,13 +365,13 @@ def test_a_key_reads_one_study_until_it_ends(app):
     ):
         assert actor(wrong) is None, wrong
     with begin(TESTS) as tx:
-        staff.revoke_key(tx, row.id, "lost")
+        machine_keys.revoke(tx, row.id, "lost")
     assert actor(text) is None
 
 
 def actor(text: str, when: datetime = NOW):
     with look(TESTS, when) as tx:
-        return staff.actor_of_key(tx, text)
+        return machine_keys.actor_of(tx, text)
 
 
 # SI-05.
@@ -380,7 +380,7 @@ def actor(text: str, when: datetime = NOW):
 @on_sqlite
 def test_no_secret_is_kept_in_clear(vera, environ):
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        _, key = staff.add_key(tx, "diary", "lake", days=30)
+        _, key = machine_keys.add(tx, "diary", "lake", days=30)
     pair = vera(NOW, vera.code(NOW))[1]
     with as_owner(environ) as connection:
         kept = str([connection.execute(sa.select(table)).all() for table in db.Base.metadata.sorted_tables])

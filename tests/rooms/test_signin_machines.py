@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from epro import clock, worker
 from epro.errors import Invalid
 from epro.notifications import letters as sending
-from epro.signin import key_ends, machines, reminding, sources, staff
+from epro.signin import key_ends, machine_keys, machines, reminding, sources, staff
 from epro.signin.models import MachineKey, StaffLetter
 from epro.trail import INSTALLATION
 from epro.trail.models import Event
@@ -85,16 +85,16 @@ def test_an_end_is_told_once_for_each_time_before_it(life, left, told, due):
 
 def test_a_key_lives_a_year_at_most(app):
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        assert staff.add_key(tx, "diary", "lake", 366)[0].expires_at == NOW + timedelta(days=366)
+        assert machine_keys.add(tx, "diary", "lake", 366)[0].expires_at == NOW + timedelta(days=366)
         for days in (0, -1, 367):
             with pytest.raises(Invalid):
-                staff.add_key(tx, "diary", "lake", days)
+                machine_keys.add(tx, "diary", "lake", days)
 
 
 def test_a_key_from_elsewhere_is_written_down_once_an_hour(app):
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        key = staff.add_key(tx, "diary", "lake", 30, sources=["203.0.113.0/24"])[0].id
-        free = staff.add_key(tx, "diary", "pond", 30)[0].id
+        key = machine_keys.add(tx, "diary", "lake", 30, sources=["203.0.113.0/24"])[0].id
+        free = machine_keys.add(tx, "diary", "pond", 30)[0].id
     with look(TESTS, NOW) as tx:
         machines.must_come_from(tx, key, sources.read("203.0.113.9"))
         machines.must_come_from(tx, free, None)
@@ -104,7 +104,7 @@ def test_a_key_from_elsewhere_is_written_down_once_an_hour(app):
         with begin(TESTS, NOW + timedelta(minutes=minutes)) as tx:
             machines.note_elsewhere(tx, key)
     with begin(TESTS, NOW) as tx:
-        assert staff.change_sources(tx, key, [], "it moves about").sources is None
+        assert machine_keys.change_sources(tx, key, [], "it moves about").sources is None
     with look(TESTS, NOW) as tx:
         machines.must_come_from(tx, key, sources.read("198.51.100.1"))
         actions = tx.all(sa.select(Event.action).where(Event.object_id == str(key)).order_by(Event.seq))
@@ -123,9 +123,9 @@ def test_administrators_are_told_thirty_and_seven_days_before(app):
         }.items()
     }
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        key = staff.add_key(tx, "lakes", "lake", 100)[0].id
-        gone = staff.add_key(tx, "lakes", "pond", 100)[0].id
-        staff.revoke_key(tx, gone, "dry")
+        key = machine_keys.add(tx, "lakes", "lake", 100)[0].id
+        gone = machine_keys.add(tx, "lakes", "pond", 100)[0].id
+        machine_keys.revoke(tx, gone, "dry")
     counts = [worker.remind(NOW + timedelta(days=days)) for days in (69, 70, 71, 93, 94, 99, 100, 101)]
     assert counts == [0, 2, 0, 2, 0, 0, 0, 0]
     with look(TESTS, NOW + timedelta(days=93)) as tx:
@@ -138,7 +138,7 @@ def test_administrators_are_told_thirty_and_seven_days_before(app):
 def test_the_letter_names_the_key_and_the_day_and_no_study(app):
     hire("anne", Grant("lakes", "*", "administrator"))
     with clock.moved_to(NOW), begin(TESTS) as tx:
-        key = staff.add_key(tx, "lakes", "lake", 100)[0].id
+        key = machine_keys.add(tx, "lakes", "lake", 100)[0].id
     sent = Postbox()
     when = NOW + timedelta(days=70)
     worker.remind(when)

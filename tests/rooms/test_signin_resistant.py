@@ -15,7 +15,7 @@ import pytest
 from epro import clock
 from epro.api import exports
 from epro.privacy import erasing
-from epro.signin import factors, sso, staff, stepup
+from epro.signin import factors, machine_keys, sso, stepup
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
 from epro.tx import Actor, begin
@@ -116,9 +116,9 @@ def test_the_last_that_was_shown_counts(alma, strict):  # noqa: F811
                 continue
             for act in (
                 lambda: stepup.require_resistant(tx),
-                lambda: staff.add_key(tx, STUDY, "lake", 30),
-                lambda: staff.revoke_key(tx, uuid4(), "none"),
-                lambda: staff.change_sources(tx, uuid4(), [], "none"),
+                lambda: machine_keys.add(tx, STUDY, "lake", 30),
+                lambda: machine_keys.revoke(tx, uuid4(), "none"),
+                lambda: machine_keys.change_sources(tx, uuid4(), [], "none"),
             ):
                 with pytest.raises(stepup.PasskeyNeeded):
                     act()
