@@ -13,7 +13,7 @@ import click
 from epro import production
 from epro.cli.opening import opened
 from epro.cli.progress import shown
-from epro.cli.study import BUILDER, FILE, name_and_exit, read_or_exit
+from epro.cli.study import BUILDER, FILE, name_and_exit, read_or_exit, text_of
 from epro.notifications import study_files
 from epro.notifications.study_files import COUNTED, known_instruments
 from epro.questionnaires import wording
@@ -31,13 +31,14 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="The numbers as J
 @AS_JSON
 def amend(file: Path, dry_run: bool, as_json: bool) -> None:
     """Publish a later version of a study. It moves nobody: each site goes over when it has been approved there."""
+    text = text_of(file)
     with opened(), (look if dry_run else begin)(BUILDER) as tx:
-        protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
+        protocol = read_or_exit(file, text, known_instruments(wording.languages(tx)))
         production.refuse_unready(tx, protocol)
         before = _fitting(tx, protocol)
         told = _told(tx, protocol, before)
         if not dry_run:
-            amending.amend(tx, protocol, file.read_text(encoding="utf-8"))
+            amending.amend(tx, protocol, text)
     _show(told, as_json)
     if not as_json:
         click.echo(

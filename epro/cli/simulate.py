@@ -12,7 +12,7 @@ import yaml
 from epro import worker
 from epro.cli import progress
 from epro.cli.opening import opened
-from epro.cli.study import BUILDER, FILE, read_or_exit
+from epro.cli.study import BUILDER, FILE, read_or_exit, text_of
 from epro.notifications.study_files import known_instruments
 from epro.scheduling import rehearsals
 from epro.simulation import parts, report
@@ -39,7 +39,8 @@ def simulate(file: Path, participants: int, days: int, seed: int, folder: Path, 
     With --keep the study builder finds the report on the page of the study file. It needs no other option: which
     version was rehearsed is known by its digest.
     """
-    protocol, text = read_or_exit(file, known_instruments()), file.read_text(encoding="utf-8")
+    text = text_of(file)
+    protocol = read_or_exit(file, text, known_instruments())
     if keep:
         with opened(), look(BUILDER) as tx:  # before an hour is spent
             rehearsals.refuse_unknown(tx, protocol.study_id)

@@ -32,7 +32,7 @@ def study() -> None:
 @FILE
 def check(file: Path) -> None:
     """Name every fault of a study file at once, with its place and the mend. Needs no database."""
-    protocol = read_or_exit(file, known_instruments())
+    protocol = read_or_exit(file, text_of(file), known_instruments())
     click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
     for reason in study_files.unwatched(protocol):
         click.echo(f"{file.name}: production refuses it: {reason}.", err=True)
@@ -47,15 +47,16 @@ def publish(file: Path) -> None:
     `epro study amend` and `epro study approve`. A file that is published as it stands is not checked again: a
     check that has become stricter since does not stop whoever publishes it at each start.
     """
+    text = text_of(file)
     with opened(), begin(BUILDER) as tx:
-        before = protocols.as_written(tx, text_of(file))
+        before = protocols.as_written(tx, text)
         if before is not None:
             click.echo(_published(before, "was published before, exactly so"))
             return
-        protocol = read_or_exit(file, known_instruments(wording.languages(tx)))
+        protocol = read_or_exit(file, text, known_instruments(wording.languages(tx)))
         production.refuse_unready(tx, protocol)
         later = protocols.current(tx, protocol.study_id) is not None
-        new = publish_or_exit(tx, protocol, file)
+        new = publish_or_exit(tx, protocol, text)
     click.echo(_published(protocol, "published" if new else "was published before, exactly so"))
     if new and later:
         click.echo("each site stays with its version until this one is approved there: epro study approve")
@@ -65,10 +66,10 @@ def _published(protocol: Protocol, word: str) -> str:
     return f"{protocol.study_id} {protocol.version} {word}; digest {protocol.digest}"
 
 
-def publish_or_exit(tx: Tx, protocol: Protocol, file: Path) -> bool:
+def publish_or_exit(tx: Tx, protocol: Protocol, text: str) -> bool:
     """Publish; True if it is new. What would break what is on file is named on stderr, and the command exits with 1."""
     try:
-        return amending.publish(tx, protocol, file.read_text(encoding="utf-8"))
+        return amending.publish(tx, protocol, text)
     except amending.UnfitAmendment as unfit:
         name_and_exit(unfit)
 
@@ -80,9 +81,9 @@ def name_and_exit(unfit: amending.UnfitAmendment) -> NoReturn:
     sys.exit(1)
 
 
-def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol:
-    """The protocol of a study file. Names every fault on stderr and exits with 1 if there is any."""
-    protocol, faults = study_files.read(text_of(file), known)
+def read_or_exit(file: Path, text: str, known: Mapping[tuple[str, str], Known]) -> Protocol:
+    """The protocol of a study file with this text. Names every fault on stderr and exits with 1 if there is any."""
+    protocol, faults = study_files.read(text, known)
     for fault in faults:
         click.echo(
             f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
@@ -95,7 +96,10 @@ def read_or_exit(file: Path, known: Mapping[tuple[str, str], Known]) -> Protocol
 
 
 def text_of(file: Path) -> str:
-    """A study file as it is written. Raises ClickException if it is no text in UTF-8."""
+    """A study file as it is written: read once by each command, for it may be a pipe, or written to meanwhile.
+
+    Raises ClickException if it is no text in UTF-8.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -6,8 +6,11 @@ CM-02  No command is left out of these tables without a word why.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import os
 import re
+from pathlib import Path
 from uuid import uuid4
 
 import click
@@ -184,6 +187,32 @@ def test_both_ways_of_naming_a_study_and_a_day(cast, shell, tmp_path):
     shell(("manifest", "make", *BY_STUDY, "--date", "2026-03-02"), places)
     day = shell(("manifest", "show", "--date", "2026-03-02", *BY_STUDY), places)
     assert day == shell(("manifest", "show", "2026-03-02", *BY_STUDY), places)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no pipes by name here")
+@on_sqlite
+def test_a_study_file_is_read_once_so_that_a_pipe_will_do(cast, shell, tmp_path):
+    later = STUDY_FILE.read_text(encoding="utf-8").replace('version: "1.0"', 'version: "1.1"', 1)
+
+    def piped(word, *options):
+        with _pipe(later) as path:
+            return shell(("study", word, path, *options), {})
+
+    assert "has no faults" in piped("check")
+    assert "1.1 amends 1.0" in piped("amend", "--dry-run")
+    assert "1.1 published" in piped("publish")
+    small = ("--participants", "1", "--days", "1", "--report", tmp_path / "report")
+    assert "report: " in piped("simulate", *small)
+
+
+@contextlib.contextmanager
+def _pipe(text):
+    """The path of a pipe that gives this text, once."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    yield f"/dev/fd/{reading}"
+    os.close(reading)
 
 
 @on_sqlite
