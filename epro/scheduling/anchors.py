@@ -15,6 +15,7 @@ from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Anchor
 from epro.studies import participants
 from epro.studies.models import Participant
+from epro.studies.participants import ANSWER, CORRECTION
 from epro.tx import Tx
 
 
@@ -82,23 +83,19 @@ def _bring(tx: Tx, participant: Participant, anchor: Anchor, day: date | None) -
     rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
     stands = rows[-1] if rows and not rows[-1].taken_back else None
     if stands is None and day is not None:
-        participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor))
-    elif stands is None or not _by_an_answer(stands, anchor) or stands.day == day:
+        participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor), ANSWER)
+    elif stands is None or stands.set_through is None or stands.day == day:
         return False
     elif day is None:
         participants.unset_anchor(tx, participant, anchor.id, CORRECTED)
     else:
-        participants.set_anchor(tx, participant, anchor.id, day, CORRECTED)
+        participants.set_anchor(tx, participant, anchor.id, day, CORRECTED, CORRECTION)
     return True
 
 
 def first_answer(anchor: Anchor) -> str:
     """Why an answer sets it."""
     return f"first answer of {anchor.first_answer_of}"
-
-
-def _by_an_answer(row: Any, anchor: Anchor) -> bool:
-    return row.reason in (first_answer(anchor), CORRECTED)
 
 
 CORRECTED = "the answer that set it was corrected"
@@ -115,9 +112,9 @@ def _set(tx: Tx, participant: Participant, anchor: Anchor, day: date) -> bool:
     """True if this day is news. The earliest answer counts, in whatever order they come; what the site set stays."""
     rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
     stands = rows[-1] if rows and not rows[-1].taken_back else None
-    if stands and (not _by_an_answer(stands, anchor) or stands.day <= day):
+    if stands and (stands.set_through is None or stands.day <= day):
         return False
-    participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor))
+    participants.set_anchor(tx, participant, anchor.id, day, first_answer(anchor), ANSWER)
     return True
 
 

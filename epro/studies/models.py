@@ -105,6 +105,9 @@ class Anchor(Base):
     reason: Mapped[str | None]
     seq: Mapped[int] = mapped_column(sa.BigInteger)  # her chain's length then: an order that no clock decides
     taken_back: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    set_through: Mapped[
+        str | None
+    ]  # an `answer`, or the `correction` of one; somebody set it where it is blank
 
 
 class ZoneStay(Base):

@@ -154,10 +154,15 @@ def anchor_rows(tx: Tx, participant: Participant) -> list[Anchor]:
     return tx.all(query.order_by(Anchor.seq))
 
 
-def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason: str) -> None:
-    """Set or move an anchor of a participant (locked by the caller)."""
+ANSWER, CORRECTION = "answer", "correction"  # through what an anchor was set, where nobody set it
+
+
+def set_anchor(
+    tx: Tx, participant: Participant, anchor: str, day: date, reason: str, through: str | None = None
+) -> None:
+    """Set or move an anchor of a participant (locked by the caller); `through` what, where nobody sets it by hand."""
     before = anchors(tx, participant).get(anchor)
-    _add_anchor(tx, participant, anchor, day, reason)
+    _add_anchor(tx, participant, anchor, day, reason, through)
     tx.session.flush()
     event = trail.record(
         tx,
@@ -175,9 +180,9 @@ def set_anchor(tx: Tx, participant: Participant, anchor: str, day: date, reason:
 
 
 def unset_anchor(tx: Tx, participant: Participant, anchor: str, reason: str) -> None:
-    """Take back the day of an anchor that is set (participant locked by the caller)."""
+    """Take back the day of an anchor that an answer has set (participant locked by the caller)."""
     before = anchors(tx, participant)[anchor]
-    _add_anchor(tx, participant, anchor, before, reason, taken_back=True)
+    _add_anchor(tx, participant, anchor, before, reason, CORRECTION, taken_back=True)
     tx.session.flush()
     event = trail.record(
         tx,
@@ -348,7 +353,14 @@ def reminder_hour(participant: Participant) -> time | None:
 
 
 def _add_anchor(
-    tx: Tx, participant: Participant, name: str, day: date, reason: str, *, taken_back: bool = False
+    tx: Tx,
+    participant: Participant,
+    name: str,
+    day: date,
+    reason: str,
+    through: str | None = None,
+    *,
+    taken_back: bool = False,
 ) -> None:
     tx.add(
         Anchor(
@@ -362,5 +374,6 @@ def _add_anchor(
             reason=reason,
             seq=participant.chain_seq,
             taken_back=taken_back,
+            set_through=through,
         )
     )

@@ -14,7 +14,7 @@ from epro.why.happened import Happened
 from epro.why.sentences import Said, Who, Word
 
 FOLLOWED = "protocol.followed"
-CORRECTED = "the answer that set it was corrected"
+ANSWER, CORRECTION = "answer", "correction"  # what an anchor was set through, where nobody set it
 NOT_ANSWERED = "not answered"  # the cancelling of what she had asked for herself
 STILL = {State.UPCOMING: "upcoming", State.OPEN: "open", State.CLOSED_WAITING: "waiting"}
 
@@ -82,10 +82,10 @@ def _anchors(occurrence: Any, protocol: Protocol, anchors: Sequence[Any]) -> Ite
 def _anchor(row: Any, who: Who, protocol: Protocol, before: date | None) -> Said:
     anchor = label_of(protocol.anchors, row.anchor)
     answered = next((one.first_answer_of for one in protocol.anchors if one.id == row.anchor), None)
-    if answered and row.reason == f"first answer of {answered}":
+    if answered and row.set_through == ANSWER:
         first = label_of(protocol.assessments, answered)
         return Said("anchor.answered", row.set_at, {"anchor": anchor, "day": row.day, "assessment": first})
-    if row.taken_back or (answered and row.reason == CORRECTED):
+    if row.set_through == CORRECTION:
         facts = {"anchor": anchor, "day": row.day, "before": before, "who": who}
         return Said("anchor.taken_back" if row.taken_back else "anchor.followed", row.set_at, facts)
     facts = {"anchor": anchor, "day": row.day, "who": who, "reason": _said_by_somebody(row.reason)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +10,9 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from epro import schema
 from epro.notifications.models import Alert, AlertStep
 from tests.cast import at
+from tests.support.history import migration
 from tests.support.owner import as_owner
 
 
@@ -46,7 +45,7 @@ def test_the_steps_are_made_from_the_rows(three_alerts, environ):
         connection.execute(sa.delete(AlertStep))
         connection.execute(sa.update(Alert).values(standing_since=None, owner=None, misses=0, ladder=0))
         with Operations.context(MigrationContext.configure(connection)):
-            _migration()._carry_over()
+            migration("0007_alerts")._carry_over()
         assert _told(connection) == before
 
 
@@ -61,11 +60,3 @@ def _told(connection: sa.Connection) -> list[tuple[Any, ...]]:
         (*row, [(kind, outcome) for alert_id, kind, outcome in found if alert_id == row.id])
         for row in connection.execute(alerts)
     ]
-
-
-def _migration() -> Any:
-    spec = importlib.util.spec_from_file_location("alerts", schema.FOLDER / "main" / "0007_alerts.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -5,7 +5,6 @@ Every database of these tests was made by the migrations alone (see tests/confte
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -22,6 +21,7 @@ from epro.tx import begin, system
 from tests.cast import STUDY, at
 from tests.doors.scene import CORRECTION, SETTLEMENT
 from tests.support.approvals import keep_an_approval
+from tests.support.history import migration
 from tests.support.log import keep_a_log
 from tests.support.manifests import keep_a_manifest
 from tests.support.owner import as_owner
@@ -152,7 +152,7 @@ def test_an_upgraded_database_is_current_and_an_empty_one_is_not(environ, tmp_pa
 
 
 def test_what_the_migrations_list_is_what_the_models_say():
-    answers = set(_migration(next(schema.FOLDER.glob("main/*_corrections.py")).stem).KEYS)
+    answers = set(migration(next(schema.FOLDER.glob("main/*_corrections.py")).stem).KEYS)
     assert _listed("APPEND_ONLY") | answers == APPEND_ONLY
     assert _listed("CHANGEABLE") == set(MAIN) - APPEND_ONLY - ONLY_ADDED_TO
     scopes = {name: table.info.get("scope") for name, table in MAIN.items()}
@@ -172,7 +172,7 @@ def test_no_record_can_be_removed_by_the_application():
 def _listed(kind: str) -> set[str]:
     """The tables that any migration names under this word."""
     files = sorted((schema.FOLDER / "main").glob("[0-9]*.py"))
-    return {name for file in files for name in getattr(_migration(file.stem), kind, ())}
+    return {name for file in files for name in getattr(migration(file.stem), kind, ())}
 
 
 def test_every_append_only_table_refuses_to_be_rewritten(filled):
@@ -289,13 +289,6 @@ def _refusal(environ, statement: str) -> str:
     except sa.exc.DBAPIError as refused:
         return str(refused.orig)
     return ""
-
-
-def _migration(name: str):
-    spec = importlib.util.spec_from_file_location(name, schema.FOLDER / "main" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _plain(condition: str) -> str:

@@ -715,12 +715,12 @@ def test_why_it_is_due_names_whatever_set_the_anchors_behind_it():
     answered = [("first-diary", "evening", 6), ("low", "mood", 3)]
     rows = [
         (SimpleNamespace(anchor=anchor, day=date(2026, 3, day), set_at=at(f"2026-03-{day:02}T20:00"),
-                         reason=f"first answer of {first}", taken_back=False), Who("system"))
+                         set_through=due.ANSWER, reason="", taken_back=False), Who("system"))
         for anchor, first, day in answered
     ]  # fmt: skip
     rows += [
         (SimpleNamespace(anchor="first-diary", day=date(2026, 3, 8), set_at=at("2026-03-09T20:00"),
-                         reason=due.CORRECTED, taken_back=back), Who("system"))
+                         set_through=due.CORRECTION, reason="", taken_back=back), Who("system"))
         for back in (False, True)
     ]  # fmt: skip
     said = due.planned(row, protocol, rows, [], [])
