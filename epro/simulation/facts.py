@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -80,6 +80,25 @@ class Facts:
     def local(self, subject_id: str, moment: datetime) -> datetime:
         """The moment on her own clock."""
         return moment.astimezone(ZoneInfo(self.zone_at(subject_id, moment)))
+
+    @cached_property
+    def _wishes(self) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = defaultdict(list)
+        for said in self.diary.wishes:
+            if not said.refused:
+                found[said.subject_id].append(said)
+        return found
+
+    def wished(self, subject_id: str, moment: datetime) -> dict[str, Any]:
+        """What she had asked of messages by then, as far as she got it."""
+        told = [said.wish for said in self._wishes.get(subject_id, ()) if said.at <= moment]
+        return {name: value for wish in told for name, value in wish.items()}
+
+
+def within(hours: Sequence[str], clock: str) -> bool:
+    """Hours and clock as HH:MM; past midnight when the second hour is the earlier one."""
+    first, last = hours
+    return first <= clock < last if first <= last else not last <= clock < first
 
 
 def gather(tx: Tx, rehearsal: Rehearsal) -> Facts:

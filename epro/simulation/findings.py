@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epro.scheduling.protocol import Protocol
-from epro.simulation.tally import Tally
+from epro.simulation.tally import Tally, asked_at
 
 FEW = 3  # windows: fewer say nothing about whether anybody answers
 MINUTES_A_DAY = 60
@@ -72,9 +72,9 @@ def _people(protocol: Protocol, tally: Tally) -> Iterator[Finding]:
 
 
 def _visits(protocol: Protocol, tally: Tally) -> Iterator[Finding]:
-    asked_at = {visit for assessment in protocol.assessments for visit in assessment.at}
+    asked = asked_at(protocol)
     for visit in protocol.visits:
-        if visit.id in asked_at and not tally.visits[visit.id]:
+        if visit.id in asked and not tally.visits[visit.id]:
             yield Finding(
                 "visit_never_reached",
                 f"/visits/{visit.id}",
@@ -245,8 +245,9 @@ def _burden(protocol: Protocol, tally: Tally) -> Iterator[Finding]:
         yield Finding(
             "too_many_reminders",
             "/assessments",
-            f"On {sum(many.values())} days a participant was reminded {max(many)} times, as often as a day allows.",
-            f"有 {sum(many.values())} 个人日，一天内被提醒 {max(many)} 次，已达每日上限。",
+            f"On {sum(many.values())} days a participant was reminded as often as a day usually allows, or oftener:"
+            f" up to {max(many)} times.",
+            f"有 {sum(many.values())} 个人日，一天内的提醒达到或超过通常的每日上限，最多 {max(many)} 次。",
         )
     long = {n: days for n, days in tally.minutes_a_day.items() if n > MINUTES_A_DAY}
     if long:

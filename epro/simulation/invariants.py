@@ -16,7 +16,7 @@ from typing import Any
 
 from epro.questionnaires import bulk
 from epro.questionnaires.library import bundled
-from epro.simulation.facts import Facts
+from epro.simulation.facts import Facts, within
 from epro.simulation.installing import SITE_ROLES
 
 Text = dict[str, str]
@@ -85,19 +85,13 @@ def _reminders_taken(facts: Facts) -> Iterator[tuple[Any, Any]]:
 
 
 def quiet_hours(facts: Facts) -> Found:
-    """The study's own: nobody in a rehearsal names others."""
+    """Her own hours, or the study's usual ones where she named none; and those that are always quiet."""
     rules = facts.protocol.messages.quiet_hours
-    spans = [hours for hours in (rules.usual, rules.always) if hours]
     for taken, message in _reminders_taken(facts):
         local = facts.local(message.subject_id, taken.at)
-        quiet = any(_within(hours, f"{local:%H:%M}") for hours in spans)
+        own = facts.wished(message.subject_id, taken.at).get("quiet_hours", rules.usual)
+        quiet = any(within(hours, f"{local:%H:%M}") for hours in (own, rules.always) if hours)
         yield f"{message.subject_id} was reminded at {local.isoformat()}" if quiet else None
-
-
-def _within(hours: tuple[str, str], clock: str) -> bool:
-    """Hours and clock as HH:MM; past midnight when the second hour is the earlier one."""
-    first, last = hours
-    return first <= clock < last if first <= last else not last <= clock < first
 
 
 def unanswered_only(facts: Facts) -> Found:
@@ -145,14 +139,17 @@ def no_third_identical_text(facts: Facts) -> Found:
 
 
 def within_the_daily_cap(facts: Facts) -> Found:
-    """Of those who stay in one zone: reminders on one day of their own clock."""
+    """Of those who stay in one zone: reminders on one day of their own clock, when the last of them came."""
     days: Counter[Any] = Counter()
+    usual = facts.protocol.messages.daily_cap.usual
     for taken, message in _reminders_taken(facts):
-        if len(facts.diary.zones[message.subject_id]) < 2:
-            days[message.subject_id, facts.local(message.subject_id, taken.at).date()] += 1
-    most = facts.protocol.messages.daily_cap.usual
-    for (subject, day), n in days.items():
-        yield None if n <= most else f"{subject} got {n} reminders on {day}"
+        subject = message.subject_id
+        if len(facts.diary.zones[subject]) < 2:
+            day = facts.local(subject, taken.at).date()
+            days[subject, day] += 1
+            most = facts.wished(subject, taken.at).get("daily_cap", usual)
+            n = days[subject, day]
+            yield None if n <= most else f"{subject} got {n} reminders on {day}"
 
 
 def staff_told_twice_at_most(facts: Facts) -> Found:
@@ -364,6 +361,26 @@ def in_time_is_fulfilled(facts: Facts) -> Found:
         yield None if row.fulfilled_at else f"{one.response_id} was in time and does not count"
 
 
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+def finished_counts(facts: Facts) -> Found:
+    """What she began in its window and finished as soon after the closing as the study lets her: it counts, and
+    nobody called it missed in the meantime."""
+    for one in facts.diary.handed_in:
+        row = facts.occurrences.get(one.occurrence_id)
+        if row is None or not row.opens_at <= one.begun_at < row.closes_at <= one.completed_at:
+            continue
+        said = facts.protocol.assessment(row.assessment_id)
+        longer = min(HALF_AN_HOUR if said.answering is None else said.answering, said.sync_grace)
+        called_off = row.cancelled_at is not None and row.cancelled_at <= one.completed_at
+        if called_off or one.completed_at >= row.closes_at + longer:
+            continue
+        early = row.missed_at is not None and row.missed_at < one.completed_at
+        lost = row.fulfilled_at is None
+        yield f"{one.response_id} was being answered when it expired" if early or lost else None
+
+
 def before_the_withdrawal(facts: Facts) -> Found:
     """What was completed before she left is filed, though it arrived after."""
     for one in facts.diary.handed_in:
@@ -507,6 +524,13 @@ CHECKS = (
         "What was completed in its window counts",
         "窗口内完成的回答都算数",
         in_time_is_fulfilled,
+    ),
+    Check(
+        "finished_counts",
+        "G12",
+        "Nothing expires while it is being answered",
+        "填写过程中不会过期",
+        finished_counts,
     ),
     Check(
         "before_leaving",

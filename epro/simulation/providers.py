@@ -33,6 +33,8 @@ class Taken:
     at: datetime
     channel: str
     text: str = ""
+    about: UUID | None = None
+    """The occurrence, alert or message that it is about."""
 
 
 @dataclass
@@ -71,7 +73,9 @@ class FailingProvider:
         return _id_of(message.message_id) if message.message_id in self.by_id else None
 
     def _take(self, message: Outgoing) -> None:
-        taken = Taken(message.message_id, message.to, clock.now(), self.channel, message.text)
+        taken = Taken(
+            message.message_id, message.to, clock.now(), self.channel, message.text, message.collapse
+        )
         self.taken.append(taken)
         self.by_id[message.message_id] = taken
         self.heard(taken)

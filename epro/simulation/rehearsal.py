@@ -32,15 +32,17 @@ from epro.notifications.senders import Sender
 from epro.questionnaires.instrument import localised
 from epro.questionnaires.library import bundled
 from epro.responses import receiving
-from epro.scheduling import leaving, occurrences, on_demand, replanning
+from epro.scheduling import leaving, occurrences, on_demand, replanning, snoozing
+from epro.scheduling.messaging import settings_faults
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.replanning import Wish
 from epro.signin import devices, passwords
-from epro.simulation import answering, habits
+from epro.simulation import answering, habits, wishes
 from epro.simulation.habits import Person, Sitting
 from epro.simulation.history import DUE
 from epro.simulation.providers import FailingProvider, Taken, WorkerDied
+from epro.simulation.wishes import PutOff, Said
 from epro.stream.sequencer import sequence
 from epro.studies import participants
 from epro.studies.models import Participant, Site
@@ -82,6 +84,7 @@ class HandedIn:
     completed_at: datetime
     uploaded_at: datetime
     outcome: str
+    begun_at: datetime
     first: bool
     """False when the phone had not heard the reply to the one before."""
 
@@ -93,6 +96,7 @@ class Diary:
     handed_in: list[HandedIn] = field(default_factory=list)
     withdrawn: dict[str, datetime] = field(default_factory=dict)
     zones: dict[str, list[tuple[datetime, str]]] = field(default_factory=lambda: defaultdict(list))
+    wishes: list[Said] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     """How often each kind of act was done, the planned misfortunes too."""
     faults: list[str] = field(default_factory=list)
@@ -292,6 +296,8 @@ class Rehearsal:
             if one.unscheduled:
                 for day, hour in habits.asks(who, one.id):
                     self._on(who, day, hour, partial(self._ask_for, who, one.id))
+        for day, hour, wish in wishes.wishes(who, self.protocol.messages):
+            self._on(who, day, hour, partial(self._wish, who, wish))
         match who.kind:
             case "traveller":
                 for zone, there, back in habits.travels(who):
@@ -398,6 +404,31 @@ class Rehearsal:
         self._changed()
         self._learn(who)
 
+    def _wish(self, who: Person, wish: Mapping[str, Any]) -> None:
+        """She asks something of messages, and gets it within what the study allows."""
+        if who.subject_id in self.diary.withdrawn:
+            return
+        refused = bool(settings_faults(self.protocol.messages, wish))
+        if not refused:
+            with self._of_her(who) as (tx, participant):
+                participants.change_settings(tx, participant, preferences=wish)
+        self.diary.wishes.append(Said(who.subject_id, clock.now(), wish, refused))
+        self.diary.done["wish_refused" if refused else "wish_granted"] += 1
+
+    def _put_off(self, who: Person, occurrence_id: UUID, wanted: PutOff) -> None:
+        """She is reminded and puts it off, unless she has answered or left since, or has no network."""
+        today = clock.now().astimezone(ZoneInfo(who.home)).date()
+        answered = occurrence_id in self.phones[who.number].answered
+        if answered or who.subject_id in self.diary.withdrawn or habits.offline_until(who, today):
+            return
+        try:
+            with self._of_her(who) as (tx, participant):
+                snoozing.snooze(tx, participant, occurrence_id, wanted.length, wanted.request)
+            self.diary.done["snoozed"] += 1
+        except snoozing.CannotSnooze as refused:
+            self.diary.done[f"snooze_refused:{refused.extra['reason']}"] += 1
+        self._changed()
+
     @contextmanager
     def _of_her(self, who: Person) -> Iterator[tuple[Tx, Participant]]:
         with begin(self._actor(who)) as tx:
@@ -444,11 +475,26 @@ class Rehearsal:
         if synced is not None and phone.synced != synced or who.subject_id in self.diary.withdrawn:
             return  # since then the phone has learnt better
         done = [row for row in phone.known.values() if self._is_answered(who, phone, sitting, row)]
-        moment = sitting.at
+        moment, now = sitting.at, []
         for row in sorted(done, key=lambda row: (row.closes_at, row.assessment_id)):
-            phone.unsent.append(self._filled(who, row, moment))
+            longer = self.protocol.assessment(row.assessment_id).while_answering
+            ends = wishes.overtaken(who, row.id, moment, row.closes_at, longer)
+            if ends is None:
+                now.append(self._filled(who, row, moment))
+            else:
+                self.at(ends, partial(self._finish, who, row, moment, phone.device_id))
             phone.answered.add(row.id)
-        self._upload_or_wait(who, phone, sitting.at) if done else None
+        if now:
+            phone.unsent += now
+            self._upload_or_wait(who, phone, sitting.at)
+
+    def _finish(self, who: Person, row: Any, begun: datetime, device_id: UUID | None) -> None:
+        """She ends what she was answering when its window closed; not if she has left, or lost the phone with it."""
+        phone, now = self.phones[who.number], clock.now()
+        if who.subject_id not in self.diary.withdrawn and phone.device_id == device_id:
+            phone.unsent.append(self._filled(who, row, now, begun))
+            self.diary.done["finished_after_closing"] += 1
+            self._upload_or_wait(who, phone, now)
 
     def _is_answered(self, who: Person, phone: Phone, sitting: Sitting, row: Any) -> bool:
         if row.id in phone.answered or not row.opens_at <= sitting.at < row.closes_at:
@@ -457,21 +503,23 @@ class Rehearsal:
             who, f"{row.assessment_id}/{row.opens_at}", sitting, row.opens_at, row.closes_at
         )
 
-    def _filled(self, who: Person, row: Any, ended: datetime) -> dict[str, Any]:
-        """An entry of an upload, as a phone makes it."""
+    def _filled(
+        self, who: Person, row: Any, ended: datetime, begun: datetime | None = None
+    ) -> dict[str, Any]:
+        """An entry of an upload, as a phone makes it; how long it took is drawn where it is not told."""
         instrument = self.instruments[(row.instrument_code, row.instrument_version)]
         dice = who.dice("entry", row.id, ended)
         items = self._items(row.instrument_code, row.instrument_version)
         heavy = answering.burden(who.dice("person"), dice, (row.local_day - who.enrolled).days)
         attitude = who.dice("attitude", instrument.code)
-        begun = ended - timedelta(minutes=habits.minutes(len(items)) * dice.uniform(0.6, 0.95))
+        took = timedelta(minutes=habits.minutes(len(items)) * dice.uniform(0.6, 0.95))
         return {
             "id": str(UUID(int=dice.getrandbits(128), version=4)),
             "occurrence_id": str(row.id),
             "instrument": {"code": instrument.code, "version": instrument.version},
             "language": who.language,
             "answers": answering.answers(instrument.code, items, heavy, attitude, dice),
-            "started_at": begun.isoformat(timespec="seconds"),
+            "started_at": (begun or ended - took).isoformat(timespec="seconds"),
             "completed_at": ended.isoformat(),
             "time_zone": habits.zone_of(who, ended.astimezone(ZoneInfo(who.home)).date()),
         }
@@ -532,6 +580,7 @@ class Rehearsal:
                 datetime.fromisoformat(entry["completed_at"]),
                 clock.now(),
                 outcome,
+                datetime.fromisoformat(entry["started_at"]),
                 first,
             )
         )
@@ -544,6 +593,10 @@ class Rehearsal:
         sitting = habits.after_reminder(who, taken.at, f"{taken.at}")
         if sitting is not None:
             self.at(sitting.at, partial(self._sit, who, sitting))
+        elif taken.about and (
+            wanted := wishes.puts_off(who, taken.about, taken.at, self.protocol.messages.snooze)
+        ):
+            self.at(wanted.at, partial(self._put_off, who, taken.about, wanted))
 
 
 def _keep_contact(study_id: str, who: Person) -> dict[str, str]:

@@ -138,6 +138,8 @@ def _reminders(tally: Tally, asked: Asked) -> Json:
     return {
         "by_day": {day: tally.reminder_days[day] for day in days},
         "by_hour": {str(hour): tally.reminder_hours[hour] for hour in range(24)},
+        "by_channel": {name: n for name, n in sorted(tally.channels.items()) if name != "another"},
+        "by_another_channel": tally.channels["another"],
         "not_sent": dict(sorted(why.items())),
         "most_on_one_day": max(tally.reminders_a_day, default=0),
     }
@@ -236,6 +238,10 @@ REASONS = {
     "skipped: window_closed": {"en": "passed over: the window had closed", "zh-CN": "跳过：窗口已关闭"},
     "skipped: outside_window": {"en": "passed over: outside the window", "zh-CN": "跳过：不在窗口内"},
     "skipped: replaced": {"en": "passed over: another took its place", "zh-CN": "跳过：由另一条代替"},
+    "skipped: snoozed": {
+        "en": "passed over: she had put reminders off",
+        "zh-CN": "跳过：受试者已选择稍后提醒",
+    },
     "withheld: answered": {"en": "withheld: answered already", "zh-CN": "未发：已填写"},
     "withheld: cap_reached": {"en": "withheld: daily cap", "zh-CN": "未发：每日上限"},
     "withheld: quiet_hours": {"en": "withheld: quiet hours", "zh-CN": "未发：静默时段"},
@@ -245,4 +251,35 @@ REASONS = {
     "withheld: window_closed": {"en": "withheld: the window had closed", "zh-CN": "未发：窗口已关闭"},
     "withheld: no_channel": {"en": "withheld: no channel reaches her", "zh-CN": "未发：无可用渠道"},
     "withheld: opted_out": {"en": "withheld: she wants no messages", "zh-CN": "未发：已退订"},
+    "withheld: restricted": {"en": "withheld: data on her are held still", "zh-CN": "未发：其数据限制处理"},
+    "withheld: snoozed": {"en": "withheld: she had put reminders off", "zh-CN": "未发：受试者已选择稍后提醒"},
+    "withheld: circuit_open": {"en": "withheld: the provider was out", "zh-CN": "未发：服务商中断"},
+    "withheld: carrier_same_text": {
+        "en": "withheld: the carrier takes no text so often",
+        "zh-CN": "未发：运营商限制相同内容次数",
+    },
+    "withheld: carrier_texts_a_day": {
+        "en": "withheld: the carrier takes no more texts a day",
+        "zh-CN": "未发：运营商限制每日短信数",
+    },
+    "withheld: carrier_hours": {
+        "en": "withheld: not at the carrier's hours",
+        "zh-CN": "未发：不在运营商允许时段",
+    },
+    "withheld: carrier_link": {
+        "en": "withheld: the carrier takes no links",
+        "zh-CN": "未发：运营商不允许链接",
+    },
+    "withheld: carrier_reply": {
+        "en": "withheld: the carrier takes no replies",
+        "zh-CN": "未发：运营商不支持回复",
+    },
+    "withheld: carrier_length": {
+        "en": "withheld: too long for the carrier",
+        "zh-CN": "未发：超出运营商长度限制",
+    },
+    "withheld: carrier_template": {
+        "en": "withheld: its words are registered with no provider",
+        "zh-CN": "未发：文本未在服务商登记",
+    },
 }

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from epro.questionnaires.library import bundled
 from epro.scheduling import timeline
 from epro.scheduling.protocol import Protocol
-from epro.scheduling.timeline import window_of
-from epro.simulation import habits
+from epro.scheduling.timeline import first_key, window_of
+from epro.simulation import habits, message_rules
 from epro.simulation.facts import Facts
 
 LATEST = timedelta(minutes=10)  # a reminder that leaves less than this is of little use
@@ -52,6 +52,10 @@ class Tally:
     """(site, day): raised."""
     hours_to_act: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(site, whole hours from raised until taken in hand)."""
+    messages: Counter[str] = field(default_factory=Counter)
+    """Rules of messages by their place in the study file: how often each was exercised."""
+    channels: Counter[str] = field(default_factory=Counter)
+    """Reminders that reached somebody by this channel; `another` of them after one had refused it."""
     calls: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
@@ -69,6 +73,7 @@ class Tally:
 def tally(facts: Facts) -> Tally:
     """Count everything."""
     found = Tally(calls=Counter(facts.sent), done=Counter(facts.diary.done))
+    found.messages = message_rules.counted(facts)
     for count in (_people, _windows, _ends, _days, _reminders, _alerts, _answers):
         count(found, facts)
     return found
@@ -95,11 +100,18 @@ def _windows(found: Tally, facts: Facts) -> None:
             continue
         found.windows.update((row.assessment_id, word) for word in _words(facts, row))
         found.anchors[row.anchor] += 1
-        if row.visit_id:
-            found.visits[row.visit_id] += 1
+        if visit := row.visit_id or _burst_about(facts.protocol, row):
+            found.visits[visit] += 1
         if row.closes_at <= facts.until and row.cancelled_at is None:
             week, fate = _week(facts, row.closes_at), _fate(row)
             found.weeks.update((row.assessment_id, week, word) for word in ("due", fate) if word)
+
+
+def _burst_about(protocol: Protocol, row: Any) -> str | None:
+    """The visit that a day of a burst lies about."""
+    if protocol.assessment(row.assessment_id).burst is None:
+        return None
+    return str(first_key(row.key).partition(":")[0])
 
 
 def _ends(found: Tally, facts: Facts) -> None:
@@ -169,6 +181,7 @@ def _reminders(found: Tally, facts: Facts) -> None:
             found.reminder_days[local.date().isoformat()] += 1
             found.reminder_hours[local.hour] += 1
             by_day[(message.subject_id, local.date())] += 1
+            found.channels.update([taken.channel, *(["another"] if message.failure else [])])
     found.reminders_a_day.update(by_day.values())
     for occurrence, reason, number in facts.skipped:
         if occurrence in text_of:
@@ -189,6 +202,8 @@ def _alerts(found: Tally, facts: Facts) -> None:
         found.alerts.update((place, f"step {n}") for n in range(alert.escalations))
         if alert.urgent_at is not None:
             found.alerts[(place, "urgent_from")] += 1
+        if _was_due(alert, facts.until):
+            found.alerts[(place, "due")] += 1
         day = alert.raised_at.astimezone(ZoneInfo(facts.protocol.time_zone)).date()
         found.alerts_a_day[(alert.site_id, day.isoformat())] += 1
         _follow(found, facts, alert)
@@ -199,6 +214,11 @@ def _alerts(found: Tally, facts: Facts) -> None:
             found.told[(place, message.purpose, str(message.why.get("role", "")))] += 1
             if alert and message.purpose == "alert" and message.planned_at > alert.raised_at:
                 found.alerts[(place, "again_every")] += 1
+
+
+def _was_due(alert: Any, until: datetime) -> bool:
+    """Whether the time within which it was to be settled was kept, or has passed."""
+    return alert.due_at is not None and bool(alert.resolved_at or alert.cleared_at or alert.due_at <= until)
 
 
 def _follow(found: Tally, facts: Facts, alert: Any) -> None:
@@ -267,18 +287,26 @@ def _rules(protocol: Protocol, found: Tally) -> Iterator[tuple[str, int]]:
         yield f"/anchors/{anchor.id}", found.anchors_set[anchor.id] or found.anchors[anchor.id]
     for site in protocol.sites:
         yield f"/sites/{site.id}", found.people[("site", site.id)]
-    asked_at = {visit for assessment in protocol.assessments for visit in assessment.at}
+    asked = asked_at(protocol)
     for visit in protocol.visits:
-        if visit.id in asked_at:
+        if visit.id in asked:
             yield f"/visits/{visit.id}", found.visits[visit.id]
     for assessment in protocol.assessments:
         yield from _of_assessment(assessment, found)
     for rule in protocol.alerts:
-        yield from _of_alert(f"/alerts/{rule.id}", rule.roles, rule.escalation, found)
+        yield from _of_alert(f"/alerts/{rule.id}", rule, found)
     for endpoint in protocol.endpoints:
         yield f"/endpoints/{endpoint.id}", found.again[endpoint.assessment]
     if getattr(protocol, "staff_digest", None):
         yield "/digest", sum(n for (_, purpose, _), n in found.told.items() if purpose == "digest")
+    for place in message_rules.places(protocol.messages):
+        yield place, found.messages[place]
+
+
+def asked_at(protocol: Protocol) -> set[str]:
+    """The visits at which something is asked, bursts about them too."""
+    bursts = {visit for one in protocol.assessments if one.burst for visit in one.burst.visits}
+    return bursts | {visit for one in protocol.assessments for visit in one.at}
 
 
 PLAIN = {"id", "label", "instrument", "window", "windows", "sync_grace", "reminders", "on_miss", "at_risk"}
@@ -299,18 +327,20 @@ def _of_assessment(assessment: Any, found: Tally) -> Iterator[tuple[str, int]]:
         yield f"{place}/at_risk", found.windows[(assessment.id, "at_risk")]
     if assessment.on_miss.alert:
         on_miss = assessment.on_miss
-        yield from _of_alert(f"{place}/on_miss", on_miss.roles, on_miss.escalation, found)
+        yield from _of_alert(f"{place}/on_miss", on_miss, found)
         for key in ("again_every", "urgent_from"):
             if getattr(on_miss, key):
                 yield f"{place}/on_miss/{key}", found.alerts[(f"{place}/on_miss", key)]
 
 
-def _of_alert(place: str, roles: Any, escalation: Any, found: Tally) -> Iterator[tuple[str, int]]:
+def _of_alert(place: str, rule: Any, found: Tally) -> Iterator[tuple[str, int]]:
     yield place, found.alerts[(place, "raised")]
-    for role in roles:
+    for role in rule.roles:
         yield f"{place}/roles/{role}", found.told[(place, "alert", role)]
-    for number, _ in enumerate(escalation):
+    for number, _ in enumerate(rule.escalation):
         yield f"{place}/escalation/{number}", found.alerts[(place, f"step {number}")]
+    if rule.due:
+        yield f"{place}/due", found.alerts[(place, "due")]
 
 
 def median(hours: Mapping[int, int]) -> int | None:

@@ -21,7 +21,7 @@ from epro.cli.study import known_instruments
 from epro.errors import NotFound
 from epro.scheduling import protocols, rehearsals
 from epro.scheduling.reading import read
-from epro.simulation import habits, invariants, parts, report, tally
+from epro.simulation import habits, invariants, parts, report, tally, wishes
 from epro.simulation.facts import Facts
 from epro.tx import begin, look, system
 
@@ -71,6 +71,14 @@ def test_everybody_does_what_sets_her_apart(told):
     done = told["acts"]
     for act in ("withdrawn", "phone_replaced", "zone_changed", "answered_offline", "anchor_moved"):
         assert done[act], act
+    for act in (
+        "snoozed",
+        "snooze_refused:too_long",
+        "finished_after_closing",
+        "wish_granted",
+        "wish_refused",
+    ):
+        assert done[act], act
     assert done["uploads_repeated"] and done["alert_acknowledged"] and done["alert_resolved"]
 
 
@@ -100,6 +108,7 @@ def test_every_rule_of_the_file_is_listed_and_the_idle_ones_are_red(told, rehear
         assert f"/assessments/{assessment.id}/window" in places
         for number in range(len(assessment.reminders)):
             assert f"/assessments/{assessment.id}/reminders/{number}" in places
+    assert places["/messages/snooze"] == told["acts"]["snoozed"]
     page = (rehearsed / "report.html").read_text(encoding="utf-8")
     idle = [place for place, n in places.items() if not n]
     red = re.findall(r'<tr class="red"><td><code>([^<]+)</code>', page)
@@ -232,7 +241,7 @@ def _person(kind: str) -> habits.Person:
 def of_all_kinds():
     """Six participants and twelve days of the study with every way of asking, with nights of its own."""
     text = Path("tests/studies/kinds.yaml").read_text(encoding="utf-8")
-    text = text.replace("defaults:", 'messages: {quiet_hours: {usual: ["23:30", "05:30"]}}\ndefaults:')
+    text = text.replace("defaults:", MESSAGES + "defaults:")
     text = text.replace("sync_grace: 6h\n", "sync_grace: 6h\n  reminders: [{before_closing: 50m}]\n", 1)
     for before, after in MORE.items():
         assert text.count(before) == 1, before
@@ -244,6 +253,18 @@ def of_all_kinds():
     return SimpleNamespace(protocol=protocol, tally=outcome.tally, results=outcome.results)
 
 
+MESSAGES = """
+messages:
+  quiet_hours: {usual: ["23:00", "05:30"], always: ["02:00", "03:00"]}
+  daily_cap: {usual: 4, least: 1, most: 5}
+  snooze: {times: 1, longest: 30m}
+  texts:
+    reminder.due:
+      - {en: "{app_name} has something new. Please open the app.", zh-CN: "{app_name}有新的内容，请打开应用。"}
+      - {en: "Something new is there in {app_name}.", zh-CN: "{app_name}提醒您：有新的内容等您填写。"}
+      - {en: "{app_name}: please take a moment.", zh-CN: "您好，请打开{app_name}看一看。"}
+  registered: {CN: {reminder.due: {en: [A1, A2, A3], zh-CN: [B1, B2, B3]}}}
+"""
 MORE = {
     "every: {days: 1, from: 0, to: 1, anchor: enrolment}\n": "every: {days: 1, from: 0, anchor: enrolment}\n"
     "    until: {day: 2}\n    while_answering: 1h\n",
@@ -270,12 +291,27 @@ def test_a_rule_that_has_not_come_to_act_stays_red(of_all_kinds):
     assert listed["/assessments/evening/until"] == 6 and listed["/assessments/rounds/until"] == 0
     assert listed["/assessments/rounds/windows/noon"] > 0 and listed["/assessments/rounds/windows/tea"] > 0
     assert "/assessments/rounds/window" not in listed
-    assert listed["/assessments/evening/while_answering"] == 0
+    assert listed["/assessments/weekly/window"] > 0 and listed["/assessments/monthly/window"] == 0
+
+
+def test_what_the_file_says_of_messages_is_counted_rule_by_rule(of_all_kinds):
+    """Ten past eleven is within the study's usual hours; nothing comes within those that are always quiet."""
+    rules = tally.rules(of_all_kinds.protocol, of_all_kinds.tally)
+    listed = {one["place"].removeprefix("/messages/"): one["exercised"] for one in rules}
+    assert listed["quiet_hours/usual"] > 0 and listed["quiet_hours/always"] == 0
+    assert all(listed[f"texts/reminder.due/{n}"] > 0 for n in range(3))
+    registered = [
+        listed[f"registered/CN/reminder.due/{lang}/{n}"] for lang in ("en", "zh-CN") for n in (0, 1, 2)
+    ]
+    assert 0 < sum(registered) <= sum(listed[f"texts/reminder.due/{n}"] for n in range(3))
+    bounds = {f"daily_cap/{n}" for n in ("usual", "least", "most")} | {"quiet_hours/longest"}
+    assert bounds | {"snooze", "snooze/times", "snooze/longest", "snooze/before_closing"} <= listed.keys()
 
 
 def test_the_nights_of_the_study_count_and_no_others(of_all_kinds):
     assert [result.id for result in of_all_kinds.results if result.broken] == []
-    assert of_all_kinds.tally.reminder_hours[23] > 0  # ten past eleven, in the study's evening
+    hours = of_all_kinds.tally.reminder_hours
+    assert hours[6] > 0 and not hours[23]  # ten past six in the study's morning, ten past eleven in its night
 
 
 # The checks themselves: each sees what it is for.
@@ -305,7 +341,8 @@ def _spoilt(facts: Facts, name: str, condition, **values) -> Facts:
 
 class _Changed:
     def __init__(self, row, values):
-        self.__dict__.update({**row._mapping, **values})
+        told = row.__dict__ if isinstance(row, _Changed) else row._mapping
+        self.__dict__.update({**told, **values})
 
 
 def _broken(facts: Facts) -> set[str]:
@@ -328,6 +365,50 @@ def test_a_reminder_after_the_withdrawal_is_seen(facts):
     message = next(m for m in facts.messages.values() if m.subject_id == subject and m.purpose == "reminder")
     taken = replace(facts.taken[0], message_id=message.id, at=left + timedelta(hours=1))
     assert "after_withdrawal" in _broken(replace(facts, taken=[*facts.taken, taken]))
+
+
+def test_hours_of_her_own_are_hers_and_no_one_elses(facts):
+    """Who has named hours that hold no reminder of hers, but does hold one that came, is seen; so is a cap of none."""
+    taken = next(one for one in facts.taken if facts.messages[one.message_id].purpose == "reminder")
+    subject = facts.messages[taken.message_id].subject_id
+    hours = {"quiet_hours": ["00:00", "23:59"]}
+    for wish, broken in ((hours, "quiet_hours"), ({"daily_cap": 0}, "daily_cap")):
+        for refused, seen in ((False, {broken}), (True, set())):
+            said = wishes.Said(subject, facts.first, wish, refused)
+            spoilt = replace(facts, diary=replace(facts.diary, wishes=[said]))
+            assert _broken(spoilt) & {"quiet_hours", "daily_cap"} == seen
+
+
+def test_an_expiry_while_she_answers_is_seen(facts):
+    late = {one.occurrence_id: one for one in facts.diary.handed_in if _finished_late(facts, one)}
+    assert late
+    one = next(iter(late.values()))
+    for spoilt in ({"fulfilled_at": None}, {"missed_at": one.completed_at - timedelta(seconds=1)}):
+        changed = _spoilt(facts, "occurrences", lambda row: row.id == one.occurrence_id, **spoilt)
+        assert "finished_counts" in _broken(changed)
+
+
+def _finished_late(facts: Facts, one) -> bool:
+    row = facts.occurrences.get(one.occurrence_id)
+    return row is not None and one.begun_at < row.closes_at <= one.completed_at
+
+
+def test_a_time_to_settle_counts_once_it_is_kept_or_has_passed(facts):
+    due = facts.until - timedelta(days=1)
+    spoilt = _spoilt(facts, "alerts", lambda row: row.resolved_at or row.cleared_at, due_at=due)
+    late = _spoilt(
+        spoilt, "alerts", lambda row: row.due_at is None, due_at=due, resolved_at=None, cleared_at=None
+    )
+    waits = _spoilt(
+        late,
+        "alerts",
+        lambda row: row.due_at is None,
+        due_at=facts.until + timedelta(days=1),
+        resolved_at=None,
+        cleared_at=None,
+    )
+    place = "/assessments/evening/on_miss"
+    assert [tally.tally(one).alerts[place, "due"] for one in (facts, spoilt, late, waits)] == [0, 1, 2, 2]
 
 
 def test_a_lost_alert_is_seen(facts):
