@@ -83,7 +83,7 @@ def plan(
     return True
 
 
-def withhold(tx: Tx, participant: Any, message: Any, reason: str) -> None:
-    """Note that a message does not go out, and why."""
+def withhold(tx: Tx, participant: Any, message: Any, reason: str, **details: str) -> None:
+    """Note that a message does not go out, and why; `details` say more of it in the trail."""
     message.withheld_at, message.withheld_reason, message.lease_until = tx.now, reason, None
-    trail.record(tx, participant, "message.withheld", "message", message.id, reason=reason)
+    trail.record(tx, participant, "message.withheld", "message", message.id, reason=reason, **details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -66,15 +66,24 @@ def unwanted(
 
 
 def is_quiet(preferences: Mapping[str, Any], zone: str, quiet: QuietHours, now: datetime) -> bool:
-    """Whether it is within her quiet hours, on her own clock. The study's usual ones, where she named none, spare
-    her own hour; those that are always quiet spare nothing."""
+    """Whether it is within her quiet hours, on her own clock."""
+    return whose_quiet(preferences, zone, quiet, now) is not None
+
+
+def whose_quiet(
+    preferences: Mapping[str, Any], zone: str, quiet: QuietHours, now: datetime
+) -> Literal["always", "own", "usual"] | None:
+    """Whose quiet hours it is within, on her own clock: those of the study that spare nothing, her own, or the
+    study's usual ones, which hold where she named none and spare the hour at which she wants to be reminded."""
     local = now.astimezone(ZoneInfo(zone)).time()
     if quiet.always and _between(quiet.always, local):
-        return True
+        return "always"
     own, wished = preferences.get("quiet_hours"), preferences.get("reminder_hour")
-    if wished and not own and _between((wished, _later(wished, USEFUL_FOR)), local):
-        return False
-    return _between(own or quiet.usual, local)
+    if own:
+        return "own" if _between(own, local) else None
+    if wished and _between((wished, _later(wished, USEFUL_FOR)), local):
+        return None
+    return "usual" if _between(quiet.usual, local) else None
 
 
 def cap_of(preferences: Mapping[str, Any], cap: DailyCap) -> int:

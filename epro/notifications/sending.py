@@ -321,7 +321,7 @@ def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
         reason = reason or "in_doubt_too_long"
     left = [pair for pair in _reachable(case, senders) if not refused_by(message, pair[0])]
     if reason or not left:
-        _drop(tx, participant, message, reason, again)
+        _drop(tx, participant, message, reason, again, **_whose(case, study, reason, tx.now))
         return None
     wanted = _wanted(case, study, left)
     found = ways.find(tx, wanted, senders, circuits.known(tx) if case.troubled else {})
@@ -564,7 +564,15 @@ def _unknown(tx: Tx, participant: Any, message: Any, outcome: SendUnknown) -> No
     )
 
 
-def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: bool) -> None:
+def _whose(case: Case, study: MessageRules, reason: str | None, now: datetime) -> dict[str, str]:
+    """Whose quiet hours keep it back, for the trail."""
+    participant = case.participant
+    hours = (participant.preferences or {}, participant.time_zone, study.quiet_hours, now)
+    whose = rules.whose_quiet(*hours) if reason == "quiet_hours" else None
+    return {"whose": whose} if whose else {}
+
+
+def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: bool, **details: str) -> None:
     """It is not sent (any more): for this reason, or because no channel is left."""
     if again:
         message.unknown_at, message.lease_until = tx.now, None
@@ -573,7 +581,7 @@ def _drop(tx: Tx, participant: Any, message: Any, reason: str | None, again: boo
         message.begun_at = message.failed_at = tx.now  # begun, or it would go on waiting
         trail.record(tx, participant, "message.failed", "message", message.id, reason=message.failure)
     else:
-        messages.withhold(tx, participant, message, reason or "no_channel")
+        messages.withhold(tx, participant, message, reason or "no_channel", **details)
 
 
 def _reachable(case: Case, senders: Senders) -> list[tuple[str, str]]:

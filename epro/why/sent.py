@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from epro.scheduling.protocol import Assessment
 from epro.why.happened import Happened
-from epro.why.sentences import Said, Word
+from epro.why.sentences import Refusal, Said, Word
 from epro.why.templates import SENTENCES
 
 ON_RECORD = {"message.planned"}  # told by its plan
@@ -50,8 +50,11 @@ def fate(message: Any, happened: Sequence[Happened], now: datetime) -> list[Said
 
 
 def _step(one: Happened) -> Iterator[Said]:
-    facts = {"refusal": one.reason or "-"}
-    if one.action == "message.withheld":
+    facts = {"refusal": Refusal(one.reason) if one.reason else "-"}
+    if one.action == "message.withheld" and one.reason == "quiet_hours":
+        whose = Word("hours", one.details.get("whose", "quiet"))
+        yield Said("withheld.quiet_hours", one.at, {"whose": whose})
+    elif one.action == "message.withheld":
         code = f"withheld.{one.reason}"
         yield Said(code, one.at) if code in SENTENCES else Said("withheld.other", one.at, facts)
     elif one.action == "message.refused":

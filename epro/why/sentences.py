@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from epro.trail.entries import instant
+from epro.why import refusals
 from epro.why.templates import SENTENCES
 from epro.why.words import WORDS
 
@@ -22,6 +23,12 @@ class Word(NamedTuple):
 
     kind: str
     value: str
+
+
+class Refusal(NamedTuple):
+    """Why a message did not go out, as the ledger keeps it: a code, or channels with theirs."""
+
+    told: str
 
 
 class Who(NamedTuple):
@@ -70,6 +77,8 @@ def _in_words(value: Any, language: str, zone: str, names: Mapping[str, str]) ->
             return ""
         case Word():
             return WORDS[value.kind].get(value.value, {}).get(language, value.value)
+        case Refusal():
+            return refusals.in_words(value.told, WORDS["channel"], language)
         case Who():
             return _named(value, language, names)
         case datetime():
@@ -117,6 +126,8 @@ def _as_json(value: Any) -> Any:
     match value:
         case Word():
             return value.value
+        case Refusal():
+            return value.told
         case Who():
             return {"actor": value.actor, "roles": list(value.roles)}
         case datetime():

@@ -335,8 +335,8 @@ SENTENCES: dict[str, dict[str, str]] = {
         "zh-CN": "未发送：填写时段已关闭。",
     },
     "withheld.quiet_hours": {
-        "en": "It was withheld: it was within the participant's quiet hours.",
-        "zh-CN": "未发送：处于受试者的免打扰时段。",
+        "en": "It was withheld: it was within {whose}.",
+        "zh-CN": "未发送：处于{whose}。",
     },
     "withheld.cap_reached": {
         "en": "It was withheld: as many reminders as a day may hold had gone out.",

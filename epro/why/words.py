@@ -43,6 +43,15 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
         "visit": {"en": "a visit", "zh-CN": "上门访视"},
         "other": {"en": "another way", "zh-CN": "其他方式"},
     },
+    "hours": {
+        "own": {"en": "the quiet hours set for this participant", "zh-CN": "该受试者自己的免打扰时段"},
+        "usual": {
+            "en": "the study's usual quiet hours, since the participant has named none",
+            "zh-CN": "研究通常的免打扰时段（受试者未自行设定）",
+        },
+        "always": {"en": "the hours at which this study reminds nobody", "zh-CN": "本研究一律不发提醒的时段"},
+        "quiet": {"en": "quiet hours", "zh-CN": "免打扰时段"},
+    },
     "weekday": {
         "mon": {"en": "Monday", "zh-CN": "星期一"},
         "tue": {"en": "Tuesday", "zh-CN": "星期二"},

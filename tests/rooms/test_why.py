@@ -23,22 +23,26 @@ from click.testing import CliRunner
 
 from epro.cli import epro, main
 from epro.cli.study import known_instruments
+from epro.console.saying import texts
 from epro.notifications import callbacks
 from epro.notifications.models import Alert, Message
-from epro.notifications.senders import SendFailed, SendUnknown
+from epro.notifications.senders import SendFailed, SendUnknown, twilio_http
 from epro.questionnaires import checking
 from epro.questionnaires.methods import REASONS
 from epro.scheduling import amending
 from epro.scheduling.reading import read
 from epro.signin import staff
+from epro.simulation import report
 from epro.simulation.people import Phone
 from epro.tx import Grant, begin, look, system
 from epro.why import due, sent
 from epro.why.happened import Happened
-from epro.why.sentences import LANGUAGES, Said, Who, Word, told
+from epro.why.refusals import REFUSALS, THEIRS
+from epro.why.sentences import LANGUAGES, Refusal, Said, Who, Word, told
 from epro.why.templates import SENTENCES
 from epro.why.words import WORDS
 from tests.cast import PASSWORD, STUDY_FILE, at
+from tests.support import reasons
 from tests.support.approvals import begin_with
 
 TESTS = system("tests")
@@ -478,7 +482,9 @@ def within_her_quiet_hours(cast):
     with cast.on("2026-03-02T10:30"):
         phone.change(quiet_hours=["18:30", "22:30"])
     cast.tick(at("2026-03-02T19:01"))
-    yield why(cast, "2026-03-02T19:02", phone, reminder=newest(Message, purpose="reminder").id)
+    told = why(cast, "2026-03-02T19:02", phone, reminder=newest(Message, purpose="reminder").id)
+    assert {"whose": "own"} in [one["facts"] for one in told["sentences"]]
+    yield told
 
 
 @tells("withheld.no_channel")
@@ -942,6 +948,74 @@ def test_told_even_if_nobody_foresaw_it(code, act):
     assert said.code == code
     for language in LANGUAGES:
         assert told(said, language, "Asia/Shanghai")["text"]
+
+
+WHOSE = {
+    "own": "the quiet hours set for this participant.",
+    "usual": "the study's usual quiet hours",
+    "always": "the hours at which this study reminds nobody.",
+    None: "was within quiet hours.",
+}
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+def test_whose_quiet_hours_they_were_is_told_where_it_is_on_record(whose):
+    kept = {"whose": whose} if whose else {}
+    worker = Who("system:worker")
+    one = Happened(at("2026-03-02T19:02"), worker, "message.withheld", "x", "quiet_hours", kept)
+    (said,) = sent.fate(message(), [one], at("2026-03-02T19:03"))
+    assert said.code == "withheld.quiet_hours"
+    assert WHOSE[whose] in told(said, "en", "Asia/Shanghai")["text"]
+
+
+def test_every_reason_that_is_written_down_has_words():
+    """Gathered from the code that writes them: in the answer to why, on her page, and in a rehearsal's report."""
+    withheld, refused = reasons.withheld() - {"in_doubt_too_long"}, reasons.refused()
+    assert {"carrier_link", "withdrawn", "no_channel", "circuit_open", "cap_reached"} <= withheld
+    assert {"bad_number", "timed_out", "not_told_apart", "worker_lost", "account", "gone"} <= refused
+    assert (reasons.withheld() | refused) - set(REFUSALS) == set()
+    assert {f"withheld.{reason}" for reason in withheld} - set(SENTENCES) == set()
+    assert {f"withheld.{reason}" for reason in withheld} - set(texts()) == set()
+    to_her = withheld - {"cleared", "resolved", "acknowledged"}
+    assert {f"withheld: {reason}" for reason in to_her} - set(report.REASONS) == set()
+
+
+def test_a_number_of_theirs_means_what_it_means_where_it_is_refused_at_once():
+    """Twilio's numbers from 30000 come in call-backs, and are told as the same refusal in a reply."""
+    late = {
+        str(number): code for number, (code, _) in twilio_http.MEANINGS.items() if 30000 <= number < 31000
+    }
+    assert late == THEIRS
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_every_refusal_is_told_in_both_languages(code):
+    said = Said("message.refused", at("2026-03-02T19:02"), {"refusal": Refusal(code)})
+    english, chinese = (told(said, language, "Asia/Shanghai") for language in LANGUAGES)
+    assert REFUSALS[code]["en"] in english["text"] and english["facts"] == {"refusal": code}
+    assert english["text"].isascii() and not REFUSALS[code]["zh-CN"].isascii()
+    assert REFUSALS[code]["zh-CN"] in chinese["text"] and code not in chinese["text"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ("http_503", "the provider answered with status 503"),
+        ("30003", "the phone cannot be reached now"),
+        ("30999", "the provider's number 30999"),
+        ("undelivered 30007", "not delivered: the carrier filtered it out"),
+        (
+            "sms bad_number, email refused",
+            "text message: the number is not one that can be reached; e-mail: the provider gave no reason that we know",
+        ),
+        ("sms undelivered 30003", "text message: not delivered: the phone cannot be reached now"),
+        ("a_reason_of_tomorrow", "a_reason_of_tomorrow"),
+    ],
+)
+def test_what_the_ledger_keeps_of_refusals_is_told_in_words(kept, words):
+    said = Said("message.failed", at("2026-03-02T19:02"), {"refusal": Refusal(kept)})
+    assert f"({words})" in told(said, "en", "Asia/Shanghai")["text"]
+    assert told(said, "zh-CN", "Asia/Shanghai")["facts"] == {"refusal": kept}
 
 
 # The tables.
