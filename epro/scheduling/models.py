@@ -66,6 +66,12 @@ class Occurrence(Base):
             sqlite_where=sa.text("attention_at IS NOT NULL"),
         ),
         sa.Index(
+            "ix_occurrences_closing",
+            "closes_at",
+            postgresql_where=sa.text("attention_at IS NOT NULL"),
+            sqlite_where=sa.text("attention_at IS NOT NULL"),
+        ),
+        sa.Index(
             "ix_occurrences_week",
             "week_at",
             postgresql_where=sa.text("week_at IS NOT NULL"),

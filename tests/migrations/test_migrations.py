@@ -132,7 +132,7 @@ def test_partial_indexes_cover_what_the_models_say(environ):
             if index.dialect_options[connection.dialect.name].get("where") is not None
         }  # fmt: skip
         found = _conditions(connection)
-    assert len(wanted) == 10
+    assert len(wanted) == 11
     assert {name: found.get(name) for name in wanted} == wanted
     assert set(found) == set(wanted)
 
