@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -133,9 +133,11 @@ def receive(
     case = Case(tx, participant, submission, digest, offset, tx.now, tx.actor.device_id)
     known = _known(case)
     if known is not None:
-        return Taken(known, filed=_readable(case) if known.received_at == tx.now else None)
+        new = known.received_at == tx.now
+        return Taken(known, filed=_readable(case, is_anothers(known.findings)) if new else None)
     if doubt is not None:
-        return Taken(_set_aside(case, receipts.HELD, [doubt]), filed=_readable(case))
+        receipt = _set_aside(case, receipts.HELD, [doubt])
+        return Taken(receipt, filed=_readable(case, is_anothers(receipt.findings)))
     findings, occurrence, instrument = examine(case)
     findings = _first(findings)
     held = [finding for finding in findings if finding.holds]
@@ -296,9 +298,10 @@ def _about_instrument(occurrence: Any, instrument: Instrument) -> list[Finding]:
     return []
 
 
-def _readable(case: Case) -> Filed | None:
+def _readable(case: Case, anothers: bool = False) -> Filed | None:
     """What can be read of an entry that was set aside: an answer that asks for a call must not wait until a person
     settles the rest. Only answers that fit their items; no scores. None where it is not known what was asked.
+    `anothers`: its id is another participant's.
     """
     occurrence, instrument = _occurrence(case, []), _instrument(case, [])
     if occurrence is None or instrument is None:
@@ -306,12 +309,18 @@ def _readable(case: Case) -> Filed | None:
     unfit = {found.item for found in checking.check(instrument, case.submission.answers)}
     answers = {item: code for item, code in case.submission.answers.items() if item not in unfit}
     when = case.corrected_at if case.submission.completed_at else case.tx.now
-    return Filed(heard_as(case.submission, case.digest), occurrence, answers, {}, when)
+    return Filed(heard_as(case.submission, case.digest, anothers), occurrence, answers, {}, when)
 
 
-def heard_as(submission: Submission, digest: str) -> UUID:
-    """The id under which alerts look at an upload that was set aside."""
-    return submission.id or UUID(digest[:32])
+def heard_as(submission: Submission, digest: str, anothers: bool) -> UUID:
+    """The id under which alerts look at an upload that was set aside: its own, where it has one to itself."""
+    own = None if anothers else submission.id
+    return own or UUID(digest[:32])
+
+
+def is_anothers(findings: Iterable[Mapping[str, str]]) -> bool:
+    """Whether an upload was set aside because its id is another participant's."""
+    return any(one["code"] == ID_IN_USE.code for one in findings)
 
 
 def _set_aside(case: Case, outcome: str, findings: list[Finding]) -> Receipt:

@@ -153,7 +153,8 @@ def file(tx: Tx, participant: Any, aside: SetAside, wish: Wish) -> tuple[Taken, 
     taken = receiving.place(case, occurrence, instrument, remarks)
     assert taken.filed is not None
     # Alerts on it that were raised while it was held have this key.
-    heard_as = receiving.heard_as(read(json.loads(aside.body)), aside.digest)
+    anothers = receiving.is_anothers(aside.findings)
+    heard_as = receiving.heard_as(read(json.loads(aside.body)), aside.digest, anothers)
     return replace(taken, filed=replace(taken.filed, response_id=heard_as)), taken.filed.response_id
 
 
@@ -241,8 +242,7 @@ def _free_id(tx: Tx, aside: SetAside) -> UUID:
     named = read({"id": aside.response_id}).id
     if named is None or aside.outcome == receipts.CONFLICT or tx.plain(Response, aside.study_id, named):
         return uuid4()
-    in_use = any(one["code"] == receiving.ID_IN_USE.code for one in aside.findings)
-    return uuid4() if in_use else named
+    return uuid4() if receiving.is_anothers(aside.findings) else named
 
 
 def _refused(against: list[Finding]) -> Invalid:

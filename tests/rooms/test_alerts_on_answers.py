@@ -138,6 +138,35 @@ def test_an_answer_that_asks_for_a_call_is_heard_though_the_rest_is_held(cast, a
     assert alert.why["rule"] == "item-nine"
 
 
+def test_an_answer_under_an_id_of_somebody_else_is_heard_too(cast, ada):
+    """As of two phones whose memory was copied: neither upload silences the other, whoever's alert was there first."""
+    with cast.on("2026-03-02T10:30"):
+        nia = cast.staff("nia")
+        made = nia.enrol(
+            study="signals",
+            site="01",
+            language="en",
+            time_zone="Asia/Shanghai",
+            anchors={"enrolment": "2026-03-02"},
+        )
+        bea = Phone(cast.line, subject_id=made["subject_id"]).activate(nia.code_for(made["subject_id"]))
+    same, outcomes = uuid4(), []
+    with cast.on("2026-03-02T12:00") as now:
+        for phone in (ada, bea):
+            phone.sync()
+            (due,) = [o for o in phone.open_at(now) if o["assessment"] == "mood"]
+            phone.answer(due, mood(0, phq09=1), now, now, response_id=same)
+            outcomes += [receipt["outcome"] for receipt in phone.upload(now)]
+    assert outcomes == ["stored", "held"]
+    assert sorted(alert.subject_id for alert in alerts()) == [ada.subject_id, bea.subject_id]
+    with cast.on("2026-03-02T14:00"):
+        ivo = cast.staff("ivo")
+        (aside,) = ivo.must("GET", "/v1/site/set-aside?standing=true")["set_asides"]
+        settled = {"outcome": "filed", "reason": "as she says"}
+        ivo.must("POST", f"/v1/site/set-aside/{aside['id']}/settlement", settled)
+    assert len(alerts()) == 2, "heard before, and not again"
+
+
 def test_an_odd_code_on_the_item_itself_raises_none(cast, ada):
     answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=7))
     assert alerts() == []
