@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from epro import trail
-from epro.errors import Conflict, Invalid, NotFound
+from epro.errors import Conflict, Invalid
 from epro.privacy.models import RightsRequest
 from epro.scheduling import calendar_links
 from epro.studies import access
@@ -121,12 +121,10 @@ def find(tx: Tx, request_id: UUID, permission: str = NOTE, *, study_id: str | No
     query = sa.select(RightsRequest).where(RightsRequest.id == request_id, _visible(tx, permission))
     if study_id is not None:
         query = query.where(RightsRequest.study_id == study_id)
-    found: list[RightsRequest] = tx.all(query.limit(2))
-    if not found:
-        raise NotFound()
-    if len(found) > 1:
-        raise Conflict("This id stands in more than one study: name it with `study`.")
-    return found[0]
+    found: RightsRequest = access.the_one(
+        tx, query, "This id stands in more than one study: name it with `study`."
+    )
+    return found
 
 
 def listed(tx: Tx, *, standing: bool) -> sa.Select[Any]:

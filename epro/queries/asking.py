@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from epro import canonical, trail
-from epro.errors import Conflict, Invalid, NotAllowed, NotFound
+from epro.errors import Conflict, Invalid, NotAllowed
 from epro.queries.models import Query, QueryStep
 from epro.questionnaires import catalogue
 from epro.responses import correcting
@@ -104,12 +104,10 @@ def close(tx: Tx, query_id: UUID, text: str | None = None) -> Standing:
 
 
 def find(tx: Tx, query_id: UUID, permission: str = READ) -> Standing:
-    """The query of this id at one of the actor's sites. Raises NotFound."""
+    """The query of this id at one of the actor's sites. Raises NotFound, Conflict."""
     access.allow(tx.actor, permission)
     visible = access.visible(tx.actor, permission, Query)
-    found = tx.one(sa.select(Query).where(Query.id == query_id, visible))
-    if found is None:
-        raise NotFound()
+    found = access.the_one(tx, sa.select(Query).where(Query.id == query_id, visible))
     return standing(tx, [found])[0]
 
 

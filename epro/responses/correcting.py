@@ -121,12 +121,10 @@ def versions(tx: Tx, study_id: str, response_id: UUID) -> list[Response]:
 
 
 def find(tx: Tx, response_id: UUID, permission: str = CORRECT) -> Response:
-    """The response of this id at one of the actor's sites. Raises NotFound."""
+    """The response of this id at one of the actor's sites. Raises NotFound, Conflict."""
     access.allow(tx.actor, permission)
     visible = access.visible(tx.actor, permission, Response)
-    found: Response | None = tx.one(sa.select(Response).where(Response.id == response_id, visible))
-    if found is None:
-        raise NotFound()
+    found: Response = access.the_one(tx, sa.select(Response).where(Response.id == response_id, visible))
     return found
 
 

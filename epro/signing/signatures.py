@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from epro import canonical, db, keys, trail
 from epro.contacts import store
-from epro.errors import Conflict, Invalid, NotAllowed, NotFound
+from epro.errors import Conflict, Invalid, NotAllowed
 from epro.responses import correcting, receipts, runs, sight
 from epro.responses.models import Response
 from epro.scheduling import protocols
@@ -136,25 +136,24 @@ def marks(tx: Tx, study_id: str, rows: Iterable[Response]) -> dict[UUID, str]:
 
 
 def find(tx: Tx, signature_id: UUID) -> Standing:
-    """The signature of this id at one of the actor's sites. Raises NotFound."""
+    """The signature of this id at one of the actor's sites. Raises NotFound, Conflict."""
     access.allow(tx.actor, "response.read")
     visible = access.visible(tx.actor, "response.read", Signature)
-    found = tx.one(sa.select(Signature).where(Signature.id == signature_id, visible))
-    if found is None:
-        raise NotFound()
+    found = access.the_one(tx, sa.select(Signature).where(Signature.id == signature_id, visible))
     return standing(tx, [found])[0]
 
 
 def standing(tx: Tx, rows: Sequence[Signature]) -> list[Standing]:
-    """These signatures with what they stand under."""
+    """These signatures with what they stand under. Two studies may have one id: whoever signs has made it."""
     ids = [row.id for row in rows]
-    signed: dict[UUID, list[SignedResponse]] = defaultdict(list)
-    breaks: dict[UUID, dict[UUID, SignatureBreak]] = defaultdict(dict)
+    signed: dict[tuple[str, UUID], list[SignedResponse]] = defaultdict(list)
+    breaks: dict[tuple[str, UUID], dict[UUID, SignatureBreak]] = defaultdict(dict)
     for one in tx.all(sa.select(SignedResponse).where(SignedResponse.signature_id.in_(ids))):
-        signed[one.signature_id].append(one)
+        signed[one.study_id, one.signature_id].append(one)
     for broken in tx.all(sa.select(SignatureBreak).where(SignatureBreak.signature_id.in_(ids))):
-        breaks[broken.signature_id][broken.original_id] = broken
-    return [Standing(row, signed[row.id], breaks[row.id]) for row in rows]
+        breaks[broken.study_id, broken.signature_id][broken.original_id] = broken
+    keys = [(row.study_id, row.id) for row in rows]
+    return [Standing(row, signed[key], breaks[key]) for row, key in zip(rows, keys, strict=True)]
 
 
 def over(tx: Tx, study_id: str, originals: Iterable[UUID]) -> list[Standing]:

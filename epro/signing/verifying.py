@@ -34,8 +34,8 @@ def faults(tx: Tx) -> Iterator[Fault]:
     told = _told(tx)
     ids = tx.session.execute(sa.select(Signature.study_id, Signature.id).order_by(Signature.id)).all()
     for first in range(0, len(ids), AT_ONCE):
-        part = [one.id for one in ids[first : first + AT_ONCE]]
-        rows = tx.all(sa.select(Signature).where(Signature.id.in_(part)))
+        part = [(one.study_id, one.id) for one in ids[first : first + AT_ONCE]]
+        rows = tx.all(sa.select(Signature).where(sa.tuple_(Signature.study_id, Signature.id).in_(part)))
         for found in signatures.standing(tx, rows):
             key = (found.signature.study_id, str(found.signature.id))
             yield from _named(found, told.get(key, (0, None))[0], _wrong(tx, found, told.pop(key, None)))

@@ -176,6 +176,21 @@ def participant(
     return locked
 
 
+IN_TWO = "This id stands in more than one study: open it in its study, in the console."
+
+
+def the_one(tx: Tx, query: sa.Select[Any], in_two: str = IN_TWO) -> Any:
+    """The row of an id that whoever made it has chosen, among those that the actor may see. Raises NotFound; Conflict
+    where two studies have it: nobody acts on one of them by chance.
+    """
+    found = tx.all(query.limit(2))
+    if not found:
+        raise NotFound()
+    if len(found) > 1:
+        raise Conflict(in_two)
+    return found[0]
+
+
 def _covers(grant: Grant, study_id: str, site_id: str | None) -> bool:
     return grant.study_id == study_id and (site_id is None or grant.site_id in ("*", site_id))
 

@@ -19,17 +19,21 @@ from click.testing import CliRunner
 
 from epro import clock, db, trail
 from epro.cli import epro
+from epro.cli.study import known_instruments
 from epro.notifications import signed
 from epro.notifications.models import Message
 from epro.questionnaires import catalogue
 from epro.responses.models import Response, Score
+from epro.scheduling import protocols
+from epro.scheduling.reading import read
 from epro.signin import staff
 from epro.signin.models import SignInSession
 from epro.signing import verifying
 from epro.signing.models import Signature, SignatureBreak, SignedResponse
+from epro.simulation.people import Phone
 from epro.trail.models import Event
 from epro.tx import Grant, begin, look, system
-from tests.cast import PASSWORD, STUDY
+from tests.cast import PASSWORD, STUDY, STUDY_FILE
 from tests.rooms.test_corrections import LATER, amend, ask, entry, on_sqlite, rows, told, upload
 from tests.rooms.test_corrections import ada as patient  # noqa: F401
 from tests.rooms.test_rescoring import changed, up_to_nine
@@ -357,3 +361,47 @@ def test_a_correction_without_a_break_is_found(cast, ada, environ):
         tx.insert(Response, [row | {"id": uuid4(), "amends_id": first.id, "amendment_no": 1}])
         trail.record(tx, trail.study_chain(tx), "test.planted", "response", first.id)
     assert any("no break is on record" in what for what in faults())
+
+
+@pytest.fixture
+def twins(cast):
+    """A phone in each of two studies of the same site, whose subject ids are alike; Ines is investigator in both."""
+    text = STUDY_FILE.read_text(encoding="utf-8").replace("id: diary", "id: twin")
+    protocol, problems = read(text, known_instruments())
+    assert protocol is not None, problems
+    with cast.on("2026-03-01T10:00"), begin(TESTS) as tx:
+        protocols.publish(tx, protocol, text)
+        staff.give(tx, UUID(cast.ids["ines"]), Grant("twin", "01", "investigator"))
+    with cast.on("2026-03-02T10:00"):
+        ines, about = cast.staff("ines"), {"site": "01", "language": "en", "time_zone": "Asia/Shanghai"}
+        made = ines.enrol(study="twin", anchors={"enrolment": "2026-03-02"}, **about)
+        code = ines.must("POST", f"/v1/site/participants/{made['subject_id']}/activation-code?study=twin", {})
+        other = Phone(cast.line).activate(code["activation_code"])
+        return [cast.phone(contact={}), other]
+
+
+def test_ids_that_two_studies_share_are_of_each_by_itself(cast, twins):
+    """Whoever answers or signs makes the ids: nothing keeps two studies of one installation apart but us."""
+    same, signed_as, single = uuid4(), str(uuid4()), []
+    for day in ("2026-03-02", "2026-03-03"):
+        with cast.on(f"{day}T20:00") as now:
+            for phone in twins:
+                phone.sync()
+                id = same if day == "2026-03-02" else None
+                made = phone.answer(phone.open_at(now)[0], {"worst_fatigue": 3}, now, now, response_id=id)
+                assert phone.upload(now)[0]["outcome"] == "stored"
+                single += [made["id"]] if id is None else []
+    with cast.on("2026-03-03T21:00"):
+        ines = cast.staff("ines")
+        change = {"answers": {"worst_fatigue": 4}, "reason": "misread", "reported_by": "site"}
+        for method, path, body in (
+            ("GET", f"/v1/site/responses/{same}", None),
+            ("POST", f"/v1/site/responses/{same}/amendments", change),
+        ):
+            assert ines.call(method, path, body).status == 409, "neither is changed by chance"
+        wish = {"id": signed_as, "meaning": "reviewed", "password": PASSWORD, "accepts_policy": True}
+        for one in single:
+            told = ines.must("POST", f"/v1/site/responses/{one}/signatures", wish)
+            assert [part["id"] for part in told["responses"]] == [one]
+        assert ines.call("GET", f"/v1/site/signatures/{signed_as}").status == 409
+    assert faults() == []
