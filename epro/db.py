@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +64,9 @@ def _spell_utc(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
+@lru_cache(maxsize=16384)
 def _read_utc(text: str | None) -> datetime | None:
+    """The same few are read again and again."""
     return None if text is None else datetime.fromisoformat(text + "+00:00")
 
 

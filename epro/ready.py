@@ -32,6 +32,23 @@ def _kind(dialect: sa.Dialect) -> Kind:
     return made
 
 
+class Line:
+    """What there is to know of a connection that is at work, found out once for the time that it is taken."""
+
+    def __init__(self, connection: sa.Connection):
+        heard = connection.engine.dispatch
+        self.listened_to = bool(heard.before_cursor_execute or heard.after_cursor_execute)
+        self.kind = _kind(connection.dialect)
+        self.cursor: Callable[[], Any] = connection.connection.driver_connection.cursor  # type: ignore[union-attr]
+
+
+def _line(connection: sa.Connection) -> Line:
+    known: Line | None = vars(connection).get("epro_line")
+    if known is None:
+        known = vars(connection)["epro_line"] = Line(connection)
+    return known
+
+
 @lru_cache(maxsize=16384)
 def _uuid(text: str) -> UUID:
     """As SQLite keeps it. The same few are read again and again."""
@@ -92,11 +109,12 @@ def _reader(kind: Any, dialect: sa.Dialect, told: Any) -> Process | None:
 
 def rows(connection: sa.Connection, statement: Any, asked: Mapping[str, Any]) -> Sequence[Any]:
     """The rows of a statement that is made once and kept."""
-    ready = _of(connection, statement, None)
+    line = _line(connection)
+    ready = _of(line, statement, None)
     if ready is None:
         return connection.execute(statement, asked).all()
     try:
-        cursor = _cursor(connection)
+        cursor = line.cursor()
         cursor.execute(ready.text, ready.bound(asked))
         found, told = cursor.fetchall(), cursor.description
         cursor.close()
@@ -113,13 +131,14 @@ def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str
     if not connection.in_transaction():
         raise sa.exc.InvalidRequestError("This act was undone: nothing more can be written in it.")
     names = tuple(given[0]) if isinstance(statement, sa.Insert) and statement.select is None else None
-    ready = _of(connection, statement, names)
+    line = _line(connection)
+    ready = _of(line, statement, names)
     if ready is None:
         connection.execute(statement, list(given))
         return
     bound = [ready.bound(one) for one in given]
     try:
-        cursor = _cursor(connection)
+        cursor = line.cursor()
         if len(bound) == 1:
             cursor.execute(ready.text, bound[0])
         else:
@@ -129,12 +148,9 @@ def write(connection: sa.Connection, statement: Any, given: Sequence[Mapping[str
         _refuse(connection, ready.text, fault)
 
 
-def _of(connection: sa.Connection, statement: Any, names: tuple[str, ...] | None) -> Ready | None:
+def _of(line: Line, statement: Any, names: tuple[str, ...] | None) -> Ready | None:
     """None when it goes the usual way."""
-    heard = connection.engine.dispatch
-    if heard.before_cursor_execute or heard.after_cursor_execute:
-        return None
-    return _made(statement, _kind(connection.dialect), names)
+    return None if line.listened_to else _made(statement, line.kind, names)
 
 
 @lru_cache(maxsize=1024)
@@ -149,13 +165,9 @@ def _made(statement: Any, kind: Kind, names: tuple[str, ...] | None) -> Ready | 
 def at_once(connection: sa.Connection, text: str) -> None:
     """Have the driver run a text that asks for nothing and says nothing."""
     try:
-        _cursor(connection).execute(text)
+        _line(connection).cursor().execute(text)
     except connection.dialect.loaded_dbapi.Error as fault:
         _refuse(connection, text, fault)
-
-
-def _cursor(connection: sa.Connection) -> Any:
-    return connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
 
 
 def _refuse(connection: sa.Connection, text: str, fault: Exception) -> NoReturn:

@@ -24,12 +24,14 @@ from epro.studies.models import Participant, Site, Study
 from epro.tx import Tx, undoable
 
 USEFUL_FOR = timedelta(hours=4)  # after that the day's work has begun without it
+_STUDIES = sa.select(Study.id).order_by(Study.id)
 
 
 def plan_due(tx: Tx, limit: int = 50) -> int:
     """Plan the digests whose hour has come, up to about `limit`; returns how many."""
     planned = 0
-    for study_id in tx.all(sa.select(Study.id).order_by(Study.id)):
+    for study in tx.rows(_STUDIES, {}):
+        study_id: str = study.id
         for site_id, protocol in protocols.by_site(tx, study_id).items():
             rule = protocol.staff_digest
             site = tx.get(Site, study_id, site_id) if rule is not None and planned < limit else None

@@ -7,7 +7,7 @@ one that a carrier may hold back than none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,7 +69,7 @@ def find(
         found = _words(tx, wanted, channel, to, senders[channel])
         if isinstance(found, str):
             reasons.append(found)
-            held.append(Way(channel, to, _texts(wanted)[0]))
+            held.append(Way(channel, to, next(_texts(wanted))))
         elif standing == "free" or circuits.claim_probe(tx, key):
             return found
         else:
@@ -105,12 +105,13 @@ def _language(message: Any) -> str:
     return message.language if message.language in wording.shipped() else FALLBACK
 
 
-def _texts(wanted: Wanted) -> list[Text]:
-    """Every wording, the one whose turn it is first; what she was told last comes last."""
+def _texts(wanted: Wanted) -> Iterator[Text]:
+    """Every wording, the one whose turn it is first; what she was told last comes last. Mostly the first will do."""
     first, message = text_of(wanted, wanted.message.rotation), wanted.message
     turns = [(first.turn + n) % first.of for n in range(first.of)]
     again = [turn for turn in turns if f"{message.template}:{turn}" == wanted.last_text]
-    return [text_of(wanted, turn) for turn in [*(turn for turn in turns if turn not in again), *again]]
+    for turn in [*(turn for turn in turns if turn not in again), *again]:
+        yield first if turn == first.turn else text_of(wanted, turn)
 
 
 def _words(tx: Tx, wanted: Wanted, channel: str, to: str, sender: Sender) -> Way | str:
@@ -118,29 +119,33 @@ def _words(tx: Tx, wanted: Wanted, channel: str, to: str, sender: Sender) -> Way
     country = carriers.country_of(to) if channel == "sms" else None
     carrier = carriers.shipped().get(country or "")
     if carrier is None:
-        return Way(channel, to, texts[0], registered_as(wanted, country, texts[0].turn) if country else None)
-    return _allowed(tx, wanted, carrier, Way(channel, to, texts[0]), texts, sender)
+        text = next(texts)
+        return Way(channel, to, text, registered_as(wanted, country, text.turn) if country else None)
+    return _allowed(tx, wanted, carrier, (channel, to), texts, sender)
 
 
 def _allowed(
-    tx: Tx, wanted: Wanted, carrier: Carrier, path: Way, texts: Iterable[Text], sender: Sender
+    tx: Tx, wanted: Wanted, carrier: Carrier, path: tuple[str, str], texts: Iterable[Text], sender: Sender
 ) -> Way | str:
     """The first wording that the carrier allows to this number, kept as sent; else the rule in the way."""
-    message, number = wanted.message, texts_sent.digest(path.to)
-    by_turn = {text.turn: text for text in texts}
-    needs_id = bool(wanted.study.registered.get(carrier.country)) or _asks_for_ids(sender, path.to)
-    candidates = [
-        Candidate(turn, text.text, texts_sent.digest(text.text), _id(wanted, sender, carrier, path.to, turn))
-        for turn, text in by_turn.items()
-    ]
+    channel, to = path
+    message, number, by_turn = wanted.message, texts_sent.digest(to), dict[int, Text]()
+    needs_id = bool(wanted.study.registered.get(carrier.country)) or _asks_for_ids(sender, to)
+
+    def candidates() -> Iterator[Candidate]:
+        for text in texts:
+            by_turn[text.turn] = text
+            known = _id(wanted, sender, carrier, to, text.turn)
+            yield Candidate(text.turn, text.text, texts_sent.digest(text.text), known)
+
     texts_sent.hold(tx, number)
     history = texts_sent.history(tx, number, message.id)
-    found = carriers.choose(carrier, candidates, history, tx.now, urgent=wanted.urgent, needs_id=needs_id)
+    found = carriers.choose(carrier, candidates(), history, tx.now, urgent=wanted.urgent, needs_id=needs_id)
     if isinstance(found, str):
         return found
     texts_sent.keep(tx, number, message.id, found.text)
     own_id = registered_as(wanted, carrier.country, found.wording)
-    return Way(path.channel, path.to, by_turn[found.wording], own_id, number)
+    return Way(channel, to, by_turn[found.wording], own_id, number)
 
 
 def _asks_for_ids(sender: Sender, to: str) -> bool:

@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,9 @@ def _said(params: Mapping[str, Value], name: str) -> str:
     """The value on one line, without characters that cannot be seen."""
     if name not in params:
         raise MissingValue(name)
-    return " ".join("".join(c if c.isprintable() else " " for c in str(params[name])).split())
+    text = str(params[name])
+    seen = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(seen.split())
 
 
 # ── how long a text is ──
@@ -303,6 +305,7 @@ def _pattern(word: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z0-9]){said}" + ("" if word.endswith("*") else r"(?![a-z0-9])"))
 
 
+@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     """As the eye reads it: full width as half width, capitals as small letters, nothing invisible."""
     folded = unicodedata.normalize("NFKC", text).casefold()

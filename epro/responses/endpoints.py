@@ -49,11 +49,14 @@ class Change:
 
 def points(tx: Tx, participant: Any, assessment: str, scale: str) -> list[Point]:
     """The scores of one scale in the order of their days: of several runs the latest, of rivals the one that counts."""
-    columns = (Occurrence.visit_id, Occurrence.local_day, Occurrence.study_day)
-    query = _answered(participant, assessment, *columns, Score.value, Score.reason, Score.blinded)
-    query = query.join(Score, runs.SCORED).where(Score.scale == scale, runs.of_the_last_scoring())
-    query = query.order_by(Score.run)
-    latest = {row.id: row for row in tx.session.execute(query)}  # a later run takes the place of an earlier
+    asked = {
+        "study_id": participant.study_id,
+        "subject_id": participant.subject_id,
+        "assessment_id": assessment,
+        "scale": scale,
+    }
+    tx.flush()
+    latest = {row.id: row for row in tx.rows(_SCORED, asked)}  # a later run takes the place of an earlier
     found = [
         Point(
             row.id,
@@ -106,19 +109,32 @@ def _change(endpoint: Endpoint, point: Point, baseline: Point | None) -> Change:
     return Change(point, baseline, point.value - baseline.value, responder)
 
 
-def _answered(participant: Any, assessment: str, *columns: Any) -> sa.Select[Any]:
-    """The responses of an assessment with their occurrences, the earliest completed first."""
-    asked = sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id)
-    return (
-        sa.select(Response.id, Response.occurrence_id, Response.amends_id, Response.amendment_no, *columns)
-        .join(Occurrence, asked)
-        .where(
-            Response.study_id == participant.study_id,
-            Response.subject_id == participant.subject_id,
-            Response.assessment_id == assessment,
-        )
-        .order_by(Response.corrected_at, Response.id)
+_ASKED = sa.and_(Occurrence.study_id == Response.study_id, Occurrence.id == Response.occurrence_id)
+# The scores of one scale with their responses and occurrences, the earliest completed first.
+_SCORED = (
+    sa.select(
+        Response.id,
+        Response.occurrence_id,
+        Response.amends_id,
+        Response.amendment_no,
+        Occurrence.visit_id,
+        Occurrence.local_day,
+        Occurrence.study_day,
+        Score.value,
+        Score.reason,
+        Score.blinded,
     )
+    .join(Occurrence, _ASKED)
+    .join(Score, runs.SCORED)
+    .where(
+        Response.study_id == sa.bindparam("study_id"),
+        Response.subject_id == sa.bindparam("subject_id"),
+        Response.assessment_id == sa.bindparam("assessment_id"),
+        Score.scale == sa.bindparam("scale"),
+        runs.of_the_last_scoring(),
+    )
+    .order_by(Response.corrected_at, Response.id, Score.run)
+)
 
 
 def _counting(rows: Iterable[Any]) -> list[Any]:

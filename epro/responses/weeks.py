@@ -25,6 +25,7 @@ from epro.responses.models import Response, WeekScore
 from epro.scheduling import protocols, weeks
 from epro.scheduling.models import Occurrence
 from epro.scheduling.weeks import Week
+from epro.statements import among, of_people
 from epro.studies.models import Participant
 from epro.tx import Plain, Tx, attempt, table_of
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 PUT_OFF = timedelta(minutes=5)
 WEEKS = UUID("8d1f6a0e-5a52-4c55-9f0e-6f3c1f0b7c11")  # the name space of the ids of weeks
-Scores = dict[str, WeekScore]
+Scores = dict[str, Any]  # scale -> its row
 
 _OCCURRENCES, _PARTICIPANTS = map(table_of, (Occurrence, Participant))
 _NOW = sa.bindparam("now", type_=Occurrence.planned_at.type)
@@ -78,6 +79,20 @@ _OF_A_WEEK = sa.select(
     _OCCURRENCES.c.study_day.between(sa.bindparam("first"), sa.bindparam("last")),
 )
 
+_SCORES, _RESPONSES = map(table_of, (WeekScore, Response))
+_RUNS = (
+    sa.select(*_SCORES.columns)
+    .where(of_people(_SCORES))
+    .order_by(_SCORES.c.subject_id, _SCORES.c.assessment_id, _SCORES.c.week, _SCORES.c.run)
+)
+_RUNS_OF_ONE = _RUNS.where(_SCORES.c.assessment_id == sa.bindparam("assessment_id"))
+_RUNS_OF_A_WEEK = _RUNS_OF_ONE.where(_SCORES.c.week == sa.bindparam("week"))
+_ANSWERS_TO = sa.select(*_RESPONSES.columns).where(
+    _RESPONSES.c.study_id == sa.bindparam("study_id"),
+    _RESPONSES.c.subject_id == sa.bindparam("subject_id"),
+    among(_RESPONSES.c.occurrence_id, "occurrence_ids"),
+)
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -86,7 +101,7 @@ class Standing:
     scores: Scores
 
     @property
-    def row(self) -> WeekScore:
+    def row(self) -> Any:
         return max(self.scores.values(), key=lambda one: one.run)
 
 
@@ -179,15 +194,11 @@ def standing(
     assessment: str | None = None,
     number: int | None = None,
 ) -> list[Standing]:
-    """The weeks on record, of several runs the latest, in order."""
-    query = sa.select(WeekScore).where(WeekScore.study_id == study_id, WeekScore.subject_id.in_(subject_ids))
-    if assessment is not None:
-        query = query.where(WeekScore.assessment_id == assessment)
-    if number is not None:
-        query = query.where(WeekScore.week == number)
-    order = (WeekScore.subject_id, WeekScore.assessment_id, WeekScore.week, WeekScore.run)
+    """The weeks on record, of several runs the latest, in order: plain rows. A `number` is one of an assessment."""
+    query = _RUNS if assessment is None else _RUNS_OF_ONE if number is None else _RUNS_OF_A_WEEK
+    asked = {"study_id": study_id, "subject_ids": subject_ids, "assessment_id": assessment, "week": number}
     latest: dict[tuple[str, UUID], Scores] = defaultdict(dict)
-    for row in tx.all(query.order_by(*order)):
+    for row in tx.rows(query, asked):
         scores = latest[row.subject_id, row.id]
         if any(one.run < row.run for one in scores.values()):
             scores.clear()  # a run is whole: it may know fewer scales than the one before
@@ -265,7 +276,7 @@ def _found(
     version: str,
 ) -> Found:
     counting = _counting(tx, participant, [row.id for row in stand])
-    by_item: dict[str, Response] = {}
+    by_item: dict[str, Any] = {}
     for row in stand:
         if row.id in counting:  # a day that stands twice, after a moved anchor, is told by its earlier diary
             by_item.setdefault(definition.items[row.study_day - week.first].id, counting[row.id])
@@ -275,15 +286,15 @@ def _found(
     return Found(stand[0].assessment_id, week, days, version, sources, answers)
 
 
-def _counting(tx: Tx, participant: Any, ids: Sequence[UUID]) -> dict[UUID, Response]:
-    """Occurrence -> of its answers the one that counts."""
-    query = sa.select(Response).where(
-        Response.study_id == participant.study_id,
-        Response.subject_id == participant.subject_id,
-        Response.occurrence_id.in_(ids),
-    )
-    rivals: dict[UUID, list[Response]] = defaultdict(list)
-    for row in tx.all(query):
+def _counting(tx: Tx, participant: Any, ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """Occurrence -> of its answers the one that counts, a plain row."""
+    asked = {
+        "study_id": participant.study_id,
+        "subject_id": participant.subject_id,
+        "occurrence_ids": ids,
+    }
+    rivals: dict[UUID, list[Any]] = defaultdict(list)
+    for row in tx.rows(_ANSWERS_TO, asked):
         rivals[row.occurrence_id].append(row)
     return {id: receiving.primary(rows) for id, rows in rivals.items()}
 

@@ -92,7 +92,7 @@ def find(tx: Tx, study_id: str, version: str) -> Protocol:
 
 def current(tx: Tx, study_id: str) -> Protocol | None:
     """What new participants get where no approved amendment is in force, or None when there is no such study."""
-    study = tx.get(Study, study_id)
+    study = tx.plain(Study, study_id)
     return find(tx, study_id, study.protocol_version) if study else None
 
 
@@ -108,9 +108,10 @@ def by_site(tx: Tx, study_id: str) -> dict[str, Protocol]:
     first = current(tx, study_id)
     if first is None:
         return {}
-    oldest_first = tx.session.execute(_EACH_IN_FORCE, {"study_id": study_id, "now": tx.now})
+    tx.flush()
+    oldest_first = tx.rows(_EACH_IN_FORCE, {"study_id": study_id, "now": tx.now})
     newest = {row.site_id: row.version for row in oldest_first}
-    sites = list(tx.session.scalars(_SITES_OF, {"study_id": study_id}))
+    sites = [row.id for row in tx.rows(_SITES_OF, {"study_id": study_id})]
     found = {site: find(tx, study_id, newest[site]) if site in newest else first for site in sites}
     return {site: protocol for site, protocol in found.items() if _has_site(protocol, site)}
 

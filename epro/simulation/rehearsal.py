@@ -59,7 +59,7 @@ LOST_REPLY = 0.02  # of the uploads: the phone hears nothing and sends the same 
 SLOW = 0.15  # of the alerts that a nurse meets on her round are left for the next one
 ROUND = time(9, 5)
 AFTERWARDS = timedelta(minutes=2)
-KNOWN = (
+KNOWN = sa.select(
     Occurrence.id,
     Occurrence.assessment_id,
     Occurrence.local_day,
@@ -67,6 +67,13 @@ KNOWN = (
     Occurrence.closes_at,
     Occurrence.instrument_code,
     Occurrence.instrument_version,
+).where(
+    Occurrence.study_id == sa.bindparam("study_id"),
+    Occurrence.subject_id == sa.bindparam("subject_id"),
+    Occurrence.closes_at > sa.bindparam("now", type_=Occurrence.closes_at.type),
+    Occurrence.opens_at < sa.bindparam("until", type_=Occurrence.opens_at.type),
+    Occurrence.cancelled_at.is_(None),
+    Occurrence.fulfilled_at.is_(None),
 )
 DERIVED = {"first_answer_of", "from"}  # keys of an anchor that nobody sets by hand
 OUTCOMES = ("reached", "not_reached", "no_action_needed")
@@ -443,16 +450,14 @@ class Rehearsal:
     def _learn(self, who: Person) -> None:
         """The phone syncs: it knows what is planned, and she takes it in hand when that suits her."""
         phone, now = self.phones[who.number], clock.now()
-        query = sa.select(*KNOWN).where(
-            Occurrence.study_id == self.protocol.study_id,
-            Occurrence.subject_id == who.subject_id,
-            Occurrence.closes_at > now,
-            Occurrence.opens_at < now + self.learn_every,
-            Occurrence.cancelled_at.is_(None),
-            Occurrence.fulfilled_at.is_(None),
-        )
+        asked = {
+            "study_id": self.protocol.study_id,
+            "subject_id": who.subject_id,
+            "now": now,
+            "until": now + self.learn_every,
+        }
         with look(DOOR) as tx:
-            phone.known = {row.id: row for row in tx.session.execute(query)}
+            phone.known = {row.id: row for row in tx.rows(KNOWN, asked)}
         phone.synced += 1
         self._plan_sittings(who, phone.synced)
 

@@ -7,7 +7,7 @@ read: check it with the carrier before a study opens, and change the file, not t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import cache
@@ -102,7 +102,7 @@ def segments(text: str) -> int:
 
 def choose(
     carrier: Carrier,
-    candidates: Sequence[Candidate],
+    candidates: Iterable[Candidate],
     history: Sequence[Earlier],
     now: datetime,
     *,
