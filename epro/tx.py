@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
@@ -84,10 +84,15 @@ class Tx:
     _waiting: dict[Any, Write] | None = None
     _account: dict[Any, Any] = field(default_factory=dict)
     _session: Session | None = None
+    _part: ExitStack | None = None
 
     @property
     def session(self) -> Session:
-        """For rows as objects: opened when it is first asked for, on this connection and in this transaction."""
+        """For rows as objects: opened when it is first asked for, on this connection and in this transaction.
+
+        Opened within a part that can be undone, it has a savepoint of its own: what its flush refuses must undo the
+        part alone.
+        """
         if self._session is None:
             self._session = db.RecordingSession(
                 self.connection,
@@ -95,6 +100,9 @@ class Tx:
                 join_transaction_mode="control_fully",
                 info=self._account,
             )
+            if self._part is not None:
+                self._part.enter_context(self._session.begin_nested())
+                self._session.connection()
         return self._session
 
     @property
@@ -279,9 +287,32 @@ def attempt(tx: Tx, log: logging.Logger | None, what: str, part: Callable[[], An
 @contextmanager
 def undoable(tx: Tx) -> Iterator[None]:
     """What raises within undoes all that was done within, and nothing else."""
+    if tx._session is None and tx._part is None:
+        with _savepoint(tx):
+            yield
+        return
     with tx.session.begin_nested():
         tx.session.connection()  # or the savepoint would begin with the first object, after plain rows were written
         yield
+
+
+@contextmanager
+def _savepoint(tx: Tx) -> Iterator[None]:
+    """The same where no session is open yet: most parts need none. One that is opened within takes part."""
+    told = {name: tx.account.get(name) for name in (db.OWES, db.RECORDED)}
+    ready.at_once(tx.connection, "SAVEPOINT part")
+    try:
+        with ExitStack() as tx._part:
+            yield
+    except BaseException:
+        if tx._session is not None:
+            tx._session.expunge_all()
+        ready.at_once(tx.connection, "ROLLBACK TO SAVEPOINT part")
+        tx.account.update(told)
+        raise
+    finally:
+        tx._part = None
+    ready.at_once(tx.connection, "RELEASE SAVEPOINT part")
 
 
 def table_of(model: Any) -> sa.Table:

@@ -19,6 +19,7 @@ from epro.notifications import alerts, messages
 from epro.scheduling import anchors, attention, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.protocol import Assessment
+from epro.statements import of_ids
 from epro.studies import participants
 from epro.studies.models import Participant
 from epro.tx import Plain, Tx, attempt, table_of
@@ -46,8 +47,7 @@ _DUE = (
 _THESE = (
     sa.select(*_OCCURRENCES.columns)
     .where(
-        _OCCURRENCES.c.study_id.in_(sa.bindparam("studies", expanding=True)),
-        _OCCURRENCES.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())),
+        of_ids(_OCCURRENCES),
         _OCCURRENCES.c.attention_at <= sa.bindparam("now", type_=Occurrence.planned_at.type),
     )
     .order_by(_OCCURRENCES.c.attention_at, _OCCURRENCES.c.id)
@@ -63,9 +63,14 @@ def attend_due(tx: Tx, limit: int = 50) -> int:
         return 0
     people = {(row.study_id, row.subject_id): Plain(_PARTICIPANTS, row[1:]) for row in due}
     # The lock is held from here on: what was read before it may have changed since.
-    studies, ids = sorted({row.study_id for row in due}), [row.id for row in due]
-    rows = tx.rows(_THESE, {"studies": studies, "ids": ids, "now": tx.now})
-    pairs = [(people[(row.study_id, row.subject_id)], Plain(_OCCURRENCES, row)) for row in rows]
+    pairs = [
+        (people[(row.study_id, row.subject_id)], Plain(_OCCURRENCES, row))
+        for study_id in sorted({row.study_id for row in due})
+        for row in tx.rows(
+            _THESE,
+            {"study_id": study_id, "now": tx.now, "ids": [one.id for one in due if one.study_id == study_id]},
+        )
+    ]
     # What ends unanswered has consequences that look at what is on file; all else is done at once.
     ending, quick = (
         [pair for pair in pairs if _ends(tx, pair[1])],

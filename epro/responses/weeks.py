@@ -25,7 +25,7 @@ from epro.responses.models import Response, WeekScore
 from epro.scheduling import protocols, weeks
 from epro.scheduling.models import Occurrence
 from epro.scheduling.weeks import Week
-from epro.statements import among, of_people
+from epro.statements import among, of_ids, of_people
 from epro.studies.models import Participant
 from epro.tx import Plain, Tx, attempt, table_of
 
@@ -59,8 +59,7 @@ _THESE = (
         )
     )
     .where(
-        _OCCURRENCES.c.study_id.in_(sa.bindparam("studies", expanding=True)),
-        _OCCURRENCES.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())),
+        of_ids(_OCCURRENCES),
         _OCCURRENCES.c.week_at <= _NOW,
     )
     .order_by(_OCCURRENCES.c.week_at, _OCCURRENCES.c.id)
@@ -124,8 +123,14 @@ def score_due(tx: Tx, limit: int = 50) -> int:
         return 0
     people = {(row.study_id, row.subject_id): Plain(_PARTICIPANTS, row[1:]) for row in due}
     # The lock is held from here on: another worker may have looked at the week meanwhile.
-    studies, ids = sorted({row.study_id for row in due}), [row.id for row in due]
-    rows = tx.rows(_THESE, {"studies": studies, "ids": ids, "now": tx.now})
+    rows = [
+        row
+        for study_id in sorted({row.study_id for row in due})
+        for row in tx.rows(
+            _THESE,
+            {"study_id": study_id, "now": tx.now, "ids": [one.id for one in due if one.study_id == study_id]},
+        )
+    ]
     if not attempt(tx, None, "all at once", lambda: _look_at_all(tx, people, rows)):
         for row in rows:
             _look_or_put_off(tx, row)

@@ -152,6 +152,48 @@ def test_a_part_that_fails_takes_its_plain_rows_with_it_and_owes_nothing(ada, ap
         assert tx.plain(Participant, *ADA).language != "de"
 
 
+def _doubled(tx):
+    tx.add(Study(id="diary", protocol_version="1", opened_at=tx.now))
+    tx.session.flush()
+
+
+@pytest.mark.parametrize(
+    "fault", [_doubled, lambda tx: tx.add(Study(id="diary", protocol_version="1", opened_at=tx.now)), None]
+)
+def test_a_part_that_opens_the_session_undoes_itself_alone(ada, app, fault):
+    """Whether its flush is refused within, at its end, or something else is wrong with it."""
+
+    def part():
+        tx.get(Participant, *ADA).language = "de"
+        tx.session.flush()
+        if fault is None:
+            raise RuntimeError("planted")
+        fault(tx)
+
+    with begin(TESTS) as tx:
+        she = tx.plain(Participant, *ADA, lock=True)
+        trail.record(tx, she, "test.done", "test", "1")
+        tx.put_back(Participant, she)
+        tx.write(Participant, *ADA, language="it")
+        assert not attempt(tx, None, "planted", part)
+        assert tx.get(Participant, *ADA).language == "it"
+        assert attempt(tx, None, "well", lambda: setattr(tx.get(Participant, *ADA), "language", "fr"))
+    with look(TESTS) as tx:
+        assert tx.get(Participant, *ADA).language == "fr"
+
+
+@on_sqlite
+def test_a_record_undone_with_its_part_pays_for_nothing(ada, app):
+    def part():
+        she = tx.plain(Participant, *ADA, lock=True)
+        trail.record(tx, she, "test.done", "test", "1")
+        raise RuntimeError("planted")
+
+    with pytest.raises(SilentChange), begin(TESTS) as tx:
+        tx.write(Participant, *ADA, language="de")
+        assert not attempt(tx, None, "planted", part)
+
+
 @on_sqlite
 def test_an_act_without_objects_owes_its_record_too(ada, app):
     with pytest.raises(SilentChange), begin(TESTS) as tx:
