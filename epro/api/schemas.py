@@ -547,6 +547,7 @@ class DifferencesOut(Schema):
         fields.Nested(PlannedOut), metadata={"description": "this day has its own already"}
     )
     reminders_recalled = fields.Integer()
+    warning = fields.String(metadata={"description": "answers that would lie before the new day"})
 
 
 class ReasonIn(Strict):

@@ -93,7 +93,12 @@ def _replan(asked: dict[str, Any], subject_id: str, wish: Wish, reason: str) -> 
         if wish.arm and not sight.knows_arm(tx, participant):  # what would change tells which one it is
             raise NotAllowed()
         found = replanning.preview(tx, participant, wish)
-        told = telling.differences(found, preview=asked["preview"], recalled=recalled(tx, found))
+        told = telling.differences(
+            found,
+            preview=asked["preview"],
+            recalled=recalled(tx, found),
+            behind=replanning.behind(tx, participant, wish),
+        )
         if not asked["preview"]:
             replanning.carry_out(tx, participant, wish, reason)
         return told

@@ -16,6 +16,7 @@ from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import occurrences, protocols
 from epro.scheduling.comparing import Differences
 from epro.scheduling.models import Occurrence, Snooze
+from epro.scheduling.replanning import Behind
 from epro.scheduling.state import State, state_of
 from epro.signin import devices
 from epro.studies import access, notes, participants
@@ -81,9 +82,12 @@ ALERT = (
 )
 
 
-def differences(found: Differences, *, preview: bool, recalled: int) -> dict[str, Any]:
-    """What a new plan changes."""
+def differences(
+    found: Differences, *, preview: bool, recalled: int, behind: Behind | None = None
+) -> dict[str, Any]:
+    """What a new plan changes, with a warning where answers would lie before the new day of an anchor."""
     return {
+        **({"warning": str(behind)} if behind else {}),
         "preview": preview,
         "reminders_recalled": recalled,
         "kept": [_row(row) for row in found.kept],

@@ -118,7 +118,8 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
     if wish.arm and not sight.knows_arm(tx, row):  # what would change tells which one it is
         raise NotAllowed()
     found = replanning.preview(tx, row, wish)
-    told = telling.differences(found, preview=True, recalled=recalled(tx, found))
+    told: dict[str, Any] = telling.differences(found, preview=True, recalled=recalled(tx, found))
+    told["behind"] = replanning.behind(tx, row, wish)
     skipped = {want.id for want in comparing.without_row(found.over, occurrences.of(tx, row))}
     told["skipped_as_over"] = [one for one in told["skipped_as_over"] if one["id"] in skipped]
     return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
@@ -147,4 +148,5 @@ def _mark(told: dict[str, Any]) -> str:
     """What was shown, in short; the order of lines says nothing."""
     shown = {name: sorted(str(one["id"]) for one in told[name]) for name in CHANGES if name != "kept"}
     days = sorted(f"{one['id']} {one['opens_at']}" for one in [*told["moved"], *told["new"]])
-    return hashlib.sha256(canonical.encode({**shown, "days": days})).hexdigest()
+    warned = [str(told["behind"])] if told["behind"] else []
+    return hashlib.sha256(canonical.encode({**shown, "days": days, "warned": warned})).hexdigest()

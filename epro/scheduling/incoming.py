@@ -6,11 +6,11 @@ set by hand since the EDC last gave its own stays: the newer word counts, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from epro.errors import EproError
-from epro.scheduling import occurrences, replanning
+from epro.scheduling import replanning
 from epro.scheduling.comparing import Differences
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
@@ -46,13 +46,7 @@ class Taken:
     refusal: str | None = None
     detail: str | None = None
     differences: Differences | None = None
-    answered: int = 0  # answers from the day on record on, that would lie before the new one
-
-    @property
-    def warning(self) -> str | None:
-        if not self.answered:
-            return None
-        return f"{self.answered} answers given since {self.before} would lie before {self.given.day}."
+    warning: str | None = None
 
 
 def take(
@@ -81,20 +75,12 @@ def _take(tx: Tx, study_id: str, given: Given, preview: bool, accept_answered: b
         return Taken(given, UNCHANGED, before)
     if _said_otherwise_since(rows, given.day):
         return Taken(given, KEPT, before)
-    answered = _answered_between(tx, participant, before, given.day)
-    if answered and not (preview or accept_answered):
-        told = Taken(given, REFUSED, before, answered=answered)
-        return replace(told, refusal=ANSWERED, detail=told.warning)
+    behind = replanning.behind(tx, participant, wish)
+    warning = str(behind) if behind else None
+    if warning and not (preview or accept_answered):
+        return Taken(given, REFUSED, before, refusal=ANSWERED, detail=warning, warning=warning)
     found = _done(tx, participant, wish, given.reason, preview)
-    return Taken(given, MOVED if before else SET, before, differences=found, answered=answered)
-
-
-def _answered_between(tx: Tx, participant: Participant, before: date | None, day: date) -> int:
-    """How many answers of hers are of the days from the one on record up to the new one."""
-    if before is None or day <= before:
-        return 0
-    rows = occurrences.of(tx, participant)
-    return sum(row.fulfilled_at is not None and before <= row.local_day < day for row in rows)
+    return Taken(given, MOVED if before else SET, before, differences=found, warning=warning)
 
 
 def _done(tx: Tx, participant: Participant, wish: Wish, reason: str, preview: bool) -> Differences:

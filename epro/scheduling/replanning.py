@@ -31,6 +31,30 @@ class Wish:
     protocol: Protocol | None = None
 
 
+@dataclass(frozen=True)
+class Behind:
+    """Answers given since the day that an anchor has, which would lie before the day that it is to have."""
+
+    answers: int
+    since: date
+    day: date
+
+    def __str__(self) -> str:
+        given = "1 answer" if self.answers == 1 else f"{self.answers} answers"
+        return f"{given} given since {self.since} would lie before {self.day}."
+
+
+def behind(tx: Tx, participant: Participant, wish: Wish) -> Behind | None:
+    """What every door warns of before an anchor moves later; None where no answer would lie before its new day."""
+    name, day = wish.anchor or ("", date.min)
+    since = participants.anchors(tx, participant).get(name, day)
+    days = (
+        (row.local_day for row in occurrences.of(tx, participant) if row.fulfilled_at) if since < day else ()
+    )
+    count = sum(since <= answered < day for answered in days)
+    return Behind(count, since, day) if count else None
+
+
 def preview(tx: Tx, participant: Participant, wish: Wish) -> Differences:
     """What the wish would change in her plan. Nothing is done. Raises Invalid if the study does not know it."""
     return previews(tx, [participant], wish)[0]

@@ -98,6 +98,10 @@ def test_a_plan_moves_only_as_it_was_shown(stage):
         mark = re.search(r'name="mark" value="([0-9a-f]{64})"', shown.text)
         assert shown.status_code == 200 and mark and "2026-03-20" in shown.text
         assert "Answers on file stay (" in shown.text
+        later = noor.get(address, query_string={"anchor": "enrolment", "date": "2026-03-20"})
+        assert "Answers given since" in later.text and "that would lie before" in later.text
+        earlier = noor.get(address, query_string={"anchor": "enrolment", "date": "2026-01-01"})
+        assert "Answers given since" not in earlier.text
         assert anchors() == before  # looking changes nothing
         assert noor.do(address, on=address, **wish, reason="").status_code == 422
         assert noor.do(address, on=address, **wish, reason="late", mark="0" * 64).status_code == 409

@@ -188,9 +188,14 @@ def test_a_day_moved_past_answers_is_warned_of_and_asked_for(cast, command, edc)
     with cast.on("2026-03-02T20:00") as now:
         phone.answer(phone.open_at(now)[0], {"worst_fatigue": 3}, now, now)
         phone.upload(now)
-    ada, said = phone.subject_id, "1 answers given since 2026-03-02 would lie before 2026-03-20."
+    ada, said = phone.subject_id, "1 answer given since 2026-03-02 would lie before 2026-03-20."
     assert "warning" not in edc(day(ada, "2026-03-01"), query="?preview=true")["results"][0]
     assert edc(day(ada, "2026-03-20"), query="?preview=true")["results"][0]["warning"] == said
+    path = f"/v1/site/participants/{ada}/anchors?preview=true"
+    with cast.on("2026-03-02T21:00"):
+        wish = {"anchor": "infusion", "date": "2026-03-20", "reason": "she came later"}
+        assert cast.staff("noor").must("POST", path, wish)["warning"] == said
+        assert "warning" not in cast.staff("noor").must("POST", path, {**wish, "date": "2026-03-01"})
     text = f"subject_id,anchor,date\n{ada},infusion,2026-03-20\n"
     shown = command(text, "--dry-run")
     assert shown.exit_code == 0 and said in shown.stderr and "--accept-answered" in shown.stderr
