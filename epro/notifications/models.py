@@ -181,6 +181,7 @@ class TextAtProvider(Base):
 
     provider_id: Mapped[str] = mapped_column(primary_key=True)
     taken_at: Mapped[datetime]
+    asked_at: Mapped[datetime | None]  # when its provider last refused to forget it, or did not answer
 
 
 class CircuitState(Base):

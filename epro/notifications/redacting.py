@@ -1,8 +1,9 @@
 """Texts that a provider of SMS keeps by itself are taken out of its record within a week.
 
 Every message that it has taken is noted by the provider's id; a day later, when its fate is long known, the provider is
-asked to forget the text, and the note goes. What it refuses in passing is asked again, hour by hour. Asked twice it is
-the same. No transaction is open while it is asked.
+asked to forget the text, and the note goes. What it refuses in passing is asked again, hour by hour, after all those
+that were asked about longer ago or never, so that none keeps another from its turn. Asked twice it is the same. No
+transaction is open while it is asked.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ def note(tx: Tx, provider_id: str) -> None:
 def redact_due(senders: dict[str, Sender], now: datetime | None = None) -> int:
     """Have what was taken a day ago or earlier forgotten by its provider; how many that were."""
     sender: Any = senders.get(CHANNEL)
-    done, faults, after = 0, 0 if is_redacting(sender) else MOST_FAULTS, ""
-    while faults < MOST_FAULTS and (page := _due(after, now)):
-        after = page[-1]
+    done, faults, begun = 0, 0 if is_redacting(sender) else MOST_FAULTS, _begun(now)
+    while faults < MOST_FAULTS and (page := _due(begun)):
         for provider_id in page:
             trouble = _trouble(sender, provider_id)
             if trouble is None:
                 _gone(provider_id, now)
                 done, faults = done + 1, 0
-            elif trouble != REFUSED:
-                faults += 1
+            else:
+                _asked(provider_id, begun)
+                faults += trouble != REFUSED
             if faults >= MOST_FAULTS:
                 break
     _warn(now)
@@ -70,12 +71,26 @@ def _trouble(sender: Redacting, provider_id: str) -> str | None:
     return None
 
 
-def _due(after: str, now: datetime | None) -> Sequence[str]:
+def _begun(now: datetime | None) -> datetime:
     with look(WORKER, now) as tx:
+        return tx.now
+
+
+def _due(begun: datetime) -> Sequence[str]:
+    """Texts not asked about since this turn began: those never asked about first, then by how long ago that was."""
+    asked = TextAtProvider.asked_at
+    with look(WORKER, begun) as tx:
         query = sa.select(TextAtProvider.provider_id).where(
-            TextAtProvider.taken_at <= tx.now - AFTER, TextAtProvider.provider_id > after
+            TextAtProvider.taken_at <= tx.now - AFTER, sa.or_(asked.is_(None), asked < begun)
         )
-        return tx.all(query.order_by(TextAtProvider.provider_id).limit(PAGE))
+        return tx.all(query.order_by(asked.is_not(None), asked, TextAtProvider.provider_id).limit(PAGE))
+
+
+def _asked(provider_id: str, begun: datetime) -> None:
+    """It is still there: next time it comes after those that were asked about longer ago."""
+    with begin(WORKER, begun) as tx:
+        still = sa.update(TextAtProvider).where(TextAtProvider.provider_id == provider_id)
+        tx.session.execute(still.values(asked_at=begun), execution_options={"synchronize_session": False})
 
 
 def _gone(provider_id: str, now: datetime | None) -> None:

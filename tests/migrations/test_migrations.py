@@ -55,7 +55,6 @@ ONLY_ADDED_TO = {
     "spent_assertions",
     "trail_waiting",
     "tickets",
-    "texts_at_providers",
 }  # no record, but nothing of it is ever changed
 ROLE = "epro_app"
 

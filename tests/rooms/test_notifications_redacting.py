@@ -3,6 +3,7 @@
 RD-01  Every text that Twilio has taken is taken out of its record, none before a day has passed.
 RD-02  A refusal or a silence leaves the note: it is asked for again. What is gone already is done.
 RD-03  A message that Twilio refuses for itself keeps no other back; a provider that is out is let alone.
+RD-04  Texts that it keeps failing on have their turn after all others: none waits for ever behind them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from epro import worker
 from epro.notifications import redacting
 from epro.notifications.models import TextAtProvider
+from epro.notifications.senders import SendUnknown
 from epro.notifications.senders.recording import RecordingSender
 from epro.notifications.senders.routing import routed
 from epro.notifications.senders.twilio import TwilioSender
@@ -99,6 +101,28 @@ def test_one_that_is_refused_for_itself_keeps_no_other_back(app, twilio, caplog)
     assert set(noted()) < set(sids)
 
 
+def test_those_that_always_fail_let_the_others_have_their_turn(app, twilio):  # RD-04
+    sids = take(twilio, *("+8613900000001",) * 12)
+    stuck = set(sids[:7])  # in the order of asking the first of all
+    sender, asked = sms(twilio), list[str]()
+
+    class Stubborn:
+        keeps = sender.keeps
+
+        def redact(self, sid: str) -> None:
+            asked.append(sid)
+            if sid in stuck:
+                raise SendUnknown("http_500")
+            sender.redact(sid)
+
+    senders = {"sms": Stubborn()}
+    assert redacting.redact_due(senders, **after(1)) == 0 and asked == sids[:5]
+    assert redacting.redact_due(senders, **after(1.1)) == 5 and set(noted()) == stuck
+    asked.clear()
+    assert redacting.redact_due(senders, **after(1.2)) == 0 and len(asked) == redacting.MOST_FAULTS
+    assert asked == [*sids[:5]]  # longest ago
+
+
 @on_sqlite
 def test_without_the_provider_the_note_waits(app, twilio):
     (sid,) = take(twilio, "+14155550100")
@@ -107,4 +131,4 @@ def test_without_the_provider_the_note_waits(app, twilio):
     elsewhere = routed("sms", {"+86": RecordingSender("sms"), "": RecordingSender("sms")})
     assert redacting.redact_due({"sms": elsewhere}, **after(1)) == 0 and noted() == [sid]
     others = routed("sms", {"+86": RecordingSender("sms"), "": sms(twilio)})
-    assert redacting.redact_due({"sms": others}, **after(1)) == 1 and noted() == []
+    assert redacting.redact_due({"sms": others}, **after(1.1)) == 1 and noted() == []
