@@ -183,7 +183,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
             _in(app, lambda: delivering.relay(sinks)), "interval", seconds=RELAY_SECONDS, **every
         )
         scheduler.add_job(_in(app, lambda: export(lambda: stop.asked)), "interval", seconds=seconds, **every)
-        carriers = Carriers(name)
+        carriers = Carriers(name, tell=differing.paused)
         scheduler.add_job(_in(app, lambda: carriers.strike(app)), "interval", seconds=RELAY_SECONDS, **every)
         daily = _in(app, lambda: keeping.keep(sinks, differing.tell, differing.warn))
         scheduler.add_job(daily, "interval", seconds=KEEPING_SECONDS, **every)

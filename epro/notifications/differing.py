@@ -1,16 +1,18 @@
 """Messages to the data managers of a study whose trial database is not as the feed has it: how many rows, no more;
-or that it stands at no place of the feed, and nothing is written to it.
+or that it stands at no place of the feed, and nothing is written to it. And to the same people that any other sink was
+paused, by what it answered and not by a person.
 
 The ledger is kept by participant, so it stands with the first one of the study; it says nothing about her.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 import sqlalchemy as sa
 
+from epro import trail
 from epro.notifications import messages, rules
 from epro.signin import staff
 from epro.signin.models import Staff
@@ -24,12 +26,18 @@ def tell(tx: Tx, study_id: str, day: date, count: int) -> int:
     """Plan a message to each of them, once for this day; returns how many there are now. Nobody's row may be locked
     after this one's: the participant comes first.
     """
-    return _to_each(tx, study_id, day, "difference", "alert.difference", {"count": count})
+    return _to_each(tx, study_id, day, f"difference/{day}", "alert.difference", {"count": count})
 
 
 def warn(tx: Tx, study_id: str, day: date) -> int:
     """The same, of a trial database that is astray."""
-    return _to_each(tx, study_id, day, "astray", "alert.astray", {})
+    return _to_each(tx, study_id, day, f"astray/{day}", "alert.astray", {})
+
+
+def paused(tx: Tx, study_id: str, sink: str) -> int:
+    """The same, of another sink that is paused in this act."""
+    what = f"paused {sink} {trail.instant(tx.now)}"
+    return _to_each(tx, study_id, tx.now.astimezone(UTC).date(), what, "alert.astray", {"sink": sink})
 
 
 def _to_each(tx: Tx, study_id: str, day: date, what: str, template: str, why: dict[str, Any]) -> int:
@@ -42,7 +50,7 @@ def _to_each(tx: Tx, study_id: str, day: date, what: str, template: str, why: di
             tx,
             participant,
             key=(),
-            wanted=messages.message_id(study_id, what, day, person.id),
+            wanted=messages.message_id(study_id, what, person.id),
             purpose="difference",
             recipient=f"staff/{person.id}",
             template=template,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
@@ -23,17 +23,19 @@ from epro.stream.models import SinkRow
 from epro.stream.records import records_of, waits
 from epro.stream.sequencer import SEQUENCER, last_position
 from epro.stream.sinks import Behind, Outlet, SinkGone, SinkUnavailable
-from epro.tx import AWAY, begin, look
+from epro.tx import AWAY, Tx, begin, look
 
 log = logging.getLogger(__name__)
+Tell = Callable[[Tx, str, str], int]
+"""Says of a study and its sink that nothing is delivered until a person has looked; first of all in the act."""
 AT_ONCE = 500  # batches for one sink before the others, and pauses, are looked at again
 
 
 class Carriers:
     """The open outlets of one worker, each carried by a thread of its own: one that hangs holds up no other."""
 
-    def __init__(self, worker: str, dice: random.Random | None = None):
-        self.worker, self.dice = worker, dice or random.Random()
+    def __init__(self, worker: str, dice: random.Random | None = None, tell: Tell = lambda *_: 0):
+        self.worker, self.dice, self.tell = worker, dice or random.Random(), tell
         self._open: dict[Key, tuple[Any, Outlet]] = {}
         self._busy: dict[Key, Future[int]] = {}
         self._pool = ThreadPoolExecutor(8, "carrier")
@@ -65,7 +67,7 @@ class Carriers:
         except AWAY:
             raise  # our own database is away
         except SinkGone as gone:
-            _pause(key, str(gone))
+            _pause(self, key, str(gone))
         except Exception as fault:
             _note(self, key, fault)
         finally:
@@ -208,12 +210,15 @@ def _note(carriers: Carriers, key: Key, fault: Exception) -> None:
     told = {"action": "sink.away", "sink": key.name, "study": key.study_id, "fault": why}
     log.warning("sink away" if away else f"sink away at {places(fault)}", extra=told)
     with begin(SEQUENCER) as tx:
+        if cursors.gives_up(tx, key):
+            carriers.tell(tx, key.study_id, key.name)
         cursors.note_failure(tx, key, carriers.worker, why, after, carriers.dice)
 
 
-def _pause(key: Key, why: str) -> None:
+def _pause(carriers: Carriers, key: Key, why: str) -> None:
     log.error("sink paused", extra={"action": "sink.paused", "sink": key.name, "study": key.study_id})
     with begin(SEQUENCER) as tx:
+        carriers.tell(tx, key.study_id, key.name)
         row = tx.get(SinkRow, key.study_id, key.name, lock=True)
         if row is not None:
             cursors.pause(tx, row, why)

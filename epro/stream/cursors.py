@@ -79,6 +79,13 @@ def advance(tx: Tx, key: Key, worker: str, before: int, after: int) -> bool:
     return _changed(tx, mine, moved | WELL)
 
 
+def gives_up(tx: Tx, key: Key) -> bool:
+    """Whether one more failure is one too many: the sink has been away too long."""
+    row = tx.get(SinkRow, key.study_id, key.name)
+    since = row.failing_since if row is not None else None
+    return since is not None and tx.now - since > GIVES_UP_AFTER
+
+
 def note_failure(tx: Tx, key: Key, worker: str, why: str, after: float, dice: random.Random) -> None:
     """The sink is away: when to try again; paused, with an entry in the trail, when it has been away too long."""
     row = tx.get(SinkRow, key.study_id, key.name, lock=True)

@@ -3,7 +3,8 @@
 SK-01  Each is told every entry, in order for each record, from the first on; each has its own position.
 SK-02  Pause, resume, replay, remove. Two workers do not deliver the same to files twice, and one lease holds.
 SK-03  What is refused is tried again, parked after enough, and retried by command; its record waits, others go on.
-SK-04  One that is away is tried again later and later, and paused after days; nothing is lost.
+SK-04  One that is away is tried again later and later, and paused after days; nothing is lost. Data managers are told
+       of a sink that is paused by what it answered, once.
 SK-05  A webhook reaches no address that is not public, whatever its name says at the moment; it is signed.
 SK-06  Whatever dies between delivery and position, files have each position once, and torn lines are cut off.
 """
@@ -28,6 +29,8 @@ from epro import clock, db
 from epro.addresses import may_reach
 from epro.cli import epro
 from epro.errors import Invalid
+from epro.notifications import differing
+from epro.notifications.models import Message
 from epro.stream import carrying, cursors, outlets, sequencer, tending
 from epro.stream.carrying import Carriers
 from epro.stream.cursors import Key
@@ -76,7 +79,7 @@ def add(name: str, kind: str, **options: str) -> str | None:
 
 
 def carry(when=HOUR, worker: str = "one") -> int:
-    carriers = Carriers(worker, random.Random(1))
+    carriers = Carriers(worker, random.Random(1), differing.paused)
     try:
         with clock.moved_to(when):
             return carriers.carry_all()
@@ -97,6 +100,16 @@ def parked(name: str) -> dict[int, str]:
 def acts(action: str) -> int:
     with look(TESTS) as tx:
         return len(tx.all(sa.select(Event.id).where(Event.action == action)))
+
+
+def told_of(cast) -> list[str]:
+    """Of which sinks the data managers were told that they stand still, in order; nobody else is."""
+    with look(TESTS) as tx:
+        rows = tx.all(
+            sa.select(Message).where(Message.template == "alert.astray").order_by(Message.planned_at)
+        )
+    assert {row.recipient for row in rows} <= {f"staff/{cast.ids['dana']}"}
+    return [row.why["sink"] for row in rows]
 
 
 # SK-01 and SK-05: webhooks.
@@ -144,8 +157,10 @@ def test_one_that_is_away_is_tried_later_and_later_and_paused_after_days(cast, a
         "/elsewhere" not in str(receiver.got) and carry(HOUR + timedelta(minutes=20 * 500, seconds=0.5)) == 0
     )
     assert len(receiver.got) == tries
+    assert told_of(cast) == []
     carry(HOUR + timedelta(days=20))
     assert row("hook").paused_why.startswith("failing since") and acts("sink.paused") == 1
+    assert told_of(cast) == ["hook"]
     receiver.answer = lambda entry: 200
     assert carry(HOUR + timedelta(days=21)) == 0
     with begin(TESTS, HOUR + timedelta(days=21)) as tx:
@@ -299,7 +314,8 @@ def test_files_that_hold_what_a_feed_put_back_to_an_earlier_day_has_lost_pass_no
     file.write_bytes(before)
     assert carry() == 0 and file.read_bytes() == before
     assert row("files").paused_why == f"astray: another entry stands at position {answered} of the files"
-    assert acts("sink.paused") == 1
+    assert acts("sink.paused") == 1 and told_of(cast) == ["files"] and carry() == 0
+    assert told_of(cast) == ["files"], "once"
     tending.replay(TESTS, STUDY, "files", answered, "the lost entry is kept aside")
     tending.resume(TESTS, STUDY, "files", "looked at")
     assert carry() == 2 and written(folder) == list(range(1, answered + 1))
