@@ -340,11 +340,20 @@ def upgraded(cast) -> None:
     assert cast.sinks[0].position(STUDY) == 0
 
 
+def of_version_1(cast) -> None:
+    """As the very first one, whose entries cannot be filled in."""
+    with cast.sinks[0].engine.begin() as connection:
+        connection.execute(trial.schema_state.update().values(VERSION=1))
+    cast.sinks = worker.sinks_of(cast.app.config["EPRO"])
+    cast.app.config["OPENED_BY_TEST"].extend(sink.engine for sink in cast.sinks)
+    assert cast.sinks[0].position(STUDY) == 0
+
+
 def taken_back(cast) -> None:
     cast.sinks[0].rewind(STUDY, 3)
 
 
-@pytest.mark.parametrize("how", [upgraded, taken_back])
+@pytest.mark.parametrize("how", [upgraded, of_version_1, taken_back])
 def test_one_that_is_astray_is_not_written_to_when_its_position_goes_back_either(
     app, cast, answered, environ, monkeypatch, how
 ):

@@ -31,7 +31,7 @@ from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
 from epro.stream.feed import Entry
 from epro.stream.records import records_of, waits
-from epro.stream.sinks import Place, SinkUnavailable, trial_views
+from epro.stream.sinks import Place, SinkUnavailable, trial_db, trial_schema, trial_views
 from epro.stream.sinks import trial_tables as trial
 from epro.stream.sinks.trial_db import TrialDatabase
 from epro.stream.sinks.trial_rows import Definitions, rows_of
@@ -477,10 +477,28 @@ def test_version_1_becomes_ours_without_loss(url, target):
     later = TrialDatabase(url, definitions())
     assert later.position(STUDY) == 0  # the feed is asked again
     assert len(rows(later, "responses", "RESPONSEID")) == 3  # and nothing is gone meanwhile
+    beyond = later.place(STUDY).beyond  # nor what tells whose feed it was
+    assert beyond is not None and (beyond.position, beyond.event_id) == (10, str(story()[-1].event_id))
+    later.rewind(STUDY, 0)
     assert later.apply(STUDY, story()) == 10
     assert everything(later) == before
     assert rows(later, "v_changes", "CHG") == [(6.0,), (None,)]
     later.close()
+
+
+@pytest.mark.parametrize("url", ["mariadb"], indirect=True)
+def test_a_change_of_the_schema_may_take_longer_than_a_statement(url, monkeypatch):
+    monkeypatch.setattr(trial_db, "ANSWERS_WITHIN", 1)
+    sink = TrialDatabase(url, definitions())
+    with pytest.raises(SinkUnavailable), sink._open() as connection:
+        slowly(connection)
+    monkeypatch.setattr(trial_schema, "_make", lambda connection, version: slowly(connection))
+    sink._make_tables()
+    sink.close()
+
+
+def slowly(connection: sa.Connection) -> None:
+    connection.execute(sa.text("SELECT SLEEP(1.5)"))
 
 
 def test_version_2_becomes_ours_and_nothing_is_gone(url, target):

@@ -32,6 +32,7 @@ UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)  # it is not writ
 # So many entries at once are a backlog: the disk is waited for at its end only. A crash that takes some of them back
 # takes the position back with them, and they are told again.
 MANY = 500
+ANSWERS_WITHIN, PATIENCE = 60, 6 * 3600  # seconds; the second for changes of the schema
 WAITS = "Waits"  # the reason of an entry that only stands behind another of its record
 
 
@@ -53,7 +54,7 @@ class TrialDatabase:
     name = "trial_database"
 
     def __init__(self, url: str, definitions: Definitions):
-        self.engine = _engine(url)
+        self.engine, self._patient = _engine(url), _engine(url, patient=True)
         self._definitions = definitions
         self._schema = trial_schema.Known(definitions)
         self._ready, self._guard = False, Lock()
@@ -158,7 +159,7 @@ class TrialDatabase:
     ) -> int:
         """Write what lies behind the position, and the new position, in one transaction. Raises FeedGap."""
         with self._open() as connection:
-            last = _position(connection, study_id, lock=True)
+            last = _begun(connection, study_id)
             fresh = [entry for entry in entries if entry.position > last]
             if not fresh:
                 return last
@@ -172,6 +173,7 @@ class TrialDatabase:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._patient.dispose()
 
     @contextmanager
     def _open(self) -> Iterator[sa.Connection]:
@@ -189,25 +191,30 @@ class TrialDatabase:
         """Bring the schema to our version, once as long as all goes well."""
         with self._guard:
             if not self._ready:
-                trial_schema.bring_up(self.engine)
+                trial_schema.bring_up(self._patient)
                 self._ready = True
 
 
-def _engine(url: str) -> sa.Engine:
-    made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, hide_parameters=True, **_options(url))
+def _engine(url: str, *, patient: bool = False) -> sa.Engine:
+    """`patient`: for changes of the schema, which may take hours where there are many millions of rows."""
+    options = _options(url, patient)
+    made = sa.create_engine(db.driver_url(url), pool_pre_ping=True, hide_parameters=True, **options)
     db.prepare(made, None)
     if made.dialect.name in NEVER_HANG:
         event.listen(made, "connect", _never_hang(NEVER_HANG[made.dialect.name]))
     return made
 
 
-def _options(url: str) -> dict[str, Any]:
+def _options(url: str, patient: bool) -> dict[str, Any]:
     kind = make_url(db.driver_url(url)).get_backend_name()
     if kind == "postgresql":
-        return {"connect_args": {"connect_timeout": 3, "tcp_user_timeout": 10_000}, "pool_size": 4}
+        pool: dict[str, Any] = {"poolclass": sa.NullPool} if patient else {"pool_size": 4}
+        return {"connect_args": {"connect_timeout": 3, "tcp_user_timeout": 10_000}, **pool}
     if kind in ("mysql", "mariadb"):
-        patience = {"connect_timeout": 3, "read_timeout": 60, "write_timeout": 60}
-        return {"connect_args": {"charset": "utf8mb4", **patience}, "isolation_level": "READ COMMITTED"}
+        wait = PATIENCE if patient else ANSWERS_WITHIN
+        limits = {"connect_timeout": 3, "read_timeout": wait, "write_timeout": wait}
+        pool = {"poolclass": sa.NullPool} if patient else {}
+        return {"connect_args": {"charset": "utf8mb4", **limits}, "isolation_level": "READ COMMITTED", **pool}
     # An open file stays open when it is moved away: look for it each time.
     return {"poolclass": sa.NullPool} if kind == "sqlite" else {}
 
@@ -232,7 +239,19 @@ def _never_hang(statements: Sequence[str]) -> Callable[[Any, Any], None]:
     return limit
 
 
+def _begun(connection: sa.Connection, study_id: str) -> int:
+    """The position, locked, with nothing of version 1 in the way of what is told again."""
+    last = _stands_at(connection, study_id, lock=True)
+    if last == trial_schema.TO_BE_EMPTIED:
+        trial_schema.empty_what_grew(connection, study_id)
+    return max(last, 0)
+
+
 def _position(connection: sa.Connection, study_id: str, *, lock: bool = False) -> int:
+    return max(_stands_at(connection, study_id, lock), 0)
+
+
+def _stands_at(connection: sa.Connection, study_id: str, lock: bool) -> int:
     query = sa.select(tables.feed_state.c.POSITION).where(tables.feed_state.c.STUDYID == study_id)
     if lock:
         insert(connection, tables.feed_state, [(study_id, 0, instant(clock.now()))])

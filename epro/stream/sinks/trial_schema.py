@@ -1,7 +1,8 @@
 """The schema of the trial database: made, brought from an older version to ours, and told what instruments there are.
 
-From version 1 to 2: columns and tables are added, `entries` and `amendments` are emptied, and the position goes back
-to 0, so that the feed fills what is new. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
+From version 1 to 2: columns and tables are added, and the feed is told again from the beginning, so that it fills what
+is new. What version 1 kept in `entries` and `amendments` goes before, but not here: it tells whose feed this was, and
+that is judged first. Responses, answers and scores stay as they are meanwhile. From 2 to 3: what
 comparing asks by has an index everywhere, and views know weeks and rivals. From 3 to 4: what changes count from is
 found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
 0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position. From 6
@@ -26,6 +27,7 @@ from epro.stream.sinks.trial_bulk import insert
 from epro.stream.sinks.trial_rows import SCORED_BY, Definitions, Row, Rows
 
 LOCK = 0x65707464  # the advisory lock's number
+TO_BE_EMPTIED = -1  # the position of a study that version 1 kept, until the feed begins to tell it again
 
 
 class SchemaNewer(SinkUnavailable):
@@ -46,10 +48,10 @@ def _make(connection: sa.Connection, version: int) -> None:
         _take_the_time(connection)
         trial_key.renew(connection)
         _add_what_is_new(connection)
-    if 0 < version < 2:
-        _empty_what_grew(connection)
     if 0 < version < tables.FILLED_FROM:
-        connection.execute(sa.update(tables.feed_state).values(POSITION=0))
+        again = TO_BE_EMPTIED if version < 2 else 0
+        there = tables.feed_state.c.POSITION
+        connection.execute(sa.update(tables.feed_state).where(there > 0).values(POSITION=again))
     tables.metadata.create_all(connection)
     if version < tables.VERSION or "v_changes" not in sa.inspect(connection).get_view_names():
         trial_views.make_common(connection)
@@ -120,9 +122,10 @@ def _show_again(connection: sa.Connection) -> None:
             trial_views.make(connection, view, trial_views.wide(code, [*there, *window]))
 
 
-def _empty_what_grew(connection: sa.Connection) -> None:
-    connection.execute(sa.delete(tables.entries))
-    connection.execute(sa.delete(tables.amendments))
+def empty_what_grew(connection: sa.Connection, study_id: str) -> None:
+    """What version 1 kept of this study in tables that have grown since; the feed tells it again."""
+    for table in (tables.entries, tables.amendments):
+        connection.execute(sa.delete(table).where(table.c.STUDYID == study_id))
 
 
 class Summarized(DDLElement):
