@@ -1,14 +1,23 @@
-"""`epro keys`: the key-encryption keys of the contact store, and what each of them still holds."""
+"""`epro keys`: the key-encryption keys of the contact store, and what each of them still holds.
+
+Nobody is asked for a passkey: whoever has a shell with these settings is the administrator. What was done stands in the
+installation's chain of the trail, keys by their ids.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from typing import Any
 
 import click
 
+from epro import trail
 from epro.cli.opening import opened
 from epro.contacts import ring, store
+from epro.tx import Tx, begin, system
+
+COMMAND = system("command line")
 
 
 @click.group()
@@ -33,8 +42,11 @@ def rotate(new: bool) -> None:
     """Wrap every data key under the newest key. Safe beside web and worker; after an interruption call it again."""
     with opened():
         if new:
-            click.echo(f"Key {ring.add()} is the newest now.")
-        _told(store.rotate(), "wrapped or sealed again")
+            with begin(COMMAND) as tx:
+                name = ring.add()
+                _record(tx, "contact_key.added", name)
+            click.echo(f"Key {name} is the newest now.")
+        _told("contact_key.rotated", store.rotate(), "wrapped or sealed again")
 
 
 @keys.command()
@@ -43,7 +55,9 @@ def remove(name: str) -> None:
     """Take key NAME out of EPRO_CONTACTS_KEYS_FILE. Refused while anything needs it."""
     with opened():
         _refuse_needed(name)
-        ring.remove(name)
+        with begin(COMMAND) as tx:
+            ring.remove(name)
+            _record(tx, "contact_key.removed", name)
         click.echo(f"Key {name} is gone.")
 
 
@@ -51,7 +65,7 @@ def remove(name: str) -> None:
 def reindex() -> None:
     """Make the blind index again, after a change of EPRO_CONTACTS_INDEX_KEY."""
     with opened():
-        _told(store.seal_again(everything=True), "indexed again")
+        _told("contact_key.reindexed", store.seal_again(everything=True), "indexed again")
 
 
 def _about(name: str, held: list[str]) -> str:
@@ -69,7 +83,13 @@ def _refuse_needed(name: str) -> None:
         )
 
 
-def _told(result: Counter[str], what: str) -> None:
+def _told(action: str, result: Counter[str], what: str) -> None:
+    with begin(COMMAND) as tx:
+        _record(tx, action, next(iter(ring.held())), count=result["done"], stuck=result["stuck"])
     click.echo(f"{result['done']} {what}.")
     if result["stuck"]:
         raise click.ClickException(f"{result['stuck']} could not be opened: see `epro keys status`.")
+
+
+def _record(tx: Tx, action: str, name: str, **details: Any) -> None:
+    trail.record(tx, trail.study_chain(tx), action, "contact_key", name, **details)

@@ -250,9 +250,19 @@ def test_the_commands_rotate_a_file_of_keys(app, environ, monkeypatch, tmp_path)
     told("rotate")
     assert (told("remove", "1"), store.of(*ADA)) == ("Key 1 is gone.\n", REACH)
     assert "There is no key 1" in str(CliRunner().invoke(epro, ["keys", "remove", "1"]).exception.detail)
+    told("reindex")
+    assert done() == ["added 1", "rotated 1", "rotated 2", "removed 1", "reindexed 2"]
     file.chmod(0o640)
     with pytest.raises(ConfigurationError, match="open to others"):
         store.of(*ADA)
+
+
+def done() -> list[str]:
+    """What the trail has of the keys, in order."""
+    with look(TESTS) as tx:
+        rows = tx.all(sa.select(Event).where(Event.object_type == "contact_key").order_by(Event.seq))
+    assert {row.actor for row in rows} <= {"system:command line"}
+    return [f"{row.action.removeprefix('contact_key.')} {row.object_id}" for row in rows]
 
 
 @on_sqlite
