@@ -7,10 +7,10 @@ A check gives one item for each thing that it looked at: None when it is as it m
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -199,22 +199,45 @@ def windows_follow_each_other(facts: Facts) -> Found:
 
 
 def one_window_a_day(facts: Facts) -> Found:
-    """Of a diary that is asked every day: every local day once, from the first to the last."""
-    daily = {one.id for one in facts.protocol.assessments if _daily(one)}
+    """Whatever is not asked for by herself: no window twice on one local day, and of what is asked in a rhythm no day
+    left out. What was missed on two windows of a day has two alternates, each of its own window."""
     for (subject, assessment), rows in facts.by_assessment.items():
-        days = [row.local_day for row in rows if row.cancelled_at is None]
-        if assessment not in daily or facts.people[subject].kind == "moved_visit":
-            continue
-        for one, next_one in pairwise(days):
-            gap = (next_one - one).days
-            yield None if gap == 1 else f"{subject} {assessment}: {one} is followed by {next_one}"
+        said, days = facts.protocol.assessment(assessment), defaultdict[str, list[date]](list)
+        for row in rows:
+            if row.cancelled_at is None and not said.unscheduled:
+                days[row.key.partition("@")[0].partition(".")[2]].append(row.local_day)
+        for window, asked in days.items():
+            name = " ".join(filter(None, (subject, assessment, window)))
+            for day, n in Counter(asked).items():
+                yield None if n == 1 else f"{name}: asked {n} times on {day}"
+            if _steady(said) and facts.people[subject].kind != "moved_visit":
+                yield from _left_out(name, said, sorted(set(asked)))
 
 
-def _daily(assessment: Any) -> bool:
-    every, several = assessment.every, len(getattr(assessment, "windows", ())) > 1
-    plain = not any(getattr(assessment, name, None) for name in ("condition", "until", "after"))
-    calendar = getattr(every, "calendar", None)
-    return bool(every and every.days == 1 and every.open_for == 1 and plain and not several and not calendar)
+def _steady(said: Any) -> bool:
+    """Whether nothing but the calendar says on which days it is asked."""
+    return bool(said.every) and not (said.condition or said.after)
+
+
+def _left_out(name: str, said: Any, days: list[date]) -> Found:
+    for one, next_one in pairwise(days):
+        between = [one + timedelta(days=n) for n in range(1, (next_one - one).days)]
+        lost = [day for day in between if _is_named(said.every, one, day)]
+        right = _is_named(said.every, one, next_one) and not lost
+        yield None if right else f"{name}: {one} is followed by {next_one}"
+
+
+def _is_named(every: Any, before: date, day: date) -> bool:
+    """Whether the rhythm asks on this day, reckoned from one on which it does."""
+    calendar = every.calendar
+    if calendar is None:
+        return (day - before).days % every.days == 0
+    if calendar.month_days:
+        last = (day + timedelta(days=1)).day == 1
+        return day.day in calendar.month_days or (last and day.day < max(calendar.month_days))
+    monday, that_monday = (one - timedelta(days=one.weekday()) for one in (before, day))
+    weeks = (that_monday - monday).days // 7
+    return day.weekday() in calendar.weekdays and weeks % calendar.weeks == 0
 
 
 def every_window_has_an_end(facts: Facts) -> Found:
@@ -468,8 +491,8 @@ CHECKS = (
     Check(
         "one_a_day",
         "G13",
-        "A daily diary has one window on each local day",
-        "每个当地日恰有一个日记窗口",
+        "Every window is asked once on its local day, and no day of a rhythm is left out",
+        "每个窗口在其当地日恰好一次，周期内无遗漏",
         one_window_a_day,
     ),
     Check(

@@ -10,6 +10,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -455,6 +456,58 @@ def test_a_day_without_its_diary_is_seen(facts):
     middle = sorted(rows, key=lambda row: row.opens_at)[len(rows) // 2]
     kept = {key: row for key, row in facts.occurrences.items() if key != middle.id}
     assert "one_a_day" in _broken(replace(facts, occurrences=kept))
+
+
+def test_a_day_asked_twice_is_seen(facts):
+    """The same window under another id, in a rhythm and in a visit; what she asks for herself may come twice."""
+    for assessment, seen in (("evening", {"one_a_day"}), ("quality", {"one_a_day"}), ("flare", set())):
+        row = next(one for one in facts.occurrences.values() if one.assessment_id == assessment)
+        key = f"{row.key}@{row.local_day}"
+        again = _Changed(row, {"id": uuid4(), "key": key, "cancelled_at": None})
+        once = _Changed(row, {"cancelled_at": None})
+        spoilt = replace(facts, occurrences={**facts.occurrences, row.id: once, again.id: again})
+        assert _broken(spoilt) & {"one_a_day"} == seen, assessment
+
+
+RHYTHMS = {
+    "days: 3": [2, 5, 8, 11, 14, 17],
+    "weekdays: [mon, thu]": [2, 5, 9, 12, 16, 19],
+    "weeks: 2, weekdays: [mon, thu]": [2, 5, 16, 19, 30],
+    "month_days: [10, 31]": [
+        10,
+        31,
+        41,
+        61,
+        71,
+    ],  # of April the last is the 30th, which is day 61 from the first of March
+}
+
+
+@pytest.mark.parametrize("rhythm", RHYTHMS)
+def test_a_day_that_a_rhythm_leaves_out_or_adds_is_seen(rhythm):
+    text = STUDY.read_text(encoding="utf-8").replace("every: {days: 1,", f"every: {{{rhythm},")
+    protocol, faults = read(text, known_instruments())
+    assert protocol is not None, faults
+    days = [date(2026, 2, 28) + timedelta(days=n) for n in RHYTHMS[rhythm]]
+    rows = [_evening(n, day) for n, day in enumerate(days)]
+    assert _one_a_day(protocol, rows) == set()
+    assert _one_a_day(protocol, rows[:2] + rows[3:]) != set()
+    astray = _evening(9, days[1] + timedelta(days=1))
+    assert _one_a_day(protocol, [rows[0], astray, *rows[2:]]) != set()
+
+
+def _evening(n: int, day: date) -> SimpleNamespace:
+    opens = datetime(day.year, day.month, day.day, 10, tzinfo=UTC)
+    facts = {"id": n, "key": f"d{n}", "local_day": day, "opens_at": opens, "cancelled_at": None}
+    return SimpleNamespace(subject_id="01-00004", assessment_id="evening", **facts)
+
+
+def _one_a_day(protocol, rows) -> set[str | None]:
+    who = _person("diligent")
+    then = datetime(2026, 3, 2, tzinfo=UTC)
+    occurrences = {row.id: row for row in rows}
+    facts = Facts(protocol, {who.subject_id: who}, None, then, then, [], {}, occurrences=occurrences)
+    return {found for found in invariants.one_window_a_day(facts) if found}
 
 
 def test_a_text_told_too_often_and_a_day_too_full_are_seen(facts):
