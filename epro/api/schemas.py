@@ -532,9 +532,25 @@ class PlannedOut(Schema):
     before_opens_at = fields.AwareDateTime()
 
 
+class RenewalOut(Schema):
+    what = fields.String(metadata={"enum": ["local_day", "time_zone", "grace_until", "anchor", "study_day"]})
+    before = fields.Raw()
+    after = fields.Raw()
+
+
+class RenewedOut(PlannedOut):
+    changes = fields.List(fields.Nested(RenewalOut))
+
+
 class DifferencesOut(Schema):
     preview = fields.Boolean()
     kept = fields.List(fields.Nested(PlannedOut))
+    renewed = fields.List(
+        fields.Nested(RenewedOut),
+        metadata={
+            "description": "of the kept: those of which something else than the window changes, and what"
+        },
+    )
     moved = fields.List(fields.Nested(PlannedOut))
     cancelled = fields.List(fields.Nested(PlannedOut))
     new = fields.List(fields.Nested(PlannedOut))

@@ -13,7 +13,7 @@ from epro.notifications.models import Alert, Message
 from epro.responses import receiving, runs, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
-from epro.scheduling import occurrences, protocols
+from epro.scheduling import comparing, occurrences, protocols
 from epro.scheduling.comparing import Differences
 from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.replanning import Behind
@@ -91,6 +91,7 @@ def differences(
         "preview": preview,
         "reminders_recalled": recalled,
         "kept": [_row(row) for row in found.kept],
+        "renewed": [{**_row(row), "changes": _changes(row, want)} for row, want in found.renewed],
         "moved": [{**_row(want), "before_opens_at": row.opens_at} for row, want in found.moved],
         "cancelled": [_row(row) for row in found.cancelled],
         "new": [_row(want) for want in found.new],
@@ -337,6 +338,13 @@ def _device(row: Any) -> dict[str, Any]:
 def _of(tx: Tx, model: Any, row: Participant, order: Any) -> list[Any]:
     query = sa.select(model).where(model.study_id == row.study_id, model.subject_id == row.subject_id)
     return tx.all(query.order_by(order, model.id))
+
+
+def _changes(row: Any, want: Any) -> list[dict[str, Any]]:
+    told = comparing.changes(row, want).items()
+    return [
+        {"what": name, "before": _plain(before), "after": _plain(after)} for name, (before, after) in told
+    ]
 
 
 def _row(row: Any) -> dict[str, Any]:

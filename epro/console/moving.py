@@ -44,6 +44,7 @@ CHANGES = (
     "opened_late",
     "skipped_as_over",
     "skipped_as_doubled",
+    "renewed",
     "kept",
 )
 NAMES = ("anchor", "date", "arm", "language", "time_zone")
@@ -80,7 +81,7 @@ def plan(study_id: str, subject_id: str) -> Response:
             mark=_mark(told) if told else "",
             groups=_grouped(told) if told else {},
             stays=_stays(rows),
-            coming=len(told["kept"]) - sum(one["id"] in settled for one in told["kept"]) if told else 0,
+            coming=_unchanged(told, settled) if told else 0,
             label=labels(tx, study_id),
         )
 
@@ -123,6 +124,11 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
     skipped = {want.id for want in comparing.without_row(found.over, occurrences.of(tx, row))}
     told["skipped_as_over"] = [one for one in told["skipped_as_over"] if one["id"] in skipped]
     return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
+
+
+def _unchanged(told: dict[str, Any], settled: set[Any]) -> int:
+    """How many are open or coming and stay just as they are."""
+    return len({one["id"] for one in told["kept"]} - settled - {one["id"] for one in told["renewed"]})
 
 
 def _stays(rows: list[Occurrence]) -> dict[str, list[tuple[str, list[date]]]]:

@@ -276,6 +276,10 @@ def tell(
 
 
 def _escalate(tx: Tx, participant: Participant, alert: Alert) -> None:
+    if rules.is_of_no_use(participant, alert):
+        alert.escalate_at = None
+        trail.record(tx, participant, "alert.escalation_ended", "alert", alert.id, reason="withdrawn")
+        return
     rule = rule_of(tx, alert)
     step = rule.escalation[alert.ladder]
     alert.escalations += 1

@@ -62,7 +62,13 @@ def unwanted(
         return "stale"
     if message.purpose == "reminder":
         return _reminder_unwanted(participant, occurrence, study, now)
-    return _alert_message_unwanted(message, alert)
+    return _alert_message_unwanted(message, participant, alert)
+
+
+def is_of_no_use(participant: Any, alert: Any) -> bool:
+    """Whether nobody need call about it any more: something was missed by who has left the study. It stands until a
+    person says what came of it; an answer that worries somebody worries her all the same."""
+    return participant.withdrawn_at is not None and alert.kind == "missed"
 
 
 def is_quiet(preferences: Mapping[str, Any], zone: str, quiet: QuietHours, now: datetime) -> bool:
@@ -147,7 +153,7 @@ def _reminder_unwanted(participant: Any, occurrence: Any, study: MessageRules, n
     return next((reason for reason, holds in reasons if holds), None)
 
 
-def _alert_message_unwanted(message: Any, alert: Any) -> str | None:
+def _alert_message_unwanted(message: Any, participant: Any, alert: Any) -> str | None:
     if message.purpose in ABOUT_NONE:
         return None  # about a number, not about one alert
     if alert.cleared_at is not None:
@@ -156,4 +162,6 @@ def _alert_message_unwanted(message: Any, alert: Any) -> str | None:
         return "resolved"
     if message.purpose == "escalation" and alert.owner is not None:
         return "acknowledged"
+    if is_of_no_use(participant, alert) and "handed_over" not in message.why:
+        return "withdrawn"
     return None

@@ -211,7 +211,7 @@ _MESSAGES, _OCCURRENCES, _ALERTS, _SITES = map(table_of, (Message, Occurrence, A
 _DEVICES = table_of(Device)
 _HERS = _MESSAGES.alias("hers")
 _OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at", "snoozed_until")
-_OF_ALERT = ("cleared_at", "standing_since", "owner")
+_OF_ALERT = ("kind", "cleared_at", "standing_since", "owner")
 _DAY_BEGAN = sa.bindparam("day_began", type_=Message.due_at.type)
 # Of which wording the last of her reminders was: no two in a row are alike.
 _LAST_TEXT = (

@@ -15,7 +15,7 @@ from epro.scheduling.protocol import Protocol
 from epro.scheduling.source import Fault
 from epro.tx import Tx
 
-COUNTED = ("kept", "moved", "cancelled", "new", "late", "skipped", "recalled")
+COUNTED = ("kept", "renewed", "moved", "cancelled", "new", "late", "skipped", "recalled")
 Approved = Mapping[tuple[str, str], Set[str]]
 
 

@@ -49,9 +49,10 @@ class Differences:
         return bool(self.moved or self.cancelled or self.new or self.renewed)
 
     def counts(self) -> dict[str, int]:
-        """How many of what."""
+        """How many of what; the renewed are among the kept."""
         return {
             "kept": len(self.kept),
+            "renewed": len(self.renewed),
             "moved": len(self.moved),
             "cancelled": len(self.cancelled),
             "new": len(self.new),
@@ -111,6 +112,22 @@ def without_row(over: Sequence[Planned], rows: Sequence[Row]) -> list[Planned]:
     ]
 
 
+ABOUT = {
+    "local_day": "local_day",
+    "time_zone": "zone",
+    "grace_until": "grace_until",
+    "anchor": "anchor",
+    "study_day": "offset",
+}
+"""What is told of a row besides its window, and how the plan calls it."""
+
+
+def changes(row: Row, want: Planned) -> dict[str, tuple[Any, Any]]:
+    """What of a row that keeps its window would be new, before and after."""
+    pairs = {name: (getattr(row, name), getattr(want, planned)) for name, planned in ABOUT.items()}
+    return {name: (before, after) for name, (before, after) in pairs.items() if before != after}
+
+
 def settled(row: Row) -> bool:
     """Whether a fact stands that no plan changes any more."""
     return any((row.fulfilled_at, row.missed_at, row.excused_at))
@@ -154,17 +171,8 @@ def _sort_row(found: Differences, row: Row, want: Planned | None, version: str, 
         found.moved.append((row, want))
     else:
         found.kept.append(row)
-        if row.protocol_version != version or _about(row) != _about_wanted(want):
+        if row.protocol_version != version or changes(row, want):
             found.renewed.append((row, want))
-
-
-def _about(row: Row) -> tuple[Any, ...]:
-    """What is told of it besides its window."""
-    return row.local_day, row.time_zone, row.grace_until, row.anchor, row.study_day
-
-
-def _about_wanted(want: Planned) -> tuple[Any, ...]:
-    return want.local_day, want.zone, want.grace_until, want.anchor, want.offset
 
 
 def _sort_new(found: Differences, want: Planned, taken: set[Slot], now: datetime) -> None:

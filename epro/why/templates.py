@@ -431,6 +431,11 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "Nobody had taken it in hand for {after}; told next: {role}.",
         "zh-CN": "{after}内无人处理；随后通知{role}。",
     },
+    "alert.escalation_ended": {
+        "en": "Nobody further is told of it: the participant has left the study, and a call about what was missed is of"
+        " no more use.",
+        "zh-CN": "不再通知其他人：受试者已退出研究，无需再就漏填联系。",
+    },
     "alert.joined": {
         "en": "One more was missed in a row and joined the alert.",
         "zh-CN": "又一次连续未收到，并入该警报。",

@@ -206,6 +206,17 @@ def test_nobody_acting_escalates_to_the_next(cast, ada):
     assert purposes == ["alert", "alert", "escalation"]
 
 
+def test_a_worrying_answer_is_escalated_though_she_has_left(cast, ada):
+    answer(cast, ada, "2026-03-02", "mood", mood(0, phq09=1))
+    with cast.on("2026-03-02T12:00"):
+        cast.staff("nia").withdraw(ada.subject_id)
+    for hour in ("12:01", "13:01"):
+        cast.tick(at(f"2026-03-02T{hour}"))
+    with look(TESTS) as tx:
+        told = tx.all(sa.select(Message.purpose).where(Message.accepted_at.is_not(None)))
+    assert sorted(told) == ["alert", "alert", "escalation"] and alerts()[0].escalations == 1
+
+
 def test_a_fall_from_baseline_is_told_only_where_there_is_a_baseline(cast, ada):
     answer(cast, ada, "2026-03-09", "tired", tired(3))
     assert alerts() == []  # no baseline was answered

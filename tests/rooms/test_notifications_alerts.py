@@ -10,10 +10,12 @@ AL-04  Escalation goes step by step, each at its hour, while nobody acts.
 AL-05  A late answer that was given in time clears it; the history stays.
 AL-06  It also clears the alerts of later misses that are too few in a row without it.
 AL-07  What does not stand any more is not told any more.
+AL-08  Nobody further is told of a miss of who has left; the alert stands until somebody says what came of it.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -345,3 +347,41 @@ def test_an_escalation_that_waits_is_withheld_when_somebody_takes_it(cast, ada):
     cast.tick(at("2026-03-03T10:01"))
     assert numbers(cast) == [NOOR]
     assert [m.withheld_reason for m in rows(Message) if m.purpose == "escalation"] == ["acknowledged"]
+
+
+# AL-08.
+
+
+def left(cast, subject_id: str, when: str) -> None:
+    with cast.on(when):
+        cast.staff("noor").withdraw(subject_id)
+
+
+@on_sqlite
+def test_what_was_missed_by_who_has_left_goes_no_further_and_still_stands(cast, ada):
+    cast.tick(MORNING)
+    left(cast, ada.subject_id, "2026-03-03T08:00")
+    for hour in ("10:00", "14:00"):
+        cast.tick(at(f"2026-03-03T{hour}"))
+    assert numbers(cast) == [NOOR]
+    assert (alert().escalations, alert().escalate_at) == (0, None) and alert().standing_since
+    ended = [json.loads(row.body) for row in rows(Event) if row.action == "alert.escalation_ended"]
+    assert [(one["object"]["id"], one["reason"]) for one in ended] == [(str(alert().id), "withdrawn")]
+    with cast.on("2026-03-03T15:00"):
+        cast.staff("noor").resolve(str(alert().id), "withdrew")
+    assert alert().resolved_at and not alert().standing_since
+
+
+@on_sqlite
+def test_a_message_about_it_that_waits_is_withheld_unless_somebody_handed_it_over(cast, ada):
+    with clock.moved_to(MORNING):
+        worker.attend()  # planned, not sent yet
+    left(cast, ada.subject_id, "2026-03-03T06:01")
+    cast.tick(at("2026-03-03T06:02"))
+    with cast.on("2026-03-03T06:03"):
+        given = {"to": cast.ids["ines"], "note": "she has left, please close it"}
+        cast.staff("noor").must("POST", f"/v1/site/alerts/{alert().id}/hand-over", given)
+    cast.tick(at("2026-03-03T06:04"))
+    assert numbers(cast) == [INES]
+    told = [m.withheld_reason for m in rows(Message) if m.purpose == "alert"]
+    assert sorted(told, key=str) == [None, "withdrawn"]

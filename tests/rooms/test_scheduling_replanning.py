@@ -37,7 +37,16 @@ from tests.support.approvals import begin_with
 
 TESTS = system("tests")
 TEXT = (Path(__file__).parent.parent / "studies" / "two_arms.yaml").read_text(encoding="utf-8")
-LISTS = ("kept", "moved", "cancelled", "new", "opened_late", "skipped_as_over", "skipped_as_doubled")
+LISTS = (
+    "kept",
+    "renewed",
+    "moved",
+    "cancelled",
+    "new",
+    "opened_late",
+    "skipped_as_over",
+    "skipped_as_doubled",
+)
 on_sqlite = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 BOTH_EVENINGS = (
     'every: {days: 1, from: 0, to: 40, anchor: enrolment}\n    window: {opens: "18:00", closes: "24:00"}'
@@ -116,6 +125,31 @@ CAUSES = [
 
 
 # RP-01: the preview.
+
+
+@on_sqlite
+def test_what_keeps_its_window_with_something_new_is_told_apart(cast):
+    """Days that the calendar names stay when their anchor moves by a day; by the study they are others then."""
+    mondays = BOTH_EVENINGS.replace("days: 1,", "weekdays: [mon, thu],")
+    with cast.on("2026-03-01T12:00"):
+        publish(written("2.0", (BOTH_EVENINGS, mondays)))
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol(arm="control")
+        body = {"anchor": "enrolment", "date": "2026-03-01", "reason": "as it happened"}
+        noor = cast.staff("noor")
+        shown = call(noor, "anchors", body, preview=True)
+        days = {str(row.id): row.study_day for row in asked("01-001", "evening")}
+        renewed = [one for one in shown.body["renewed"] if one["assessment"] == "evening"]
+        assert len(renewed) > 5 and {one["id"] for one in renewed} <= {
+            one["id"] for one in shown.body["kept"]
+        }
+        for one in renewed:
+            day = days[one["id"]]
+            assert one["changes"] == [{"what": "study_day", "before": day, "after": day + 1}]
+        call(noor, "anchors", body)
+        assert asked("01-001", "evening")[3].study_day == days[str(asked("01-001", "evening")[3].id)] + 1
+        again = call(noor, "anchors", {**body, "date": "2026-03-01"}, preview=True).body
+        assert again["renewed"] == [] and len(again["kept"]) >= len(renewed)
 
 
 @pytest.mark.parametrize(("path", "body"), CAUSES)

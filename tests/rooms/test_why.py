@@ -585,6 +585,15 @@ def an_alert_goes_to_its_end(cast):
     yield told
 
 
+@tells("alert.escalation_ended")
+def an_alert_about_somebody_who_has_left(cast):
+    phone, alert = missed(cast)
+    with cast.on("2026-03-03T08:00"):
+        cast.staff("noor").withdraw(phone.subject_id)
+    cast.tick(at("2026-03-03T10:02"))
+    yield why(cast, "2026-03-03T10:03", phone, alert=alert.id)
+
+
 @tells(
     "alert.joined",
     "alert.contact_attempted",

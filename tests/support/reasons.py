@@ -42,7 +42,7 @@ def refused() -> set[str]:
 
 
 UNWANTED = ("unwanted", "_reminder_unwanted", "_alert_message_unwanted")
-PURPOSES = {"reminder", "escalation"}
+PURPOSES = {"reminder", "escalation", "handed_over"}
 
 
 def _tree(file: Path) -> ast.Module:
