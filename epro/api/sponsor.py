@@ -73,12 +73,15 @@ def read_feed(asked: dict[str, Any]) -> Any:
 @sponsor.response(200, ManifestOut)
 def read_manifest(asked: dict[str, Any], day: str) -> Any:
     """What the feed came to on one UTC day that is over: counts and digests by site, assessment and kind, signed
-    (Ed25519, base64) over the RFC 8785 form without `digest` and `signature`, and chained by `previous`.
+    (Ed25519, base64) over the RFC 8785 form without `digest` and `signature`, and chained by `previous`. A person from
+    whom answers of the study are kept is told the counts only.
     """
     who = actor()
     study_id = access.one_study(who, "feed.read", asked.get("study"))
     with look(who) as tx:
         row = manifests.find(tx, study_id, manifests.day_of(day))
+        if sight.keeps_answers(tx, study_id):
+            return manifests.counts_of(row)
         return {**manifests.told(row), "public_key": manifests.public_key()["public_key"]}
 
 

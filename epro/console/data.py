@@ -20,6 +20,7 @@ from epro.errors import NotFound, Unavailable
 from epro.export import registry
 from epro.export.extract import Options
 from epro.exporting import cuts, jobs
+from epro.responses import sight
 from epro.responses.models import SetAside
 from epro.signin import stepup
 from epro.stream import comparing, health, keeping, manifests, tending
@@ -181,6 +182,7 @@ def _data(study_id: str, template: str) -> Response:
             comparisons=comparing.of(tx, study_id, 5),
             has_target=health.has_trial_database(),
             manifests=_manifests(tx, study_id) if template == "data.html" else [],
+            digests=not sight.keeps_answers(tx, study_id),
             key=manifests.public_key(),
             zone=g.zone,
         )

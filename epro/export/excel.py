@@ -74,7 +74,8 @@ def _about(extract: Extract) -> list[tuple[str, Any]]:
     told: list[tuple[str, Any]] = [("study", cut.study_id), ("cut", cut.name), ("position", cut.position)]
     sites = "all" if extract.sites is None else " ".join(extract.sites)
     blinded = "Y" if extract.blinded else "N"
-    return [*told, ("at", cut.stamp), ("digest", cut.digest), ("sites", sites), ("blinded", blinded)]
+    entry = [("event_id", cut.event_id), ("digest", extract.digest)]
+    return [*told, ("at", cut.stamp), *entry, ("sites", sites), ("blinded", blinded)]
 
 
 class _Table:

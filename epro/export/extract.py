@@ -26,6 +26,8 @@ class CutPoint:
     digest: str
     """SHA-256, hex, of the bytes of the entry at this position; of nothing at position 0."""
     name: str | None = None
+    event_id: str | None = None
+    """Of the entry at this position; None at position 0."""
 
     @property
     def stamp(self) -> str:
@@ -72,6 +74,11 @@ class Extract:
     def protocol(self) -> Protocol:
         """The newest version at the cut."""
         return self.protocols[0]
+
+    @property
+    def digest(self) -> str | None:
+        """Of the entry at the cut; not for a blinded reader, who would find an answer in it by trying."""
+        return None if self.blinded else self.cut.digest
 
     def version(self, version: str) -> Protocol:
         """The protocol of this version. Raises LookupError."""

@@ -78,9 +78,8 @@ def at(tx: Tx, study_id: str, position: int | None, name: str | None = None) -> 
     study = tx.get(Study, study_id)
     if study is None:
         raise NotFound(f"There is no study {study_id}.")
-    query = sa.select(FeedEntry.position, FeedEntry.positioned_at, FeedEntry.body).where(
-        FeedEntry.study_id == study_id, FeedEntry.position.is_not(None)
-    )
+    columns = (FeedEntry.position, FeedEntry.positioned_at, FeedEntry.event_id, FeedEntry.body)
+    query = sa.select(*columns).where(FeedEntry.study_id == study_id, FeedEntry.position.is_not(None))
     if position is not None:
         query = query.where(FeedEntry.position == position)
     row = tx.session.execute(query.order_by(FeedEntry.position.desc()).limit(1)).first()
@@ -90,4 +89,4 @@ def at(tx: Tx, study_id: str, position: int | None, name: str | None = None) -> 
         return CutPoint(study_id, 0, study.opened_at, hashlib.sha256(b"").hexdigest(), name)
     assert row.position is not None and row.positioned_at is not None
     digest = hashlib.sha256(row.body.encode()).hexdigest()
-    return CutPoint(study_id, row.position, row.positioned_at, digest, name)
+    return CutPoint(study_id, row.position, row.positioned_at, digest, name, str(row.event_id))

@@ -7,7 +7,7 @@ an alert's rule or a reason in somebody's own words; and an arm tells what a bli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -40,6 +40,8 @@ TOLD_ANYWAY = frozenset(
 )
 """Details of such acts that say nothing of answers."""
 OF_ARMS = frozenset({"arm"})
+OVER_ENTRIES = frozenset({"cut.made", "manifest.made"})
+"""Acts whose `digest` is over bytes of the feed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def told(tx: Tx, events: Sequence[Event]) -> list[Told]:
     people = _people(tx, events)
     hides = {key: sight.hides_content(tx, row) for key, row in people.items()}
     knows = {key: sight.knows_arm(tx, row) for key, row in people.items()}
-    return [_tell(tx, one, hides, knows) for one in events]
+    studies = {one.study_id for one in events if one.action in OVER_ENTRIES}
+    veiled = {study_id for study_id in studies if sight.keeps_answers(tx, study_id)}
+    return [_tell(tx, one, hides, knows, veiled) for one in events]
 
 
 def _people(tx: Tx, events: Sequence[Event]) -> dict[tuple[str, str | None], Participant]:
@@ -79,7 +83,9 @@ def _people(tx: Tx, events: Sequence[Event]) -> dict[tuple[str, str | None], Par
     return {(row.study_id, row.subject_id): row for row in rows}
 
 
-def _tell(tx: Tx, event: Event, hides: Mapping[Any, bool], knows: Mapping[Any, bool]) -> Told:
+def _tell(
+    tx: Tx, event: Event, hides: Mapping[Any, bool], knows: Mapping[Any, bool], veiled: Collection[str]
+) -> Told:
     body, key = json.loads(event.body), (event.study_id, event.subject_id)
     details, arms = _said(body["details"]), knows.get(key, tx.actor.kind == "system")
     hidden = hides.get(key, False) and _is_about_answers(event)
@@ -89,6 +95,8 @@ def _tell(tx: Tx, event: Event, hides: Mapping[Any, bool], knows: Mapping[Any, b
         for name, value in details.items()
         if (arms or name not in OF_ARMS) and (not hidden or name in TOLD_ANYWAY)
     }
+    if event.action in OVER_ENTRIES and event.study_id in veiled:
+        kept.pop("digest", None)
     changes = [] if hidden else _changes(tx, event, details)
     beside = {"before", "moves", AFTER.get(event.action), *(what for what, _, _ in changes)}
     shown = {name: value for name, value in kept.items() if name not in beside}

@@ -101,6 +101,14 @@ def told(row: Manifest) -> dict[str, Any]:
     return {**content, "digest": row.digest, "signature": row.signature}
 
 
+def counts_of(row: Manifest) -> dict[str, Any]:
+    """What it counts, without anything that a single entry could be found by."""
+    content = told(row)
+    kept = {name: content[name] for name in ("format", "study", "date", "after", "until")}
+    groups = [{name: one[name] for name in one if name != "digest"} for one in content["groups"]]
+    return {**kept, "groups": groups}
+
+
 def faults(tx: Tx, study_id: str, counted: Iterable[Counted]) -> Iterator[str]:
     """Everything that is not as the manifests of a study say; `counted` are the entries to be checked, in order."""
     rows = tx.all(sa.select(Manifest).where(Manifest.study_id == study_id).order_by(Manifest.day))

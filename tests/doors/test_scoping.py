@@ -5,10 +5,12 @@ Requirement G30; threats S1 (a phone with another's ids), S2 (a site with anothe
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -16,13 +18,18 @@ from werkzeug.test import TestResponse
 
 from epro import clock, db
 from epro.contacts import store
+from epro.export import registry
+from epro.export.extract import Options
+from epro.exporting import cuts, making, reading
 from epro.questionnaires import catalogue
 from epro.scheduling.models import Occurrence
 from epro.signin import machine_keys
-from epro.simulation.people import Phone
-from epro.stream import sequencer
-from epro.tx import Grant, begin, look, system
+from epro.simulation.people import Caller, Phone
+from epro.stream import manifests, sequencer
+from epro.trail.models import FeedEntry
+from epro.tx import Actor, Grant, begin, look, system
 from tests.cast import STUDY, at
+from tests.console.browser import Browser
 from tests.doors.routes import ROUTES, path_of
 from tests.doors.scene import NOBODY, OTHER, Side, entry, hire, publish
 
@@ -275,7 +282,7 @@ def test_scores_hidden_from_a_role_stay_hidden_at_the_site_where_she_holds_it(st
     assert record["response"]["answers"] == {"worst_fatigue": 5} and len(record["scores"]) == 1
 
 
-def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
+def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch, tmp_path):
     """Whatever the study says of roles: a flag on a scale or an item holds for everybody who reads."""
     with look(system("tests")) as tx:
         known = catalogue.find(tx, "fatigue_diary", "1.0")
@@ -299,6 +306,49 @@ def test_what_is_blinded_reaches_machines_and_no_person(stage, monkeypatch):
     assert (read["scores"], read["response"]["answers"], "digest" in read["response"]) == ([], {}, False)
     assert (len(fed["scores"]), fed["response"]["answers"]) == (1, {"worst_fatigue": 5})
     assert fed["response"]["digest"]
+    _finds_no_digest_to_try(stage, fed, key, tmp_path)
+
+
+def _finds_no_digest_to_try(stage: Any, fed: dict[str, Any], key: str, folder: Path) -> None:
+    """Who reads all of an entry but the answer finds it by trying, wherever a digest over the entry's bytes is told:
+    that of a cut behind it, or of a manifest's group with few entries.
+    """
+    with look(system("tests")) as tx:
+        body = tx.one(sa.select(FeedEntry.body).where(FeedEntry.event_id == UUID(fed["event_id"])))
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    person, machine = _cut_there(fed["position"], folder)
+    assert (person["digest"], machine["digest"]) == (None, digest)
+    assert person["event_id"] == machine["event_id"] == fed["event_id"]
+    given = reading.point("masked", "there").at
+    with clock.moved_to(given + timedelta(days=2)):
+        with begin(system("tests")) as tx:
+            made = manifests.make(tx, "masked", given.date()).digest
+        path, browser = f"/v1/sponsor/manifests/{given.date()}?study=masked", Browser(stage.cast.app)
+        person = stage.sign_in("mia").must("GET", path)
+        machine = Caller(stage.cast.line, key).must("GET", path)
+        browser.sign_in("mia")
+        pages = [
+            browser.get(f"/console/studies/masked/{place}").text
+            for place in ("data", "trail?action=cut.made", "trail?action=manifest.made")
+        ]
+    assert machine["digest"] == made and all("digest" in one for one in machine["groups"])
+    assert [one["count"] for one in person["groups"]] == [one["count"] for one in machine["groups"]]
+    assert not {"previous", "signature"} & person.keys() and "digest" not in str(person)
+    assert all("withheld from your role" in page for page in pages)
+    assert not any(secret in page for page in pages for secret in (made, digest))
+
+
+def _cut_there(position: int, folder: Path) -> list[dict[str, Any]]:
+    """What an export says of its cut, to a person and to a machine that reads all."""
+    with begin(system("tests")) as tx:
+        cuts.make(tx, "masked", "there", position)
+    found = []
+    for kind, role, unblinded in (("staff", "data_manager", False), ("key", "machine", True)):
+        who = Actor(kind, str(NOBODY), grants=(Grant("masked", "*", role),))
+        read = reading.extract(who, reading.point("masked", "there"), unblinded=unblinded)
+        (folder / role).mkdir()
+        found.append(making.make(who, read, registry.find("csv"), Options(), folder / role).told["cut"])
+    return found
 
 
 def _sees_what_was_sent(stage: Any, who: str, path: str) -> bool:
