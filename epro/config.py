@@ -67,6 +67,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("EPRO_CONTACT_DAYS", "30", "how long contact data are kept after a participation has ended"),
     Setting("EPRO_READING_DAYS", None, "how long is kept who has read whose data, in days; unset: for ever"),
+    Setting(
+        "EPRO_READING_ALARM",
+        "100",
+        "of how many participants an account may open data on one day before administrators are told; `0`: never",
+    ),
     Setting("EPRO_PUBLIC_URL", "http://127.0.0.1:8000", "where providers and phones reach this server"),
     Setting("EPRO_TRUSTED_PROXIES", "0", "how many reverse proxies stand before the server"),
     Setting("EPRO_APP_NAME", "epro", "the neutral name that messages may show"),
@@ -177,7 +182,7 @@ NUMBERS = (
     "SESSION_IDLE_MINUTES",
     "SESSION_HOURS",
 )
-WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT", "SESSIONS_AT_ONCE")
+WHOLE_NUMBERS = ("TRUSTED_PROXIES", "SMTP_PORT", "SESSIONS_AT_ONCE", "READING_ALARM")
 SHORTEST_KEY = 32  # characters
 ENGINE_SCHEMES = ("sqlite", "postgresql")
 

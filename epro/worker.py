@@ -41,7 +41,7 @@ from epro.notifications.models import Alert, Heartbeat
 from epro.notifications.senders import Sender
 from epro.notifications.senders.build import build
 from epro.notifications.senders.in_app import InAppSender
-from epro.privacy import erasing, readings, rectifying
+from epro.privacy import breadth, erasing, readings, rectifying
 from epro.responses import weeks
 from epro.scheduling import counted, occurrences
 from epro.scheduling.models import Occurrence
@@ -67,7 +67,9 @@ FORGETTING_SECONDS = 3600  # how often it is asked whose contact data have been 
 REMINDING_SECONDS = 3600  # how often it is asked which machine keys are about to end
 TYPED_SECONDS = 60  # how often what was typed and nobody came back for is taken away
 SETTLING_SECONDS = 60  # how often it is asked whether a change of contact data waits for an act that is over
-KEEPING_SECONDS = 300  # how often it is asked whether a manifest or a comparison is due
+KEEPING_SECONDS = (
+    300  # how often it is asked whether a manifest or a comparison is due, or reading was unusual
+)
 SELDOM = 0.1  # seconds: as rarely hints are given, so what came that soon after one has none of its own
 FORGOTTEN = timedelta(days=1)  # after this a silent worker's heartbeat is taken off the list
 POLL = 0.5  # seconds until it shows that the end has been asked for
@@ -194,6 +196,7 @@ def run(app: Flask, stop: Stop | None = None) -> None:
         scheduler.add_job(_in(app, verify), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, counted.keep_due), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, forget_typed), "interval", seconds=TYPED_SECONDS, **every)
+        scheduler.add_job(_in(app, watch), "interval", seconds=KEEPING_SECONDS, **every)
         scheduler.add_job(_in(app, settle), "interval", seconds=SETTLING_SECONDS, **every)
         redact = _in(app, lambda: redacting.redact_due(senders))
         scheduler.add_job(redact, "interval", seconds=REDACTING_SECONDS, **every)
@@ -249,6 +252,12 @@ def forget_typed(now: datetime | None = None) -> None:
     """Take away what somebody had typed before showing who she is, and did not come back for in time."""
     with begin(CLOCKWORK, now) as tx:
         kept.forget_old(tx)
+
+
+def watch(now: datetime | None = None) -> int:
+    """Tell administrators of accounts that look at many more participants than usual; how many."""
+    with begin(CLOCKWORK, now) as tx:
+        return breadth.warn_due(tx)
 
 
 def settle(limit: int = BATCH) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from epro.api import looking, telling
+from flask import Response
+
+from epro.api import looking, own_data, telling
 from epro.api.door import actor, limiter
 from epro.api.schemas import CalendarOut, FoundOut, ParticipantOut, ReasonIn, SearchIn, StudyIn
 from epro.api.schemas_privacy import (
@@ -18,7 +20,7 @@ from epro.api.schemas_privacy import (
 )
 from epro.api.site import site
 from epro.errors import Invalid
-from epro.privacy import erasing, finding, rectifying, rights
+from epro.privacy import copies, erasing, finding, rectifying, rights
 from epro.privacy.models import RightsRequest
 from epro.scheduling import calendar_links
 from epro.studies import access, participants
@@ -109,6 +111,20 @@ def rights_asked(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str)
     with begin(actor()) as tx:
         row = access.participant(tx, subject_id, rights.NOTE, study_id=asked.get("study"), lock=True)
         return rights.note(tx, row, rights.Wish(**wanted))
+
+
+@site.post("/participants/<subject_id>/own-data")
+@site.arguments(StudyIn, location="query")
+@site.arguments(ReasonIn)
+@site.response(200, {"type": "object"}, content_type="application/json")
+def own_data_file(asked: dict[str, Any], wanted: dict[str, Any], subject_id: str) -> Response:
+    """All that is on file of her, for her: contact data, answers, scores, plan, messages, consents. A person shows a
+    passkey first; the trail says who handed it out, why, how much, and its SHA-256.
+    """
+    with begin(actor()) as tx:
+        made = own_data.hand_out(tx, subject_id, asked.get("study"), copies.FILE, wanted["reason"])
+    looking.at(made.told["study"], subject_id, "export", "own data")
+    return own_data.sent(made)
 
 
 @site.get("/rights-requests")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import click
 
 from epro import trail
-from epro.cli.opening import opened, participant_named
+from epro.api import own_data
+from epro.cli.opening import Refused, opened, participant_named
 from epro.console.saying import Voice
 from epro.contacts import store
-from epro.privacy import erasing, reporting
+from epro.privacy import copies, erasing, reporting
 from epro.tx import begin, look, system
 
 COMMAND = system("command line")
@@ -33,6 +36,31 @@ def erase(subject: str, study: str | None, reason: str) -> None:
         participant = participant_named(tx, subject, "participant.erase", study, lock=True)
         erasing.erase(tx, participant, reason)
     click.echo(f"The contact data of {subject} are erased; what she answered stays under her subject id.")
+
+
+@privacy.command("own-data")
+@click.argument("subject")
+@click.option("--study", help="Where the subject id stands in more than one study.")
+@click.option("--reason", required=True, help="Kept in the trail; no personal data in it.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A file that is not there."
+)
+def own_data_file(subject: str, study: str | None, reason: str, out: Path) -> None:
+    """Write all that is on file of SUBJECT, for her: contact data, answers, scores, plan, messages, consents (JSON)."""
+    with opened(), begin(COMMAND) as tx:
+        participant = participant_named(tx, subject, "participant.copy", study, lock=True)
+        made = own_data.of(tx, participant, copies.FILE, reason)
+        _write(out, made.content)
+    click.echo(f"The data of {subject} are in {out.name}; SHA-256 {made.digest}.")
+
+
+def _write(out: Path, content: bytes) -> None:
+    """For its owner's eyes only; nothing is written over."""
+    try:
+        with open(out, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(content)
+    except FileExistsError:
+        raise Refused(f"{out.name} is there already.") from None
 
 
 @privacy.command("access-report")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import click
+import sqlalchemy as sa
 
 from epro import db
 from epro.cli import progress
@@ -16,12 +18,15 @@ from epro.cli.opening import opened, participant_named
 from epro.errors import NotFound
 from epro.privacy import readings, reporting
 from epro.responses import integrity, proofs
-from epro.studies.models import Participant
+from epro.signin import staff
+from epro.signin.models import Staff
+from epro.studies.models import Participant, Study
 from epro.trail import checkpoint_file, checks, exporting, log_checking, sealing, verifying
 from epro.trail.checks import AUDITOR
 from epro.trail.entries import Fault
 from epro.tx import Tx, begin, look
 
+MOST = 100_000
 VERIFIER = Path(exporting.__file__).with_name("verifier") / "verify_trail.py"
 
 
@@ -123,6 +128,51 @@ def readers(subject: str, study: str | None, lang: str, as_json: bool) -> None:
         participant = participant_named(tx, subject, "participant.read", study)
         told = [readings.told(row) for row in readings.of(tx, participant)]
     click.echo(json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.looks(told, lang))
+
+
+@trail.command("read-by")
+@click.argument("who")
+@click.option("--study", help="Where there is more than one.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="From this day on (UTC).")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Up to this day, which is in it.")
+@click.option("--lang", type=click.Choice(sorted(reporting.WHO)), default="en", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def read_by(
+    who: str, study: str | None, since: datetime | None, until: datetime | None, lang: str, as_json: bool
+) -> None:
+    """Every look of WHO (an e-mail address or id of the staff, `key:ID` for a machine), the latest first."""
+    with opened(), look(AUDITOR) as tx:
+        studies = tx.all(sa.select(Study.id).where(Study.id == study if study else sa.true()))
+        if not studies:
+            raise NotFound(f"There is no study {study}.")
+        before = until + timedelta(days=1) if until else None
+        found = [
+            row
+            for one in sorted(studies)
+            for row in readings.page(
+                tx, readings.Wanted(one, _reader(tx, who), _utc(since), _utc(before)), MOST
+            )
+        ]
+        told = [readings.told(row) for row in found]
+    subjects = len({(row.study_id, row.subject_id) for row in found if row.subject_id})
+    click.echo(
+        json.dumps(told, ensure_ascii=False, indent=1) if as_json else reporting.looked(told, subjects, lang)
+    )
+
+
+def _reader(tx: Tx, who: str) -> str:
+    """The reader meant. Raises NotFound, which says who is not there."""
+    if who.startswith("key:"):
+        return who
+    kept = [one for one in tx.all(sa.select(Staff)) if who in (str(one.id), f"staff:{one.id}")]
+    person = kept[0] if kept else staff.by_email(tx, who) if "@" in who else None
+    if person is None:
+        raise NotFound(f"There is no account {who}.")
+    return f"staff:{person.id}"
+
+
+def _utc(day: datetime | None) -> datetime | None:
+    return day.replace(tzinfo=UTC) if day else None
 
 
 @trail.command()

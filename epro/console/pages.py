@@ -15,10 +15,12 @@ from epro.console import (
     elsewhere,
     enrolment,
     entrance,
+    looks,
     moving,
     participants,
     queries,
     refusing,
+    rights,
     set_aside,
     signing,
     trail_pages,
@@ -28,8 +30,20 @@ from epro.console import (
 from epro.console.door import PAGES, console
 
 FILES = (
-    *(accounts, entrance, refusing, worklist, participants, answers, signing, queries, set_aside, copies),
-    *(compliance, data, trail_pages, admin, building, wordings),
+    *(
+        accounts,
+        entrance,
+        refusing,
+        worklist,
+        participants,
+        answers,
+        signing,
+        queries,
+        set_aside,
+        copies,
+        rights,
+    ),
+    *(compliance, data, trail_pages, looks, admin, building, wordings),
     *(elsewhere, enrolment, moving),
 )
 

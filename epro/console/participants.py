@@ -16,12 +16,13 @@ from epro.api import looking, telling
 from epro.api.door import actor
 from epro.api.schemas import ReasonIn, RemarkIn
 from epro.api.schemas_privacy import ContactChangeIn
-from epro.console import acting, days, drawing, numbers
+from epro.console import acting, days, drawing, numbers, rights
 from epro.console.door import act, page
 from epro.console.page import asked, asked_with, back_to, done_now, show, speak
 from epro.console.worklist import SITE_ROLES, labels, names_of
 from epro.contacts import store
 from epro.privacy import rectifying
+from epro.privacy.rights import KINDS
 from epro.questionnaires import catalogue
 from epro.scheduling import leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
@@ -106,6 +107,9 @@ def participant(study_id: str, subject_id: str) -> Response:
             ),
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
             contact_fields=store.FIELDS,
+            requests=rights.of_her(row),
+            kinds=KINDS,
+            may_settle=rights.may_answer(),
             given=acting.given,
         )
 

@@ -41,7 +41,7 @@ def trail_page(study_id: str) -> Response:
     with look(actor()) as tx:
         access.allow(actor(), "trail.read", study_id)
         g.zone = site_zone(tx, study_id)
-        people = _people(tx, study_id)
+        people = people_here(tx, study_id, "trail.read")
         behind = browsing.place(request.args.get("behind"))
         wanted = _wanted(study_id, asked, g.zone)
         rows = browsing.page(tx, wanted, trail_sight.scope(tx), behind, LINES + 1)
@@ -85,12 +85,12 @@ def trail_checks(study_id: str) -> Response:
 
 
 def _wanted(study_id: str, asked: dict[str, str], zone: str) -> browsing.Wanted:
-    since, until = _midnight(asked["since"], zone), _midnight(asked["until"], zone, days=1)
+    since, until = midnight(asked["since"], zone), midnight(asked["until"], zone, days=1)
     found = asked["actor"] or None, asked["subject"] or None, asked["action"] or None
     return browsing.Wanted(study_id, *found, since, until)
 
 
-def _midnight(text: str, zone: str, days: int = 0) -> datetime | None:
+def midnight(text: str, zone: str, days: int = 0) -> datetime | None:
     """The beginning of a day at the site, or of one so many days later; None for what is no day."""
     try:
         day = date.fromisoformat(text) + timedelta(days=days)
@@ -109,9 +109,9 @@ def _due(tx: Tx, told: Sequence[trail_sight.Told]) -> dict[str, Occurrence]:
     return {str(row.id): row for row in tx.all(query)} if ids else {}
 
 
-def _people(tx: Tx, study_id: str) -> dict[str, str]:
+def people_here(tx: Tx, study_id: str, permission: str) -> dict[str, str]:
     """Who may have acted here, by name: people of the staff, at her sites or at all of them, and machines."""
-    held = {one.site_id for one in access.grants_for(tx.actor, "trail.read")}
+    held = {one.site_id for one in access.grants_for(tx.actor, permission)}
     here = StaffGrant.site_id.in_({*held, "*"}) if "*" not in held else sa.true()
     staff = tx.all(sa.select(StaffGrant.staff_id).where(StaffGrant.study_id == study_id, here).distinct())
     keys = tx.session.execute(

@@ -25,6 +25,7 @@ from epro.tx import Tx, begin, look, system, table_of
 
 WORKER = system("worker")
 AGAIN_AFTER, LONGEST = timedelta(minutes=1), timedelta(minutes=30)
+UNUSUAL = "unusual_reading"
 NO_ADDRESS = "no_address"
 LINK_PAGE = "/console/link"  # the secret stands in the fragment: no server, no proxy and no log ever sees it
 
@@ -89,7 +90,15 @@ def _claimed(tx: Tx, letter_id: UUID) -> Outgoing | None:
 
 
 def _more(tx: Tx, row: StaffLetter) -> dict[str, str]:
+    if row.kind == UNUSUAL:
+        return _unusual(row)
     return _key_near_its_end(tx, row) if row.kind == reminding.KIND else _checkpoint(tx, row)
+
+
+def _unusual(row: StaffLetter) -> dict[str, str]:
+    """Which account, by a number that says nothing, how many participants, and where what it did is to be read."""
+    account, day, count = (letters.secret_of(row) or "").split()
+    return {"account": account, "day": day, "count": count, "link": f"{db.settings()['PUBLIC_URL']}/console/"}
 
 
 def _key_near_its_end(tx: Tx, row: StaffLetter) -> dict[str, str]:

@@ -19,12 +19,14 @@ import sqlalchemy as sa
 from epro import canonical, db, trail
 from epro.privacy.models import Reading, ReadingRemoval, ReadingSeal
 from epro.responses import integrity
+from epro.studies import access
 from epro.studies.models import Participant
 from epro.trail import instant
 from epro.trail.entries import Fault
 from epro.trail.models import Event
 from epro.tx import Tx
 
+READ = "reading.read"
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLED = timedelta(minutes=2)  # no insert of one row takes so long
 SEALED_EVERY = timedelta(minutes=5)
@@ -76,6 +78,46 @@ def summary(tx: Tx, participant: Participant) -> list[tuple[Any, ...]]:
         .order_by(last.desc(), Reading.reader, Reading.kind)
     )
     return [tuple(row) for row in tx.session.execute(query)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose looks, in one study, from an instant and before another; None is all of them."""
+
+    study_id: str
+    reader: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def page(tx: Tx, wanted: Wanted, limit: int, offset: int = 0) -> list[Reading]:
+    """The looks that are wanted, at participants of the actor's sites and at the study as a whole; the latest first."""
+    query = sa.select(Reading).where(*_of(tx, wanted)).order_by(Reading.at.desc(), Reading.id)
+    return tx.all(query.limit(limit).offset(offset))
+
+
+def counts(tx: Tx, wanted: Wanted) -> list[Any]:
+    """The same by reader: how many participants, how many looks, the last one; who has seen most at the head."""
+    participants, last = sa.func.count(Reading.subject_id.distinct()), sa.func.max(Reading.at)
+    query: Any = sa.select(
+        Reading.reader,
+        participants.label("participants"),
+        sa.func.count().label("looks"),
+        last.label("last"),
+    )
+    query = query.where(*_of(tx, wanted)).group_by(Reading.reader)
+    return list(tx.session.execute(query.order_by(participants.desc(), last.desc(), Reading.reader)))
+
+
+def _of(tx: Tx, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    own = sa.or_(Reading.subject_id.is_(None), access.visible(tx.actor, READ, Reading))
+    asked = {
+        "reader": Reading.reader == wanted.reader,
+        "since": Reading.at >= wanted.since,
+        "until": Reading.at < wanted.until,
+    }
+    given = [term for name, term in asked.items() if getattr(wanted, name) is not None]
+    return [Reading.study_id == wanted.study_id, own, *given]
 
 
 def seal_due(tx: Tx, limit: int) -> int:

@@ -45,6 +45,8 @@ KIND = {
     },
 }
 WHOSE = {"en": ("hers", "the whole study"), "zh-CN": ("本人", "整个研究")}
+OF_WHOM = {"en": ("when", "whose", "what", "door"), "zh-CN": ("时间", "受试者", "内容", "入口")}
+LOOKED = {"en": "{} looks at data of {} participants.", "zh-CN": "共查看{}次，涉及受试者{}名。"}
 NOTE = {
     "en": "What was done with the record of {}, from the trail; and below, who has read it.",
     "zh-CN": "{} 的记录上的操作，取自审计追踪；其下为查看记录。",
@@ -86,6 +88,16 @@ def looks(told: list[dict[str, Any]], language: str) -> str:
             | {"what": what, "whose": whose, "door": one["door"]}
         )
     return "\n".join(_table(LOOKS[language], rows))
+
+
+def looked(told: list[dict[str, Any]], subjects: int, language: str) -> str:
+    """Every look of one reader as a plain table, and of how many participants they were."""
+    rows = [
+        {"at": one["at"], "subject": one["subject_id"] or WHOSE[language][1]}
+        | {"what": KIND[language].get(one["kind"], one["kind"]), "door": one["door"]}
+        for one in told
+    ]
+    return "\n".join([LOOKED[language].format(len(told), subjects), *_table(OF_WHOM[language], rows)])
 
 
 def _table(head: tuple[str, ...], rows: list[dict[str, Any]]) -> list[str]:

@@ -26,11 +26,12 @@ from epro.studies.models import Participant
 from epro.tx import Tx, undoable
 
 NOTE, ANSWER = "rights.note", "rights.answer"
-ACCESS, RECTIFICATION, RESTRICTION, ERASURE, OTHER = KINDS = (
+ACCESS, RECTIFICATION, RESTRICTION, ERASURE, PORTABILITY, OTHER = KINDS = (
     "access",
     "rectification",
     "restriction",
     "erasure",
+    "portability",
     "other",
 )
 USED = "This id is in use."
@@ -133,6 +134,16 @@ def listed(tx: Tx, *, standing: bool) -> sa.Select[Any]:
     if standing:
         query = query.where(RightsRequest.answered_at.is_(None))
     return query.order_by(RightsRequest.due_on, RightsRequest.noted_at, RightsRequest.id)
+
+
+def restricted(tx: Tx, study_id: str) -> list[Participant]:
+    """The participants at the actor's sites whose data are held still, those longest first."""
+    query = sa.select(Participant).where(
+        Participant.study_id == study_id,
+        Participant.restricted_at.is_not(None),
+        access.visible(tx.actor, NOTE),
+    )
+    return tx.all(query.order_by(Participant.restricted_at, Participant.subject_id))
 
 
 def _visible(tx: Tx, permission: str) -> sa.ColumnElement[bool]:

@@ -18,6 +18,7 @@ KINDS = (
     "checkpoint",
     "key_runs_out",
     "break_glass_used",
+    "unusual_reading",
 )
 _DAILY = UUID("6f1d52a7-3a0e-4c0c-9c55-8e1b7b6d2f10")
 NEWS_FOR = timedelta(days=2)  # how long a letter without link is worth sending

@@ -21,6 +21,7 @@ ACTIONS = (
     "staff.logged_out",
     "staff.session_ended",
     "staff.sso_refused",
+    "readings.unusual",
 )
 COUNTED = Counter(
     "epro_security_acts_total", "Acts that somebody on watch must hear of", ["action"], registry=None

@@ -31,6 +31,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "participant.anchor": frozenset({"nurse", "investigator"}),
     "participant.withdraw": frozenset({"nurse", "investigator"}),
     "participant.erase": frozenset({"investigator"}),
+    "participant.copy": frozenset({"investigator"}),  # all that is on file of one person, contact data too
     "rights.note": frozenset({"nurse", "investigator"}),
     "rights.answer": frozenset({"investigator"}),
     "participant.contact": frozenset({"nurse", "investigator"}),
@@ -48,6 +49,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "instrument.read": frozenset({*ROLES, "machine"}),
     "export.bulk": frozenset({"data_manager", "machine"}),
     "trail.read": frozenset({"investigator", "data_manager", "monitor", "machine"}),
+    "reading.read": frozenset({"investigator", "data_manager", "monitor", "administrator"}),
     "feed.read": frozenset({"data_manager", "machine"}),
     "sink.tend": frozenset({"data_manager"}),
     "export.make": frozenset({"investigator", "data_manager", "machine"}),

@@ -58,6 +58,15 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/letter"): SITE,
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/devices/<uuid:device_id>/revoke"): SITE,
     ("POST", "/console/studies/<study_id>/participants/<subject_id>/withdraw"): SITE,
+    ("GET", "/console/studies/<study_id>/looks"): f"{TRAIL} administrator",
+    ("GET", "/console/studies/<study_id>/rights"): SITE,
+    ("GET", "/console/studies/<study_id>/rights/<uuid:request_id>"): SITE,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/rights"): SITE,
+    ("POST", "/console/studies/<study_id>/rights/<uuid:request_id>/answer"): "investigator",
+    **{
+        ("POST", f"/console/studies/<study_id>/participants/<subject_id>/{act}"): "investigator"
+        for act in ("restriction/end", "erasure", "own-data")
+    },
     ("GET", "/console/studies/<study_id>/trail"): TRAIL,
     ("GET", "/console/studies/<study_id>/trail/checks"): TRAIL,
     **{

@@ -127,6 +127,9 @@ ROUTES: dict[tuple[str, str], Route] = {
         body={"kind": "access", "asked_on": "2026-03-01", "text": "what is kept of me?"},
         names=SUBJECT,
     ),
+    ("POST", "/v1/site/participants/<subject_id>/own-data"): Route(
+        "staff", "investigator", body=REASON, names=SUBJECT
+    ),
     ("GET", "/v1/site/rights-requests"): Route("staff", "nurse investigator"),
     ("POST", "/v1/site/rights-requests/<uuid:request_id>/answer"): Route(
         "staff",

@@ -393,6 +393,7 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     wish = {"kind": "restriction", "asked_on": "2026-03-01", "text": "leave me alone", "id": own}
     yield by("noor", "POST", subject + "/rights-requests", wish, **hers)
     yield by("noor", "GET", "/v1/site/rights-requests")
+    yield by("ines", "POST", subject + "/own-data", {"reason": "her wish"}, **hers)
     said = {"outcome": "granted", "reason": "her wish"}
     yield by("ines", "POST", "/v1/site/rights-requests/{request_id}/answer", said, request_id=own)
     yield by("ines", "POST", subject + "/restriction/end", {"reason": "her wish"}, **hers)

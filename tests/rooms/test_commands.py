@@ -122,6 +122,8 @@ ELSEWHERE = {  # where those are called that need no application around them, or
     "trialdb grant-script": "test_trial_database.py",
     "keys rotate": "test_contacts.py",
     "keys remove": "test_contacts.py",
+    "trail read-by": "test_reading_breadth.py",
+    "privacy own-data": "test_own_data.py",
     "staff sso-invite": "test_signin_sso.py",
     "wording approve": "test_wording_packs.py",
     "wording import": "test_wording_packs.py",
