@@ -36,7 +36,7 @@ def ask(asked: dict[str, Any]) -> Any:
     """Ask for an export. A worker makes it; its `id` is what its status is told by. Whoever asked may fetch it."""
     who = actor()
     study_id = access.some_study(who, "export.make", asked.get("study"))
-    shown_again(who, unblinded=asked["unblinded"])
+    shown_again(who, study_id, unblinded=asked["unblinded"])
     job = jobs.ask(
         who, study_id, asked["format"], asked.get("cut"), _options(asked), unblinded=asked["unblinded"]
     )
@@ -66,7 +66,7 @@ def export_now(asked: dict[str, Any], format: str) -> Any:
     who, kind = actor(), registry.find(format)
     study_id = access.some_study(who, "export.make", asked.get("study"))
     reading.may(who, study_id, unblinded=asked["unblinded"])
-    shown_again(who, unblinded=asked["unblinded"])
+    shown_again(who, study_id, unblinded=asked["unblinded"])
     looking.at(study_id, None, "export", kind.name)
     point = reading.point(study_id, asked.get("cut"))
     if reading.size(who, point) > LARGEST:
@@ -82,13 +82,15 @@ def export_now(asked: dict[str, Any], format: str) -> Any:
         AT_ONCE.release()
 
 
-def shown_again(who: Actor, *, unblinded: bool = False) -> None:
+def shown_again(who: Actor, study_id: str | None = None, *, unblinded: bool = False) -> None:
     """Raise StepUpNeeded unless a person has just shown who she is: an export is her whole site, or more.
 
-    Unblinded it asks for a passkey: PasskeyNeeded.
+    Unblinded it asks for a passkey, and for who is of the site: she knows whose the subject ids are, so to her it is an
+    export of data of known people. PasskeyNeeded.
     """
+    known = study_id is not None and access.is_sites(who, study_id)
     with look(who) as tx:
-        (stepup.require_resistant if unblinded else stepup.require)(tx)
+        (stepup.require_resistant if unblinded or known else stepup.require)(tx)
 
 
 def told(job: ExportJob) -> dict[str, Any]:

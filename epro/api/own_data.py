@@ -182,11 +182,14 @@ def _requests(tx: Tx, row: Participant) -> list[dict[str, Any]]:
 
 def _looks(tx: Tx, row: Participant) -> list[dict[str, Any]]:
     """How often her data were looked at, by what kind of reader: people of the staff are not named to her here."""
-    return [
-        {"reader": reader.partition(":")[0], "what": kind, "whole_study": bool(whole), "times": times}
-        | {"first": instant(first), "last": instant(last)}
-        for reader, kind, _, whole, times, first, last in readings.summary(tx, row)
-    ]
+    found: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    for reader, kind, _, whole, times, first, last in readings.summary(tx, row):
+        who = reader.partition(":")[0]
+        told = {"reader": who, "what": kind, "whole_study": bool(whole), "times": 0}
+        one = found.setdefault((who, kind, bool(whole)), told | {"first": first, "last": last})
+        one["times"] += times
+        one["first"], one["last"] = min(one["first"], first), max(one["last"], last)
+    return [one | {"first": instant(one["first"]), "last": instant(one["last"])} for one in found.values()]
 
 
 def _some(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def copy_live(study_id: str) -> Reply:
 
 @act("/studies/<study_id>/copy", roles=OWNERS)
 def ask_copy(study_id: str) -> Reply:
-    """One click: everything of her sites up to now; it asks to show once more who she is."""
-    exports.shown_again(actor())
+    """One click: everything of her sites up to now; it asks for a passkey, for she knows whose they are."""
+    exports.shown_again(actor(), study_id)
     jobs.ask(actor(), study_id, FORMAT, None, Options(), unblinded=False)
     return back_to("copy", study_id=study_id)
 

@@ -5,6 +5,7 @@ The same rules as at the API: nurse and investigator note and read, an investiga
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,10 +21,11 @@ from epro.console.page import asked, back_to, show
 from epro.console.worklist import SITE_ROLES, labels, names_of, site_zone
 from epro.privacy import copies, erasing, rights
 from epro.privacy.models import RightsRequest
+from epro.scheduling import protocols
 from epro.signin import stepup
 from epro.studies import access
 from epro.studies.models import Participant
-from epro.tx import begin, look
+from epro.tx import Tx, begin, look
 
 ANSWERERS = ("investigator",)
 LINES = 50
@@ -122,13 +124,20 @@ def hand_out(study_id: str, subject_id: str) -> Response:
         stepup.require_resistant(tx)
         said = {"reason": request.form.get("reason", "").strip()}
         made = own_data.hand_out(tx, subject_id, study_id, form, asked(ReasonIn, said)["reason"])
-        label = labels(tx, study_id)
+        label, days = labels(tx, study_id), day_labels(tx, study_id)
     looking.at(study_id, subject_id, "export", "own data")
     if form == copies.FILE:
         return own_data.sent(made)
     g.zone = made.told["time_zone"]
     hers = drawing.voices(made.told["language"], g.zone)[0]
-    return show("own_data.html", told=made.told, digest=made.digest, hers=hers, label=label)
+    return show(
+        "own_data.html", told=made.told, digest=made.digest, hers=hers, label=label, anchor_label=days
+    )
+
+
+def day_labels(tx: Tx, study_id: str) -> dict[str, Any]:
+    """What the days that counting starts from are called."""
+    return {one.id: one.label for found in protocols.versions(tx, study_id)[::-1] for one in found.anchors}
 
 
 def may_answer() -> bool:

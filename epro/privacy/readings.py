@@ -111,12 +111,11 @@ def counts(tx: Tx, wanted: Wanted) -> list[Any]:
 
 def _of(tx: Tx, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     own = sa.or_(Reading.subject_id.is_(None), access.visible(tx.actor, READ, Reading))
-    asked = {
-        "reader": Reading.reader == wanted.reader,
-        "since": Reading.at >= wanted.since,
-        "until": Reading.at < wanted.until,
-    }
-    given = [term for name, term in asked.items() if getattr(wanted, name) is not None]
+    given = [
+        *([Reading.reader == wanted.reader] if wanted.reader is not None else []),
+        *([Reading.at >= wanted.since] if wanted.since is not None else []),
+        *([Reading.at < wanted.until] if wanted.until is not None else []),
+    ]
     return [Reading.study_id == wanted.study_id, own, *given]
 
 

@@ -86,6 +86,11 @@ def is_sponsors(actor: Actor, study_id: str) -> bool:
     return any(grant.study_id == study_id and grant.role in OF_THE_SPONSOR for grant in actor.grants)
 
 
+def is_sites(actor: Actor, study_id: str) -> bool:
+    """Whether the actor works at a site of this study, where the list of names is kept."""
+    return any(grant.study_id == study_id and grant.role in OF_THE_SITE for grant in actor.grants)
+
+
 def are_of_both_sides(grants: Iterable[Grant]) -> bool:
     """Whether these would make one person site and sponsor of the same study."""
     sides = {(grant.study_id, grant.role in OF_THE_SITE) for grant in grants if grant.role in _SIDED}

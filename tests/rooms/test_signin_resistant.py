@@ -7,6 +7,7 @@ PR-03  Who has a passkey adds or removes another by it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from epro.privacy import erasing
 from epro.signin import factors, machine_keys, sso, stepup
 from epro.signin.models import SignInSession
 from epro.studies.models import Participant
-from epro.tx import Actor, begin
+from epro.tx import Actor, Grant, begin
 from tests.cast import PASSWORD, STUDY
 from tests.console.browser import Browser
 from tests.fakes.authenticator import Authenticator
@@ -171,6 +172,9 @@ def test_unblinding_and_erasing_ask_for_it(alma, strict, unblinded):  # noqa: F8
                 exports.shown_again(who, unblinded=True)
             exports.shown_again(session_of(strict, None, "passkey"), unblinded=True)
         else:
-            exports.shown_again(who)
+            exports.shown_again(who, STUDY)
+            of_the_site = replace(who, grants=(Grant(STUDY, "01", "investigator"),))
+            with pytest.raises(stepup.PasskeyNeeded):
+                exports.shown_again(of_the_site, STUDY)
             with begin(who, NOW) as tx, pytest.raises(stepup.PasskeyNeeded):
                 erasing.erase(tx, Participant(), "asked for")
