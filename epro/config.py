@@ -134,7 +134,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "EPRO_PHISHING_RESISTANT",
         "required",
-        "`required`: acts of administrators, erasing, unblinding and a site's exports ask for a passkey; `optional` for rehearsals",
+        "`required`: what administrators do, erasing, unblinding and a site's exports ask for a passkey; or `optional`",
     ),
     Setting(
         "EPRO_SIGNATURE_CERTIFICATION",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Response, g, request
 
@@ -17,17 +19,20 @@ from epro.studies import access
 from epro.tx import look
 
 LINES = 50
+SHOWN = timedelta(days=30)  # unless other days are asked for
 FIELDS = ("reader", "since", "until")
 
 
 @page("/studies/<study_id>/looks", roles=(*TRAIL_READERS, "administrator"))
 def looks(study_id: str) -> Response:
-    """By whom, and in which days; first how many participants, then look by look, the latest first."""
+    """By whom and in which days, a month back if none is named: how many participants; then look by look."""
     asked = {name: request.args.get(name, "").strip()[:100] for name in FIELDS}
     number = max(1, min(request.args.get("page", 1, int), 10_000))
     with look(actor()) as tx:
         access.allow(actor(), readings.READ, study_id)
         g.zone = site_zone(tx, study_id)
+        if not (asked["since"] or asked["until"]):
+            asked["since"] = (tx.now.astimezone(ZoneInfo(g.zone)).date() - SHOWN).isoformat()
         wanted = readings.Wanted(study_id, asked["reader"] or None, *_days(asked, g.zone))
         rows = readings.page(tx, wanted, LINES + 1, (number - 1) * LINES)
         return show(

@@ -1,6 +1,7 @@
 """The console's register of what people ask about data on them, by those whom the API lets.
 
 DR-01  Noted, settled once with a reason; a restriction is set by it and ended; erasing asks for a passkey.
+DR-02  Her pages, her own data and the list of looks can be used by everybody on a phone; her own data can be printed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from epro.privacy import rights
 from epro.privacy.models import RightsRequest
 from epro.studies.models import Participant
 from epro.tx import begin, look, system
-from tests.cast import STUDY
+from tests.cast import STUDY, at
+from tests.doors import chromium
+from tests.doors.scene import TODAY
 from tests.doors.test_console_pages import ROOT, browser
 
 pytestmark = pytest.mark.parametrize("stage_databases", ["sqlite"], indirect=True, scope="module")
@@ -47,6 +50,24 @@ def test_a_request_is_noted_settled_and_what_it_held_is_let_go(stage):  # DR-01
         assert her(stage).restricted_at is None
         assert "leave it as it is" in noor.get(f"{ROOT}/rights?state=all").text
         assert "leave it as it is" not in noor.get(f"{ROOT}/rights").text
+
+
+@pytest.mark.browser
+def test_her_own_data_can_be_read_by_everybody_and_printed(stage, stage_environ):  # DR-02
+    hers = f"{ROOT}/participants/{stage.ada.subject_id}"
+    pages = (f"{ROOT}/rights/{stage.ada.rights_request}", f"{ROOT}/looks", hers)
+    with chromium.opened() as browser, chromium.serving(stage_environ, at(TODAY)) as address:
+        window = chromium.Window(browser, address, "zh-CN", 375)
+        window.sign_in("ines")
+        for path in pages:
+            assert window.go(path) == 200
+            window.page.eval_on_selector_all("details.act", "all => all.forEach(one => one.open = true)")
+            assert window.faults() == [], path
+        window.page.fill("#own-reason", "her letter")
+        window.page.click("button[value=print]")
+        window.page.wait_for_selector("article.own")
+        assert window.faults() == []
+        assert window.page.pdf()[:5] == b"%PDF-" and window.said == []
 
 
 def test_an_erasure_is_done_before_it_is_granted(stage, monkeypatch):  # DR-01
