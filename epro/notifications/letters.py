@@ -98,7 +98,7 @@ def _more(tx: Tx, row: StaffLetter) -> dict[str, str]:
 def _unusual(row: StaffLetter) -> dict[str, str]:
     """Which account, by a number that says nothing, how many participants, and where what it did is to be read."""
     account, day, count = (letters.secret_of(row) or "").split()
-    return {"account": account, "day": day, "count": count, "link": f"{db.settings()['PUBLIC_URL']}/console/"}
+    return {"account": account, "day": day, "count": count, "page": f"{db.settings()['PUBLIC_URL']}/console/"}
 
 
 def _key_near_its_end(tx: Tx, row: StaffLetter) -> dict[str, str]:
