@@ -34,7 +34,7 @@ format: $(READY) ## put code into the common format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-conformance: $(READY) ## judge our FHIR by programs from npm, which it installs; needs node
+conformance: $(READY) ## judge our FHIR and AsyncAPI by programs from npm, which it installs; needs node
 	@cd tests/conformance && npm ci --no-audit --no-fund --legacy-peer-deps --ignore-scripts --silent
 	@EPRO_TEST_CONFORMANCE=1 $(BIN)/python -m pytest -q -n 1 tests/conformance
 
