@@ -10,6 +10,7 @@ from flask import Response, g, jsonify, redirect, request, url_for
 from markupsafe import Markup
 
 from epro.api.door import actor, coming, guesses, limiter
+from epro.console import saying
 from epro.console.door import (
     EVERYBODY,
     WITHOUT_SECOND_FACTOR,
@@ -17,6 +18,7 @@ from epro.console.door import (
     console,
     give_cookie,
     keep_form,
+    keep_language,
     know_device,
     open_page,
     page,
@@ -127,6 +129,7 @@ def account() -> Response:
             codes_left=factors.codes_left(tx, person.id),
             sessions=sessions.of_staff(tx, person.id),
             this_one=actor().session_id,
+            spoken_to=person.language,
         )
 
 
@@ -184,6 +187,19 @@ def end_session(session_id: UUID) -> Response:
     with begin(actor()) as tx:
         staff.end_session(tx, UUID(actor().id), session_id, "ended_by_owner")
     return back_to("account")
+
+
+@act("/account/language", roles=EVERYBODY)
+def choose_language() -> Response:
+    """Her own language: of letters and messages to her wherever she reads them, and of these pages."""
+    wanted = saying.speaks(request.form.get("language"))
+    if wanted is None:
+        raise Invalid()
+    with begin(actor()) as tx:
+        staff.speak_to(tx, UUID(actor().id), wanted)
+    response = back_to("account")
+    keep_language(response, wanted)
+    return response
 
 
 @page("/account/password", roles=EVERYBODY)

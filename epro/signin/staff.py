@@ -246,6 +246,16 @@ def change_password(tx: Tx, staff: Staff, hashed: str, *conditions: Any) -> None
     letters.post(tx, staff.id, "changed")
 
 
+def speak_to(tx: Tx, staff_id: UUID, language: str) -> None:
+    """From now on letters and messages to her are in this language."""
+    staff = tx.get(Staff, staff_id, lock=True)
+    assert staff is not None
+    if staff.language != language:
+        before, staff.language = staff.language, language
+        told = {"language": language, "before": before}
+        trail.record(tx, trail.study_chain(tx), "staff.language_set", "staff", staff_id, **told)
+
+
 def check_new_password(tx: Tx, staff: Staff, password: str) -> None:
     """Raise Invalid unless she may take this password: shorter where a second factor is set up and asked for."""
     contact = store.of(trail.INSTALLATION, f"staff/{staff.id}")

@@ -40,7 +40,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/console/account/sessions/<uuid:session_id>/end"): EVERYBODY,
     **{
         ("POST", f"/console/account/{act}"): EVERYBODY
-        for act in ("proof/challenge", "proof/passkey", "password")
+        for act in ("proof/challenge", "proof/passkey", "password", "language")
     },
     ("GET", "/console/account/password"): EVERYBODY,
     ("GET", "/console/account/proof"): EVERYBODY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from datetime import timedelta
@@ -9,11 +10,14 @@ from uuid import UUID
 
 import pyotp
 import pytest
+import sqlalchemy as sa
 from werkzeug.serving import make_server
 
 from epro import clock, create_app
 from epro.signin import links, tickets
-from epro.tx import begin, system
+from epro.signin.models import Staff
+from epro.trail.models import Event
+from epro.tx import begin, look, system
 from tests.cast import PASSWORD, at
 from tests.console.browser import BASE, HERE, Browser
 
@@ -53,6 +57,25 @@ def test_with_a_password_alone_every_page_leads_to_setting_a_factor_up(strict):
         assert wrong.status_code == 401
         assert other.do("/console/account/proof", on=PAGE, password=PASSWORD, otp=codes[2]).status_code == 303
         assert "Write these down" in other.do("/console/account/codes", on=PAGE).text
+
+
+@on_sqlite
+def test_the_language_of_her_letters_is_hers_to_choose(cast):
+    path = "/console/account/language"
+    with clock.moved_to(NOW):
+        noor = Browser(cast.app)
+        noor.sign_in("noor")
+        assert '<option value="en" lang="en" selected>' in noor.get(PAGE).text
+        assert noor.do(path, on=PAGE, language="tlh").status_code == 422
+        for _ in range(2):
+            assert noor.do(path, on=PAGE, language="zh-CN").status_code == 303
+        told = noor.get(PAGE).text
+        assert '<html lang="zh-CN">' in told and '<option value="zh-CN" lang="zh-CN" selected>' in told
+    with look(TESTS) as tx:
+        assert tx.get(Staff, UUID(str(cast.ids["noor"]))).language == "zh-CN"
+        (event,) = tx.all(sa.select(Event).where(Event.action == "staff.language_set"))
+        assert event.actor == f"staff:{cast.ids['noor']}"
+        assert json.loads(event.body)["details"] == {"language": "zh-CN", "before": "en"}
 
 
 def test_a_password_is_changed_by_who_has_just_shown_who_she_is(cast):
