@@ -33,7 +33,8 @@ def follow_answer(
     answers: Mapping[str, Any],
     values: Mapping[str, float | None],
 ) -> None:
-    """In the act that stores an answer, after everything else of it: set what it sets, and plan anew if need be.
+    """In the act that stores an answer, after everything else of it: set what it sets, and plan anew if need be. Of who
+    has left the anchors are set all the same, for analyses count from them; nothing is planned.
 
     The participant and the occurrence are plain rows; she is locked, and her plain row has been put back.
     """
@@ -44,15 +45,17 @@ def follow_answer(
         for anchor in protocol.anchors
         if anchor.first_answer_of == asked and (not anchor.when or anchor.when.reached(answers, values))
     ]
-    followed = asked in protocol.ordered or asked in protocol.with_alternates
-    if participant.withdrawn_at is not None or not (hanging or followed):
+    here = participant.withdrawn_at is None
+    followed = here and (asked in protocol.ordered or asked in protocol.with_alternates)
+    if not (hanging or followed):
         return
     she = tx.get(Participant, participant.study_id, participant.subject_id, lock=True)
     assert she is not None
     day = completed_at.astimezone(ZoneInfo(occurrence.time_zone)).date()
     moved = [anchor for anchor in hanging if _set(tx, she, anchor, day)]
-    _call_off(tx, she, protocol.alternates_of(asked), occurrence.key)
-    if moved or followed:
+    if here:
+        _call_off(tx, she, protocol.alternates_of(asked), occurrence.key)
+    if followed or (here and moved):
         occurrences.replan(tx, she, f"answer of {asked}")
     tx.session.flush()
 
@@ -61,9 +64,10 @@ def follow_record(tx: Tx, participant: Any, asked: str, answered: Mapping[str, d
     """In an act that changed what is on record of answers, after everything else of it: bring the anchors that they
     set to the days they have by now (`answered`, None where no answer comes to it any more), and plan anew.
 
-    What the site has set itself stays. The participant is a plain row, locked, and has been put back.
+    What the site has set itself stays, and nothing is planned for who has left. The participant is a plain row, locked,
+    and has been put back.
     """
-    if participant.withdrawn_at is not None or not answered:
+    if not answered:
         return
     she = tx.get(Participant, participant.study_id, participant.subject_id, lock=True)
     assert she is not None
@@ -73,7 +77,7 @@ def follow_record(tx: Tx, participant: Any, asked: str, answered: Mapping[str, d
         for anchor in protocol.anchors
         if anchor.id in answered and _bring(tx, she, anchor, answered[anchor.id])
     ]
-    if moved:
+    if moved and she.withdrawn_at is None:
         occurrences.replan(tx, she, f"correction of {asked}")
     tx.session.flush()
 

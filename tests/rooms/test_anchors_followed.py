@@ -3,7 +3,8 @@
 AF-01  A correction takes an anchor back or moves it; the plan is then the one that would be made afresh.
 AF-02  What was answered stays, what the site has set stays, and a new answer sets it again.
 AF-03  What was set aside sets nothing until it is filed; another scoring moves it as a correction does.
-AF-04  It stands in the trail and in the feed, and `why` tells it.
+AF-04  Of who has left they follow too, and nothing is planned.
+AF-05  It stands in the trail and in the feed, and `why` tells it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def assert_as_made_afresh(cast, phone, when: str):
         assert not occurrences.differences(tx, she).any
 
 
-def test_a_correction_takes_back_what_the_answer_had_set(cast, ada, ivy):  # AF-01, AF-02, AF-04  # noqa: F811
+def test_a_correction_takes_back_what_the_answer_had_set(cast, ada, ivy):  # AF-01, AF-02, AF-05  # noqa: F811
     fill_in(cast, ada, "2026-03-02T12:00", "mood", mood(2))
     assert fill_in(cast, ada, "2026-03-03T12:00", "watch", mood(2)) == "stored"
     correct(cast, ivy, 1, "2026-03-04T10:00")
@@ -108,6 +109,26 @@ def test_a_correction_moves_it_to_the_next_answer_that_comes_to_it(cast, ada, iv
     correct(cast, ivy, 3, "2026-03-10T12:00", first)
     assert anchors(ada)["low"] == "2026-03-02"
     assert_as_made_afresh(cast, ada, "2026-03-10T13:00")
+
+
+def test_of_who_has_left_they_follow_and_nothing_is_planned(cast, ada, ivy):  # AF-04  # noqa: F811
+    fill_in(cast, ada, "2026-03-02T12:00", "mood", mood(2))
+    with cast.on("2026-03-02T20:00") as evening:
+        (due,) = [one for one in ada.open_at(evening) if one["assessment"] == "evening"]
+        ada.answer(due, {"worst_fatigue": 4}, evening, evening)
+    with cast.on("2026-03-03T09:00"):
+        cast.staff("nia").withdraw(ada.subject_id)
+    with cast.on("2026-03-03T10:00") as later:
+        assert ada.upload(later)[0]["outcome"] == "stored"
+    assert (anchors(ada)["low"], anchors(ada)["first-diary"]) == ("2026-03-02", "2026-03-02")
+    correct(cast, ivy, 1, "2026-03-04T10:00")
+    assert "low" not in anchors(ada), "analyses count from what is on record now"
+    with look(TESTS) as tx:
+        standing = sa.select(Occurrence).where(
+            Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_(None)
+        )
+        she = tx.get(Participant, "course", ada.subject_id)
+        assert tx.all(standing.where(Occurrence.subject_id == ada.subject_id)) == [] and she.plan_at is None
 
 
 def test_a_day_that_the_site_has_set_stays(cast, ada, ivy):  # AF-02  # noqa: F811
