@@ -34,6 +34,8 @@ def check(file: Path) -> None:
     """Name every fault of a study file at once, with its place and the mend. Needs no database."""
     protocol = read_or_exit(file, text_of(file), known_instruments())
     click.echo(f"{file.name}: {protocol.study_id} {protocol.version} has no faults; digest {protocol.digest}")
+    for remark in study_files.queueing(protocol):
+        click.echo(f"{file.name}: {remark}.")
     for reason in study_files.unwatched(protocol):
         click.echo(f"{file.name}: production refuses it: {reason}.", err=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
+from datetime import timedelta
 from typing import Any
 
 from epro.notifications.recalls import recalled
@@ -11,7 +12,7 @@ from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.library import SAFETY_ITEMS, bundled, derived_from
 from epro.scheduling import amending, reading
 from epro.scheduling.checks import Known
-from epro.scheduling.protocol import Protocol
+from epro.scheduling.protocol import Assessment, Protocol, Window
 from epro.scheduling.source import Fault
 from epro.tx import Tx
 
@@ -47,6 +48,34 @@ def unwatched(protocol: Protocol) -> list[str]:
         for item, limit in SAFETY_ITEMS.get(asked.instrument.code, {}).items()
         if watched.get((asked.id, item), float("inf")) > limit
     ]
+
+
+def queueing(protocol: Protocol) -> list[str]:
+    """Alternates of which two can be wanted on one day, so that they come one after the other; a sentence for each."""
+    return [
+        f"two that were missed of {asked.instead_of.assessment} can want {asked.id} at one time: the second then opens"
+        " when the first closes, for what is left of its window and for an hour at least"
+        for asked in protocol.assessments
+        if asked.instead_of and _can_meet(asked, protocol.assessment(asked.instead_of.assessment))
+    ]
+
+
+def _can_meet(alternate: Assessment, missed: Assessment) -> bool:
+    """Whether the alternates of two windows of a day, or of two days, stand open on the same day."""
+    assert alternate.instead_of is not None
+    opening = [_days_until(alternate, missed, window) for window in missed.windows or (missed.window,)]
+    if len(set(opening)) < len(opening):
+        return True
+    apart = missed.every.days if missed.every else 1 if missed.burst else None
+    longest = max(opening) - min(opening) + alternate.instead_of.open_for
+    return apart is not None and longest > apart
+
+
+def _days_until(alternate: Assessment, missed: Assessment, window: Window) -> int:
+    """How many days after the day of this window it is asked instead, by the clock on the wall."""
+    over = timedelta(minutes=window.closing) + missed.sync_grace
+    days, rest = divmod(over, timedelta(days=1))
+    return days + (rest > timedelta(minutes=alternate.window.opens))
 
 
 def effect(

@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from epro.notifications import study_files
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.reading import read
 from epro.scheduling.rules import Person
@@ -297,6 +299,54 @@ def test_an_alternate_opens_at_the_next_opening_once_the_miss_is_certain(sure, d
     assert (days([one]), one.key, one.visit_id) == ([day], "week4", "week4")
     assert one.opens_at >= moment
     assert one.closes_at - one.opens_at == timedelta(hours=30)
+
+
+DAILY, OTHERS = (
+    "every: {days: 1, from: 0, to: 9, anchor: start}",
+    "every: {days: 2, from: 0, to: 9, anchor: start}",
+)
+AM_PM = 'windows: [{id: am, opens: "06:00", closes: "10:00"}, {id: pm, opens: "20:00", closes: "24:00"}]'
+
+
+@pytest.mark.parametrize(
+    ("base", "instead", "meet"),
+    [
+        (DAILY, 'open_for: 1}, window: {opens: "14:00", closes: "17:00"}', False),
+        (DAILY, 'open_for: 2}, window: {opens: "14:00", closes: "17:00"}', True),
+        (OTHERS, 'open_for: 2}, window: {opens: "14:00", closes: "17:00"}', False),
+        (f"{DAILY}, {AM_PM}", 'open_for: 1}, window: {opens: "14:00", closes: "17:00"}', True),
+        (f"{OTHERS}, {AM_PM}", 'open_for: 1}, window: {opens: "23:00", closes: "24:00"}', False),
+        (f"{DAILY}, {AM_PM}", 'open_for: 1}, window: {opens: "23:00", closes: "24:00"}', True),
+        (
+            "burst: {days: 5, around: [week4]}",
+            'open_for: 2}, window: {opens: "14:00", closes: "17:00"}',
+            True,
+        ),
+        ("at: [week4, week8]", 'open_for: 2}, window: {opens: "14:00", closes: "17:00"}', False),
+    ],
+)
+def test_alternates_that_meet_come_one_after_the_other_and_the_check_says_so(base, instead, meet):
+    """Everything is missed: each has its own, for an hour at least, and none is open beside another."""
+    written = FILE.replace("at: [week4]}}", "BASE}}").replace("{rule}", "RULE").replace("BASE", base)
+    text = (
+        written.replace("{{", "{")
+        .replace("}}", "}")
+        .replace("RULE", f"instead_of: {{assessment: base, {instead}")
+    )
+    protocol, faults = read(text)
+    assert protocol is not None, faults
+    days_asked = {"start": ZERO}
+    asked = plan(protocol, "1", days_asked, HOME, last_day=ZERO + timedelta(days=80))
+    missed = [Missed(one.grace_until, "base", one.key, one.visit_id, "start", one.offset) for one in asked]
+    past = Past(missed=missed)
+    found = plan(protocol, "1", days_asked, HOME, last_day=ZERO + timedelta(days=90), past=past)
+    alternates = [one for one in found if one.assessment_id == "this"]
+    assert {one.key for one in alternates} == {one.key for one in asked} and len(alternates) == len(asked)
+    assert all(one.closes_at <= after.opens_at for one, after in pairwise(alternates))
+    assert all(one.closes_at - one.opens_at >= timedelta(hours=1) for one in alternates)
+    hour = protocol.assessment("this").window.opens // 60
+    late = [one for one in alternates if one.opens_at.astimezone(ZoneInfo("Asia/Shanghai")).hour != hour]
+    assert (bool(late), len(study_files.queueing(protocol))) == (meet, int(meet))
 
 
 def test_the_miss_of_another_opens_nothing():
