@@ -171,23 +171,28 @@ class RecordingSession(Session):
 
 def engine() -> Engine:
     """The main database's engine for the application at hand."""
-    return db.engine
+    return _engines()[None]
 
 
 def contacts_engine() -> Engine:
     """The contact store's engine."""
-    return db.engines["contacts"]
+    return _engines()["contacts"]
 
 
 def keys_engine() -> Engine:
     """The engine of the store of data keys."""
-    return db.engines["contact_keys"]
+    return _engines()["contact_keys"]
 
 
 def keep(name: str, made: Engine) -> None:
     """One more engine of the application at hand, to be closed with the others."""
-    engines: Any = db.engines
-    engines[name] = made
+    _engines()[name] = made
+
+
+def _engines() -> dict[str | None, Engine]:
+    """As `db.engines`, without the weak references that it goes through each time."""
+    kept: dict[str | None, Engine] = current_app.extensions["epro.engines"]
+    return kept
 
 
 def reading(made: Engine) -> Engine:
@@ -321,6 +326,7 @@ def init_app(app: Any, settings: dict[str, str | None]) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(main)
     db.init_app(app)
     with app.app_context():
+        app.extensions["epro.engines"] = db.engines
         for made in db.engines.values():
             prepare(made, settings["DATABASE_ROLE"])
 

@@ -79,7 +79,8 @@ class Ready:
         told = {**self.own, **given} if self.own else given
         values = [told[key] for key in self.keys]
         for n, process in self.through:
-            values[n] = process(values[n])
+            if (value := values[n]) is not None:
+                values[n] = process(value)
         return values if self.positional else dict(zip(self.names, values, strict=True))
 
     def read(self, found: Sequence[Sequence[Any]], told: Sequence[Any], dialect: sa.Dialect) -> list[Any]:

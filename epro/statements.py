@@ -96,12 +96,11 @@ def of_people(table: sa.Table) -> sa.ColumnElement[bool]:
     return _OfPeople(study, subject, study_id, sa.bindparam("subject_ids", type_=Listed(subject.type)))
 
 
-def of_ids(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Rows of one study by their ids, given as the parameters `study_id` and `ids`; the primary key is used."""
-    study_id = sa.bindparam("study_id", type_=table.c.study_id.type)
-    return _OfPeople(
-        table.c.study_id, table.c.id, study_id, sa.bindparam("ids", type_=Listed(table.c.id.type))
-    )
+def of_ids(table: sa.Table, name: str = "id") -> sa.ColumnElement[bool]:
+    """Rows of one study by their ids, given as the parameters `study_id` and `ids`; an index on both is used."""
+    study_id, ids = table.c.study_id, table.c[name]
+    given = sa.bindparam("study_id", type_=study_id.type)
+    return _OfPeople(study_id, ids, given, sa.bindparam("ids", type_=Listed(ids.type)))
 
 
 @compiles(_Among)

@@ -110,8 +110,8 @@ def send_due(
             tried.add(due)
             called = _call_or_pass_over(_turn(called, due, senders, now), senders)
         _turn(called, None, senders, now)
-        if stopped():
-            break
+        if stopped() or len(few) < FEW:
+            break  # what has fallen due meanwhile comes with the next strike
     return len(tried)
 
 

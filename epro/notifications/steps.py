@@ -11,11 +11,31 @@ import sqlalchemy as sa
 
 from epro.notifications.models import Alert, AlertStep
 from epro.scheduling.models import Occurrence
-from epro.tx import Tx
+from epro.statements import of_ids
+from epro.tx import Tx, table_of
 
 _LAST = sa.select(sa.func.max(AlertStep.seq).label("seq")).where(
     AlertStep.study_id == sa.bindparam("study_id"),
     AlertStep.alert_id == sa.bindparam("alert_id", type_=sa.Uuid()),
+)
+
+_STEPS, _OCCURRENCES = map(table_of, (AlertStep, Occurrence))
+_ALL = (
+    sa.select(*_STEPS.columns)
+    .where(
+        _STEPS.c.study_id == sa.bindparam("study_id"),
+        _STEPS.c.alert_id == sa.bindparam("alert_id", type_=sa.Uuid()),
+    )
+    .order_by(_STEPS.c.seq)
+)
+_BY_IDS = (
+    sa.select(*_OCCURRENCES.columns)
+    .where(of_ids(_OCCURRENCES))
+    .order_by(_OCCURRENCES.c.opens_at, _OCCURRENCES.c.id)
+)
+_JOINED = sa.select(_STEPS.c.occurrence_id).where(of_ids(_STEPS, "occurrence_id"), _STEPS.c.kind == "joined")
+_IN_NONE = _BY_IDS.with_only_columns(_OCCURRENCES.c.id).where(
+    _OCCURRENCES.c.missed_at.is_not(None), _OCCURRENCES.c.id.not_in(_JOINED)
 )
 
 
@@ -51,13 +71,13 @@ def write(
     return AlertStep(**step)
 
 
-def of(tx: Tx, alert: Alert) -> list[AlertStep]:
-    """All steps of an alert, in order."""
-    query = sa.select(AlertStep).where(AlertStep.study_id == alert.study_id, AlertStep.alert_id == alert.id)
-    return tx.all(query.order_by(AlertStep.seq))
+def of(tx: Tx, alert: Alert) -> list[Any]:
+    """All steps of an alert, in order: plain rows."""
+    tx.flush()
+    return list(tx.rows(_ALL, {"study_id": alert.study_id, "alert_id": alert.id}))
 
 
-def of_this_round(found: list[AlertStep]) -> list[AlertStep]:
+def of_this_round(found: list[Any]) -> list[Any]:
     """Those since the alert was last opened again."""
     start = max((n for n, step in enumerate(found, 1) if step.kind == "reopened"), default=0)
     return found[start:]
@@ -68,16 +88,8 @@ def in_no_alert(tx: Tx, study_id: str, run: list[UUID]) -> list[UUID]:
 
     The clockwork comes by each miss by itself: one that it has still to come by joins then.
     """
-    taken = sa.select(AlertStep.occurrence_id).where(
-        AlertStep.study_id == study_id, AlertStep.occurrence_id.in_(run), AlertStep.kind == "joined"
-    )
-    query = sa.select(Occurrence.id).where(
-        Occurrence.study_id == study_id,
-        Occurrence.id.in_(run),
-        Occurrence.missed_at.is_not(None),
-        Occurrence.id.not_in(taken),
-    )
-    return tx.all(query.order_by(Occurrence.opens_at, Occurrence.id))
+    tx.flush()
+    return [row.id for row in tx.rows(_IN_NONE, {"study_id": study_id, "ids": run})]
 
 
 def holding(tx: Tx, occurrence: Occurrence) -> list[Alert]:
@@ -92,13 +104,12 @@ def holding(tx: Tx, occurrence: Occurrence) -> list[Alert]:
     return tx.all(query.order_by(Alert.raised_at))
 
 
-def misses_of(tx: Tx, alert: Alert) -> list[Occurrence]:
-    """The misses that make up an alert now, the oldest first."""
+def misses_of(tx: Tx, alert: Alert) -> list[Any]:
+    """The misses that make up an alert now, the oldest first: plain rows."""
     found = of(tx, alert)
     gone = {step.occurrence_id for step in found if step.kind == "cleared_one"}
     ids = [step.occurrence_id for step in found if step.kind == "joined" and step.occurrence_id not in gone]
-    query = sa.select(Occurrence).where(Occurrence.study_id == alert.study_id, Occurrence.id.in_(ids))
-    return tx.all(query.order_by(Occurrence.opens_at, Occurrence.id))
+    return list(tx.rows(_BY_IDS, {"study_id": alert.study_id, "ids": ids}))
 
 
 def _with_step(occurrence: Occurrence, kind: str) -> sa.Select[Any]:

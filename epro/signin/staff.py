@@ -329,21 +329,25 @@ def grants_of(tx: Tx, staff_id: UUID) -> tuple[Grant, ...]:
     return tuple(Grant(row.study_id, row.site_id, row.role) for row in rows)
 
 
-def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Staff]:
-    """Who holds a role at a site and has an open account, in a fixed order."""
-    query = (
-        sa.select(Staff)
-        .join(StaffGrant, StaffGrant.staff_id == Staff.id)
-        .where(
-            StaffGrant.study_id == study_id,
-            StaffGrant.site_id.in_((site_id, "*")),
-            StaffGrant.role == role,
-            StaffGrant.revoked_at.is_(None),
-            Staff.closed_at.is_(None),
-        )
-        .order_by(Staff.id)
+def holding(tx: Tx, study_id: str, site_id: str, role: str) -> list[Any]:
+    """Who holds a role at a site and has an open account, in a fixed order: id and language, plain rows."""
+    tx.flush()
+    asked = {"study_id": study_id, "site_id": site_id, "role": role}
+    return list(dict.fromkeys(tx.rows(_HOLDING, asked)))
+
+
+_HOLDING = (
+    sa.select(Staff.id, Staff.language)
+    .join(StaffGrant, StaffGrant.staff_id == Staff.id)
+    .where(
+        StaffGrant.study_id == sa.bindparam("study_id"),
+        sa.or_(StaffGrant.site_id == sa.bindparam("site_id"), StaffGrant.site_id == "*"),
+        StaffGrant.role == sa.bindparam("role"),
+        StaffGrant.revoked_at.is_(None),
+        Staff.closed_at.is_(None),
     )
-    return list(dict.fromkeys(tx.all(query)))
+    .order_by(Staff.id)
+)
 
 
 def actor_again(tx: Tx, name: str) -> Actor | None:
