@@ -65,7 +65,9 @@ def _plain(value: Any) -> bool:
         return -LARGEST_INTEGER <= value <= LARGEST_INTEGER
     if kind is dict:
         for key, inner in value.items():
-            if type(key) is not str or not key.isascii() or not (type(inner) is str or _plain(inner)):
+            if type(key) is not str or not key.isascii():
+                return False
+            if not (type(inner) is str or inner is None or _plain(inner)):
                 return False
         return True
     return kind is list and all(map(_plain, value))

@@ -7,9 +7,8 @@ and the writes of one act can be one statement (data-modifying WITH), so that th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -21,8 +20,7 @@ from epro.db import Json, Listed, json_text
 Shape = tuple[str, sa.Table, tuple[str, ...]]  # insert or update, where, which columns
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """One write that waits to go out with others: rows to insert, or values for the rows of these keys."""
 
     table: sa.Table

@@ -23,6 +23,8 @@ SAVEPOINTS = "epro.savepoints"  # what was owed and recorded when each began
 
 @event.listens_for(RecordingSession, "before_flush")
 def _watch_rows(session: Session, context: Any, instances: Any) -> None:
+    if session.info.get(RECORDED):
+        return  # it has paid already; what undoes the record undoes what is changed from here on, too
     touched = [*session.new, *session.deleted, *(row for row in session.dirty if _changed(session, row))]
     for row in touched:
         if sa.inspect(row).mapper.local_table.info.get("audited"):
