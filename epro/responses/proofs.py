@@ -7,10 +7,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from epro.errors import NotFound
-from epro.responses import receipts
+from epro.errors import NotAllowed, NotFound
+from epro.responses import receipts, sight
 from epro.responses.models import Response, SetAside
 from epro.studies import access
+from epro.studies.models import Participant
 from epro.trail import proving
 from epro.trail.entries import instant
 from epro.trail.models import Event
@@ -36,9 +37,10 @@ def of_participant(tx: Tx, response_id: UUID) -> dict[str, Any]:
 
 
 def of_response(tx: Tx, response_id: UUID) -> dict[str, Any]:
-    """The proof for the receipt of a response or set-aside at one of the actor's sites, by the id on the receipt.
+    """The proof for the receipt of a response or set-aside at one of the actor's sites, by the id on the receipt. It
+    is for who may read the answers: it holds their digest, which tells the one of few, and why they were corrected.
 
-    Raises NotFound, NotSealed.
+    Raises NotFound, NotAllowed, NotSealed.
     """
     access.allow(tx.actor, "response.read")
     seen = access.visible(tx.actor, "response.read", Response)
@@ -48,9 +50,18 @@ def of_response(tx: Tx, response_id: UUID) -> dict[str, Any]:
     )
     if row is None:
         raise NotFound()
+    _refuse_hidden(tx, row)
     where = (Event.study_id == row.study_id, Event.subject_id == row.subject_id)
     actions = ("response.stored", "response.held", "response.conflict", "response.amended")
     return of_event(tx, proving.find(tx, *where, Event.object_id == str(row.id), Event.action.in_(actions)))
+
+
+def _refuse_hidden(tx: Tx, row: Response | SetAside) -> None:
+    """Raise NotAllowed where the actor must not learn what was answered."""
+    her = tx.get(Participant, row.study_id, row.subject_id)
+    asked = (row.instrument_code, row.instrument_version) if isinstance(row, Response) else None
+    if sight.hides_content(tx, her, asked):
+        raise NotAllowed("What you may not read is not proven to you.")
 
 
 def by_text(tx: Tx, text: str) -> dict[str, Any]:

@@ -365,6 +365,10 @@ def _sees_what_was_sent(stage: Any, who: str, path: str) -> bool:
         *(one["digest"] is not None for one in (aside, listed)),
         *(one["findings"][0]["code"] == "out_of_range" for one in (aside, listed)),
         *("who reads scores" not in text for text in why),
+        *(
+            stage.ask(who, "GET", f"/v1/site/responses/{one}/proof").status_code != 403
+            for one in (response["id"], aside["response_id"])
+        ),
     }
     assert len(seen) == 1, seen
     return seen.pop()
