@@ -124,8 +124,13 @@ def _contact(row: Participant) -> dict[str, str]:
 
 def _answered(tx: Tx, row: Participant, one: Answered, told: Mapping[str, Any]) -> dict[str, Any]:
     """One response with its words; without answers where they are hidden from the actor's role."""
-    scores = [_some(score, ("scale", "value", "reason")) for score in told["scores"]]
     sheet = words.sheet(tx, one)
+    called = {scale.name: scale.label for scale in sheet.instrument.scales}
+    scores = [
+        {"label": called.get(score["scale"], {}).get(one.language, score["scale"])}
+        | _some(score, ("scale", "value", "reason"))
+        for score in told["scores"]
+    ]
     found = _some(told, OF_A_RESPONSE) | {"title": sheet.title, "words_in": sheet.language, "scores": scores}
     if _hides(tx, row):
         return found

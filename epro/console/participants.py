@@ -107,7 +107,7 @@ def participant(study_id: str, subject_id: str) -> Response:
             ),
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
             contact_fields=store.FIELDS,
-            requests=rights.of_her(row),
+            requests=rights.of_her(tx, row),
             kinds=KINDS,
             may_settle=rights.may_answer(),
             given=acting.given,

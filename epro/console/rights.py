@@ -144,13 +144,11 @@ def may_answer() -> bool:
     return bool(access.grants_for(actor(), rights.ANSWER))
 
 
-def of_her(her: Participant) -> list[RightsRequest]:
+def of_her(tx: Tx, her: Participant) -> list[RightsRequest]:
     """What she has asked, for her page; nothing for who may not read it."""
     if not access.grants_for(actor(), rights.NOTE):
         return []
-    with look(actor()) as tx:
-        query = rights.listed(tx, standing=False).where(
-            RightsRequest.study_id == her.study_id, RightsRequest.subject_id == her.subject_id
-        )
-        found: list[RightsRequest] = tx.all(query)
-        return found
+    query = rights.listed(tx, standing=False).where(
+        RightsRequest.study_id == her.study_id, RightsRequest.subject_id == her.subject_id
+    )
+    return tx.all(query)

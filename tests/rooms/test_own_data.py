@@ -61,6 +61,7 @@ def test_it_holds_what_is_on_file_of_her_and_stands_in_the_trail(cast, ada):  # 
     assert told["contact"] == {"phone": "+8613900000001", "name": "Ada Li"}
     (given,) = told["answers"]
     assert given["answers"][0]["question"] and given["answers"][0]["answer"] == 6 and given["scores"]
+    assert given["scores"][0]["label"] != given["scores"][0]["scale"]
     assert {one["act"] for one in told["consents"]} >= {"participant.enrolled"}
     assert told["plan"] and told["messages_sent"] and told["phones"] and told["withheld"] == []
     assert told["requests"][0]["text"] == "all of it"
