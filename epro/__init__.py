@@ -71,6 +71,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
         site,
         site_alerts,
         site_corrections,
+        site_excuses,
         site_plans,
         site_privacy,
         site_queries,
@@ -84,6 +85,7 @@ def _doors(app: Flask, settings: Mapping[str, str | None]) -> None:
 
     assert site_alerts.one_alert  # importing it is what adds its routes to the site's door
     assert site_corrections.amendments  # likewise
+    assert site_excuses.excuse  # and here
     assert site_plans.anchors  # and so here
     assert site_privacy.erasure  # and here
     assert site_signatures.unsigned  # and here

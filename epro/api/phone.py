@@ -522,7 +522,11 @@ def _occurrence(row: Occurrence, participant: Participant, protocol: Any, tx: Tx
 
 
 def _reminders(row: Occurrence, looks: list[attention.Moment]) -> list[datetime]:
-    """When she is reminded of it; a snooze takes the place of what would have come before its end."""
+    """When she is reminded of it; a snooze takes the place of what would have come before its end. Of what is excused
+    she is not.
+    """
+    if row.excused_at is not None:
+        return []
     planned = [look.at for look in looks if look.kind == "reminder"]
     if row.snoozed_until is None:
         return planned

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from epro.notifications import following
+from epro.scheduling import excusing
 
 CHANNELS = ("sms", "email", "push", "app")
 ZONES = frozenset(available_timezones())
@@ -568,6 +569,43 @@ class DifferencesOut(Schema):
 
 class ReasonIn(Strict):
     reason = Text(500, required=True)
+
+
+class ExcuseIn(Strict):
+    reason = fields.String(required=True, validate=validate.OneOf(excusing.REASONS))
+    note = Text(500, metadata={"description": "in a few words; needed where the reason is `other`"})
+
+
+class ExcuseDaysIn(ExcuseIn):
+    first_day = day(required=True)
+    last_day = day(required=True)
+
+
+class TakeBackDaysIn(ReasonIn):
+    first_day = day(required=True)
+    last_day = day(required=True)
+
+
+class ExcusedOut(Schema):
+    id = fields.UUID()
+    assessment = fields.String()
+    local_day = fields.Date()
+    opens_at = fields.AwareDateTime()
+    closes_at = fields.AwareDateTime()
+    state = fields.String()
+    missed_at = fields.AwareDateTime(allow_none=True)
+    excused_at = fields.AwareDateTime(allow_none=True)
+    excused_reason = fields.String(allow_none=True)
+    excused_by = fields.String(allow_none=True)
+
+
+class ExcusedDaysOut(Schema):
+    preview = fields.Boolean()
+    count = fields.Integer(metadata={"description": "how many occurrences"})
+    missed = fields.Integer(metadata={"description": "of them those that were missed"})
+    answered = fields.Integer(metadata={"description": "of these days: what was answered, and stays"})
+    reminders_recalled = fields.Integer()
+    occurrences = fields.List(fields.Nested(ExcusedOut))
 
 
 class AlertsIn(ListIn):

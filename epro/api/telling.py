@@ -13,7 +13,8 @@ from epro.notifications.models import Alert, Message
 from epro.responses import receiving, runs, settling, sight
 from epro.responses.models import Response, Score, SetAside, Settlement
 from epro.responses.sight import hides_answers, hides_scores
-from epro.scheduling import comparing, occurrences, protocols
+from epro.scheduling import comparing, excusing, occurrences, protocols
+from epro.scheduling import compliance as counting
 from epro.scheduling.comparing import Differences
 from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.replanning import Behind
@@ -101,6 +102,27 @@ def differences(
     }
 
 
+def excused(tx: Tx, row: Occurrence) -> dict[str, Any]:
+    """An occurrence with its excuse, if one stands."""
+    told = {name: getattr(row, name) for name in OF_AN_EXCUSE}
+    return {**_row(row), "local_day": row.local_day, "state": state_of(row, tx.now).value, **told}
+
+
+OF_AN_EXCUSE = ("missed_at", "excused_at", "excused_reason", "excused_by")
+
+
+def excused_days(tx: Tx, found: excusing.Found, *, preview: bool, recalled: int) -> dict[str, Any]:
+    """What of some days is excused, or not any more."""
+    return {
+        "preview": preview,
+        "count": len(found.rows),
+        "missed": sum(row.missed_at is not None for row in found.rows),
+        "answered": found.answered,
+        "reminders_recalled": recalled,
+        "occurrences": [excused(tx, row) for row in found.rows],
+    }
+
+
 def timeline(tx: Tx, row: Participant) -> dict[str, Any]:
     """One participant's whole story, as JSON."""
     responses, asides = receiving.of(tx, row), receiving.set_aside(tx, row)
@@ -162,7 +184,7 @@ def compliance(tx: Tx, asked: dict[str, Any]) -> dict[str, Any]:
     query = sa.select(Occurrence).where(
         access.visible(tx.actor, "participant.read", Occurrence),
         Occurrence.opens_at <= tx.now,
-        sa.or_(Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_not(None)),
+        counting.IS_DUE,
     )
     query = asked_for(query, Occurrence, asked)
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
@@ -277,6 +299,8 @@ def _occurrence(tx: Tx, row: Occurrence) -> dict[str, Any]:
         "time_zone": row.time_zone,
         "state": state_of(row, tx.now).value,
         "cancelled_reason": row.cancelled_reason,
+        "excused_reason": row.excused_reason,
+        "excused_by": row.excused_by,
         "protocol_version": row.protocol_version,
         **told,
     }

@@ -24,7 +24,7 @@ from epro.contacts import store
 from epro.privacy import rectifying
 from epro.privacy.rights import KINDS
 from epro.questionnaires import catalogue
-from epro.scheduling import leaving, occurrences, protocols
+from epro.scheduling import compliance, leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
 from epro.signin import devices
@@ -217,7 +217,7 @@ def _counts(tx: Tx, study_id: str, rows: list[Participant]) -> Mapping[str, Any]
             Occurrence.subject_id.in_([row.subject_id for row in rows]),
             access.visible(tx.actor, "participant.read", Occurrence),
             Occurrence.closes_at <= tx.now,
-            sa.or_(Occurrence.cancelled_at.is_(None), Occurrence.fulfilled_at.is_not(None)),
+            compliance.IS_DUE,
         )
         .group_by(Occurrence.subject_id)
     )

@@ -130,12 +130,13 @@ def resolve(tx: Tx, alert_id: UUID, outcome: str, note: str | None) -> Alert:
 
 IN_TIME = "completed_offline_in_time"
 BY_THE_SITE = "filed_by_the_site"  # a person has decided that what was set aside counts
+EXCUSED = "excused_by_the_site"
 
 
 def clear(tx: Tx, participant: Any, occurrence: Occurrence, why: str = IN_TIME) -> int:
-    """An answer given in time has come late, or counts as the site decided: this miss is taken out of its alert, which
-    stands no more when none is left or when those left are too few in a row; nor do those of later misses that were
-    worth none without this one. The history stays as it was. Returns how many alerts changed.
+    """An answer given in time has come late, or counts as the site decided, or the site has excused it: this miss is
+    taken out of its alert, which stands no more when none is left or when those left are too few in a row; nor do those
+    of later misses that were worth none without this one. The history stays as it was. Returns how many alerts changed.
     """
     own = steps.holding(tx, occurrence)
     for alert in own:
@@ -144,6 +145,37 @@ def clear(tx: Tx, participant: Any, occurrence: Occurrence, why: str = IN_TIME) 
     for alert in later:
         _clear(tx, participant, alert, f"earlier_{why}")
     return len(own) + len(later)
+
+
+def restore(tx: Tx, participant: Participant, occurrence: Occurrence, reason: str) -> None:
+    """The excuse of a miss was taken back: it joins the alert again that it was taken out of. That and what had cleared
+    itself by an excuse, stands again where its misses are worth it and nobody had resolved it before.
+    """
+    own = steps.left_by(tx, occurrence)
+    for alert in own:
+        steps.write(tx, alert, "joined", occurrence_id=occurrence.id)
+        alert.misses += 1
+        tell_step(tx, participant, alert, "alert.joined", occurrence_id=str(occurrence.id))
+    for alert in dict.fromkeys([*own, *_cleared_by_excuse(tx, occurrence)]):
+        _unless_settled(tx, participant, alert, reason)
+
+
+def _unless_settled(tx: Tx, participant: Participant, alert: Alert, reason: str) -> None:
+    resolved = any(step.kind == "resolved" for step in steps.of_this_round(steps.of(tx, alert)))
+    if alert.cleared_at and not resolved and _still_worth(tx, steps.misses_of(tx, alert)):
+        alert.cleared_at = alert.cleared_why = None
+        stand_again(tx, participant, alert, reason)
+
+
+def stand_again(tx: Tx, participant: Participant, alert: Alert, reason: str) -> None:
+    """Nobody owns it any more, and its hours count from now (participant locked)."""
+    rule = rule_of(tx, alert)
+    alert.standing_since, alert.owner = tx.now, None
+    alert.reopenings += 1
+    alert.ladder, alert.escalate_at = 0, rules.next_escalation(rule, tx.now, 0)
+    alert.due_at = rules.due_at(rule, tx.now)
+    steps.write(tx, alert, "reopened", note=reason)
+    tell_step(tx, participant, alert, "alert.reopened", reason)
 
 
 def escalate_due(tx: Tx, limit: int = 50) -> int:
@@ -366,7 +398,7 @@ def _becomes_urgent(rule: OnMiss | AlertRule, so_far: str, misses: int) -> bool:
 
 
 def _joined(tx: Tx, alert: Alert) -> int:
-    return sum(step.kind == "joined" for step in steps.of(tx, alert))
+    return len({step.occurrence_id for step in steps.of(tx, alert) if step.kind == "joined"})
 
 
 def _of_the_streak(tx: Tx, occurrence: Occurrence, run: list[UUID]) -> Alert | None:
@@ -384,6 +416,17 @@ def _of_the_streak(tx: Tx, occurrence: Occurrence, run: list[UUID]) -> Alert | N
 
 def _standing_of(occurrence: Occurrence) -> sa.Select[Any]:
     """The alerts that stand for misses of the same assessment."""
+    return _of_the_same(occurrence).where(Alert.standing_since.is_not(None))
+
+
+def _cleared_by_excuse(tx: Tx, occurrence: Occurrence) -> list[Alert]:
+    """The alerts for misses of the same assessment that had cleared themselves by an excuse."""
+    why = Alert.cleared_why.in_((EXCUSED, f"earlier_{EXCUSED}"))
+    return tx.all(_of_the_same(occurrence).where(why).order_by(Alert.raised_at, Alert.id))
+
+
+def _of_the_same(occurrence: Occurrence) -> sa.Select[Any]:
+    """The alerts for misses of the same assessment."""
     same = sa.and_(Occurrence.study_id == Alert.study_id, Occurrence.id == Alert.occurrence_id)
     return (
         sa.select(Alert)
@@ -392,7 +435,6 @@ def _standing_of(occurrence: Occurrence) -> sa.Select[Any]:
             Alert.study_id == occurrence.study_id,
             Alert.subject_id == occurrence.subject_id,
             Alert.kind == MISSED,
-            Alert.standing_since.is_not(None),
             Occurrence.assessment_id == occurrence.assessment_id,
         )
     )

@@ -206,28 +206,8 @@ def _miss(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment) -> 
     occurrence.change_no = occurrences.next_change(participant)
     tx.put_back(Occurrence, occurrence)  # what follows looks at what is on file
     event = trail.record(tx, participant, "occurrence.missed", "occurrence", occurrence.id)
-    trail.stream(
-        tx,
-        event,
-        participant,
-        "occurrence.missed",
-        {
-            "occurrence": {
-                "id": str(occurrence.id),
-                "assessment": occurrence.assessment_id,
-                "visit": occurrence.visit_id,
-                "study_day": occurrence.study_day,
-                "local_day": occurrence.local_day.isoformat(),
-                "opens_at": trail.instant(occurrence.opens_at),
-                "closes_at": trail.instant(occurrence.closes_at),
-                "missed_at": trail.instant(tx.now),
-                "protocol_version": occurrence.protocol_version,
-                "instrument": {
-                    "code": occurrence.instrument_code,
-                    "version": occurrence.instrument_version,
-                },
-            }
-        },
-    )
-    if participant.withdrawn_at is None:  # whoever has left is not to be called about what has not come
+    about = {"occurrence": {**occurrences.told(occurrence), "missed_at": trail.instant(tx.now)}}
+    trail.stream(tx, event, participant, "occurrence.missed", about)
+    # Nobody is to be called about what has not come from whoever has left, or of what could not be answered.
+    if participant.withdrawn_at is None and occurrence.excuse_ended_at is None:
         alerts.alert_on_miss(tx, participant, occurrence, assessment.on_miss)

@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from epro.errors import Conflict, Invalid
-from epro.notifications import alerts, rules, steps
+from epro.notifications import alerts, steps
 from epro.notifications.models import Alert, AlertStep
 from epro.scheduling import protocols
 from epro.scheduling.models import Occurrence, PublishedProtocol
@@ -85,13 +85,7 @@ def reopen(tx: Tx, alert_id: UUID, reason: str) -> Alert:
     participant, alert = alerts.locked(tx, alert_id)
     if not alerts.is_resolved(alert) or alert.cleared_at is not None:
         raise NotResolved()
-    rule = alerts.rule_of(tx, alert)
-    alert.standing_since, alert.owner = tx.now, None
-    alert.reopenings += 1
-    alert.ladder, alert.escalate_at = 0, rules.next_escalation(rule, tx.now, 0)
-    alert.due_at = rules.due_at(rule, tx.now)
-    steps.write(tx, alert, "reopened", note=reason)
-    alerts.tell_step(tx, participant, alert, "alert.reopened", reason)
+    alerts.stand_again(tx, participant, alert, reason)
     return alert
 
 

@@ -94,27 +94,44 @@ def in_no_alert(tx: Tx, study_id: str, run: list[UUID]) -> list[UUID]:
 
 def holding(tx: Tx, occurrence: Occurrence) -> list[Alert]:
     """The alerts that this miss belongs to and that have not cleared; at most one is meant to be."""
-    query = sa.select(Alert).where(
-        Alert.study_id == occurrence.study_id,
-        Alert.subject_id == occurrence.subject_id,
-        Alert.cleared_at.is_(None),
-        Alert.id.in_(_with_step(occurrence, "joined")),
-        Alert.id.not_in(_with_step(occurrence, "cleared_one")),
-    )
-    return tx.all(query.order_by(Alert.raised_at))
+    return tx.all(_of_hers(occurrence).where(Alert.cleared_at.is_(None), _belongs(occurrence)))
+
+
+def left_by(tx: Tx, occurrence: Occurrence) -> list[Alert]:
+    """The alert that this miss was taken out of last, if it belongs to none now."""
+    if tx.all(_of_hers(occurrence).where(_belongs(occurrence))):
+        return []
+    return tx.all(_of_hers(occurrence).where(_count(occurrence, "joined") > 0))[-1:]
 
 
 def misses_of(tx: Tx, alert: Alert) -> list[Any]:
     """The misses that make up an alert now, the oldest first: plain rows."""
-    found = of(tx, alert)
-    gone = {step.occurrence_id for step in found if step.kind == "cleared_one"}
-    ids = [step.occurrence_id for step in found if step.kind == "joined" and step.occurrence_id not in gone]
+    last = {step.occurrence_id: step.kind for step in of(tx, alert) if step.kind in ("joined", "cleared_one")}
+    ids = [occurrence_id for occurrence_id, kind in last.items() if kind == "joined"]
     return list(tx.rows(_BY_IDS, {"study_id": alert.study_id, "ids": ids}))
 
 
-def _with_step(occurrence: Occurrence, kind: str) -> sa.Select[Any]:
-    return sa.select(AlertStep.alert_id).where(
-        AlertStep.study_id == occurrence.study_id,
-        AlertStep.occurrence_id == occurrence.id,
-        AlertStep.kind == kind,
+def _of_hers(occurrence: Occurrence) -> sa.Select[Any]:
+    query = sa.select(Alert).where(
+        Alert.study_id == occurrence.study_id, Alert.subject_id == occurrence.subject_id
+    )
+    return query.order_by(Alert.raised_at, Alert.id)
+
+
+def _belongs(occurrence: Occurrence) -> sa.ColumnElement[bool]:
+    """It has joined and was not taken out since: an excuse takes it out, and is taken back."""
+    return _count(occurrence, "joined") > _count(occurrence, "cleared_one")
+
+
+def _count(occurrence: Occurrence, kind: str) -> Any:
+    return (
+        sa.select(sa.func.count())
+        .where(
+            AlertStep.study_id == Alert.study_id,
+            AlertStep.alert_id == Alert.id,
+            AlertStep.occurrence_id == occurrence.id,
+            AlertStep.kind == kind,
+        )
+        .correlate(Alert)
+        .scalar_subquery()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,7 +54,7 @@ def follow_answer(
     day = completed_at.astimezone(ZoneInfo(occurrence.time_zone)).date()
     moved = [anchor for anchor in hanging if _set(tx, she, anchor, day)]
     if here:
-        _call_off(tx, she, protocol.alternates_of(asked), occurrence.key)
+        _call_off(tx, she, protocol.alternates_of(asked), occurrence.key, "answered after all")
     if followed or (here and moved):
         occurrences.replan(tx, she, f"answer of {asked}")
     tx.session.flush()
@@ -112,6 +112,29 @@ def follow_miss(tx: Tx, participant: Participant, occurrence: Occurrence) -> Non
         occurrences.replan(tx, participant, f"miss of {occurrence.assessment_id}")
 
 
+EXCUSED, TAKEN_BACK = "excused", "excuse taken back"
+
+
+def follow_excuse(tx: Tx, participant: Participant, rows: Sequence[Occurrence]) -> None:
+    """In the act that has excused these: what is asked in the place of a miss among them is asked no more."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    missed = [row for row in rows if row.missed_at and row.assessment_id in protocol.with_alternates]
+    if participant.withdrawn_at is None and missed:
+        for row in missed:
+            _call_off(tx, participant, protocol.alternates_of(row.assessment_id), row.key, EXCUSED)
+        occurrences.replan(tx, participant, EXCUSED)
+
+
+def follow_take_back(tx: Tx, participant: Participant, rows: Sequence[Occurrence]) -> None:
+    """In the act that has taken excuses back: the plan may have moved on meanwhile, or ask something in their place."""
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    if participant.withdrawn_at is None and any(
+        row.opens_at > tx.now or (row.missed_at and row.assessment_id in protocol.with_alternates)
+        for row in rows
+    ):
+        occurrences.replan(tx, participant, TAKEN_BACK)
+
+
 def _set(tx: Tx, participant: Participant, anchor: Anchor, day: date) -> bool:
     """True if this day is news. The earliest answer counts, in whatever order they come; what the site set stays."""
     rows = [row for row in participants.anchor_rows(tx, participant) if row.anchor == anchor.id]
@@ -122,8 +145,8 @@ def _set(tx: Tx, participant: Participant, anchor: Anchor, day: date) -> bool:
     return True
 
 
-def _call_off(tx: Tx, participant: Participant, alternates: tuple[str, ...], key: str) -> None:
-    """What was asked in the place of an answer that came after all."""
+def _call_off(tx: Tx, participant: Participant, alternates: tuple[str, ...], key: str, why: str) -> None:
+    """What was asked in the place of what was missed, and is in no need of a place any more."""
     if not alternates:
         return
     query = sa.select(Occurrence).where(
@@ -133,6 +156,6 @@ def _call_off(tx: Tx, participant: Participant, alternates: tuple[str, ...], key
         Occurrence.key == key,
     )
     for row in tx.all(query):
-        if not (row.fulfilled_at or row.missed_at or row.cancelled_at):
-            occurrences.call_off(tx, participant, row, "answered after all")
+        if not (row.fulfilled_at or row.missed_at or row.excused_at or row.cancelled_at):
+            occurrences.call_off(tx, participant, row, why)
             trail.record(tx, participant, "occurrence.called_off", "occurrence", row.id, key=key)

@@ -14,6 +14,12 @@ from epro.studies import access
 from epro.studies.models import Participant
 from epro.tx import Tx
 
+IS_DUE = sa.or_(
+    Occurrence.fulfilled_at.is_not(None),
+    sa.and_(Occurrence.cancelled_at.is_(None), Occurrence.excused_at.is_(None)),
+)
+"""What counts: neither called off nor excused, or answered all the same."""
+
 
 @dataclass(frozen=True)
 class Count:
@@ -68,7 +74,7 @@ def counts(
             Occurrence.local_day >= first,
             Occurrence.closes_at <= tx.now,
             access.visible(tx.actor, "participant.read"),
-            sa.or_(answered, sa.and_(Occurrence.cancelled_at.is_(None), Occurrence.excused_at.is_(None))),
+            IS_DUE,
         )
         .group_by(Participant.site_id, Occurrence.local_day, Occurrence.assessment_id)
     )

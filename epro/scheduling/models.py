@@ -113,7 +113,12 @@ class Occurrence(Base):
     ]  # no reminder before this, and one then; blank once that is handled
     fulfilled_at: Mapped[datetime | None]  # when we learnt of an answer given in time
     missed_at: Mapped[datetime | None]
-    excused_at: Mapped[datetime | None]
+    excused_at: Mapped[datetime | None]  # blank again when the excuse is taken back
+    excused_reason: Mapped[str | None]
+    excused_by: Mapped[str | None]
+    excuse_ended_at: Mapped[
+        datetime | None
+    ]  # when an excuse that had held through the closing was taken back: it could not be answered
     cancelled_at: Mapped[datetime | None]
     cancelled_reason: Mapped[str | None]
     week_at: Mapped[datetime | None]

@@ -221,6 +221,21 @@ def cancel_ahead(tx: Tx, participant: Participant, why: str) -> int:
     return len(rows)
 
 
+def told(occurrence: Any) -> dict[str, Any]:
+    """An occurrence that was not answered, as the feed tells it."""
+    return {
+        "id": str(occurrence.id),
+        "assessment": occurrence.assessment_id,
+        "visit": occurrence.visit_id,
+        "study_day": occurrence.study_day,
+        "local_day": occurrence.local_day.isoformat(),
+        "opens_at": trail.instant(occurrence.opens_at),
+        "closes_at": trail.instant(occurrence.closes_at),
+        "protocol_version": occurrence.protocol_version,
+        "instrument": {"code": occurrence.instrument_code, "version": occurrence.instrument_version},
+    }
+
+
 def fulfil(tx: Tx, participant: Any, occurrence: Any) -> bool:
     """Note that an answer given in time has come (plain rows). True the first time. A miss before stays a fact."""
     occurrence.week_at = week_mark(tx, occurrence)
@@ -293,7 +308,7 @@ def misses_in_a_row(tx: Tx, occurrence: Occurrence) -> list[UUID]:
     """The missed occurrences of the same assessment up to this one, newest first, unbroken by an answer.
 
     Those count too that are past their sync grace and that the clockwork has not come by yet: after an outage it
-    comes by in any order.
+    comes by in any order. What is excused, or was when it closed, is passed over.
     """
     tx.flush()
     asked = {name: getattr(occurrence, name) for name in _LIKE}
@@ -325,6 +340,7 @@ _UP_TO = (
         _TABLE.c.opens_at <= sa.bindparam("opens_at", type_=_TABLE.c.opens_at.type),
         _TABLE.c.cancelled_at.is_(None),
         _TABLE.c.excused_at.is_(None),
+        _TABLE.c.excuse_ended_at.is_(None),
     )
     .order_by(_TABLE.c.opens_at.desc())
     .limit(30)

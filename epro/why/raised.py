@@ -13,7 +13,7 @@ from epro.why.templates import SENTENCES
 
 
 def outcome(occurrence: Any, responses: Sequence[Any], happened: Sequence[Happened]) -> list[Said]:
-    """What came of an occurrence: reminders passed over, at risk, missed, answered after all."""
+    """What came of an occurrence: reminders passed over, at risk, missed, excused, answered after all."""
     told = [_passed_over(one) for one in happened if one.action == "reminder.skipped"]
     told += [_snoozed(one) for one in happened if one.action in ("occurrence.snoozed", "snooze.dropped")]
     if occurrence.at_risk_at:
@@ -21,6 +21,7 @@ def outcome(occurrence: Any, responses: Sequence[Any], happened: Sequence[Happen
     if occurrence.missed_at:
         facts = {"grace_until": occurrence.grace_until}
         told.append(Said("occurrence.missed", occurrence.missed_at, facts))
+    told += [_excuse(one) for one in happened if one.action in ("occurrence.excused", "occurrence.unexcused")]
     if occurrence.fulfilled_at and responses:
         code = "occurrence.answered_late" if occurrence.missed_at else "occurrence.answered"
         first = min(response.corrected_at for response in responses)
@@ -32,6 +33,8 @@ def no_alert(occurrence: Any, assessment: Assessment, left_at: datetime | None) 
     """Why a miss raised no alert."""
     if not assessment.on_miss.alert:
         return [Said("alert.none_asked", occurrence.missed_at)]
+    if occurrence.excuse_ended_at is not None:
+        return [Said("alert.none_as_excused", occurrence.missed_at)]
     if left_at is not None and left_at <= occurrence.missed_at:
         return [Said("alert.left", occurrence.missed_at)]
     return [Said("alert.not_yet", occurrence.missed_at, {"limit": assessment.on_miss.after})]
@@ -65,6 +68,11 @@ def _snoozed(one: Happened) -> Said:
     if one.action == "snooze.dropped":
         return Said(one.action, one.at)
     return Said(one.action, one.at, {"until": datetime.fromisoformat(one.details["until"])})
+
+
+def _excuse(one: Happened) -> Said:
+    facts = {"who": one.who, "code": Word("excuse", one.details["code"]), "reason": one.reason}
+    return Said(one.action, one.at, facts)
 
 
 def _raised(alert: Any, rule: Any, protocol: Protocol, hidden: bool, urgency: str) -> Said:

@@ -164,6 +164,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "It was cancelled {cause}, by {who}.{reason}",
         "zh-CN": "{cause}，{who}将其取消。{reason}",
     },
+    "alert.none_as_excused": {
+        "en": "No alert was raised: it was excused when it closed, and could not be answered.",
+        "zh-CN": "未发出警报：其填写时段关闭时处于免填状态，无法填写。",
+    },
     "still.upcoming": {"en": "The window has not opened yet.", "zh-CN": "填写时段尚未开放。"},
     "still.open": {
         "en": "The window is open and no answer has been received yet.",
@@ -183,6 +187,14 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "It was noted as missed: window and sync grace were over at {grace_until} and no answer had been"
         " received.",
         "zh-CN": "记为未收到：填写时段及同步宽限期已于 {grace_until} 结束，仍未收到回答。",
+    },
+    "occurrence.excused": {
+        "en": "It was excused by {who}: {code}. It need not be answered.{reason}",
+        "zh-CN": "{who}已将其设为免填：{code}，无需填写。{reason}",
+    },
+    "occurrence.unexcused": {
+        "en": "The excuse ({code}) was taken back by {who}.{reason}",
+        "zh-CN": "{who}收回了免填（{code}）。{reason}",
     },
     "occurrence.lapsed": {
         "en": "The participant had asked for it and did not answer it: it lapsed, and counts as no miss.",
@@ -329,6 +341,10 @@ SENTENCES: dict[str, dict[str, str]] = {
     "withheld.cancelled": {
         "en": "It was withheld: it was not asked for any more.",
         "zh-CN": "未发送：已不再要求填写。",
+    },
+    "withheld.excused": {
+        "en": "It was withheld: the site had excused the participant from it.",
+        "zh-CN": "未发送：研究中心已免除受试者填写。",
     },
     "withheld.window_closed": {
         "en": "It was withheld: the window had closed.",

@@ -81,6 +81,8 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
         "correction": {"en": "because an answer was corrected", "zh-CN": "因一次回答被更正"},
         "answered": {"en": "because the answer came after all", "zh-CN": "因最终收到回答"},
         "miss": {"en": "because another one was missed", "zh-CN": "因另一次未收到"},
+        "excused": {"en": "because another one was excused", "zh-CN": "因另一次设为免填"},
+        "excuse": {"en": "because an excuse was taken back", "zh-CN": "因收回免填"},
         "asked_for": {"en": "because the participant asked for it", "zh-CN": "因受试者自行要求"},
         "plan": {"en": "by the plan", "zh-CN": "按计划"},
     },
@@ -109,6 +111,21 @@ WORDS: dict[str, dict[str, dict[str, str]]] = {
             "en": "the site filed an earlier answer that had been set aside, so fewer are missing in a row",
             "zh-CN": "研究中心已将更早一份搁置的回答归档，连续未收到的次数因此减少",
         },
+        "excused_by_the_site": {
+            "en": "the site excused the participant from it",
+            "zh-CN": "研究中心已免除受试者填写",
+        },
+        "earlier_excused_by_the_site": {
+            "en": "the site excused the participant from an earlier one, so fewer are missing in a row",
+            "zh-CN": "研究中心已免除受试者更早一次的填写，连续未收到的次数因此减少",
+        },
+    },
+    "excuse": {
+        "in_hospital": {"en": "in hospital", "zh-CN": "住院"},
+        "procedure": {"en": "a procedure that day", "zh-CN": "当日接受操作或手术"},
+        "device_fault": {"en": "a fault of the device", "zh-CN": "设备故障"},
+        "site_error": {"en": "an error of the site", "zh-CN": "研究中心失误"},
+        "other": {"en": "another reason", "zh-CN": "其他原因"},
     },
     "settled": {
         "filed": {"en": "it was filed", "zh-CN": "已归档"},

@@ -47,6 +47,10 @@ DEVICE = {"installation_id": "an installation", "platform": "test"}
 ANCHOR = {"anchor": "infusion", "date": "2026-03-20", "reason": "as it happened"}
 EDC_DAY = {"subject_id": "DIARY-0001", "anchor": "infusion", "date": "2026-03-20"}
 SUBJECT = {"subject_id": lambda stage: stage.ada.subject_id}
+OCCURRENCE = {"occurrence_id": lambda stage: stage.ada.occurrence}
+EXCUSE = {"reason": "in_hospital", "note": "since Monday"}
+DAYS = {"first_day": "2026-03-02", "last_day": "2026-03-05"}
+EXCUSED_DAYS = {**EXCUSE, **DAYS}
 ALERT = {"alert_id": lambda stage: stage.ada.alert}
 SET_ASIDE = {"set_aside_id": lambda stage: stage.ada.set_aside}
 REASON = {"reason": "as the protocol says"}
@@ -222,6 +226,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     ),  # fmt: skip
     ("POST", "/v1/site/participants/<subject_id>/message-settings"): Route(
         "staff", "nurse investigator", body={"daily_cap": 3, **REASON}, names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/excuses"): Route(
+        "staff", "nurse investigator", body=EXCUSED_DAYS, query="?preview=true", names=SUBJECT
+    ),
+    ("POST", "/v1/site/participants/<subject_id>/excuses/take-back"): Route(
+        "staff", "nurse investigator", body={**DAYS, **REASON}, query="?preview=true", names=SUBJECT
+    ),
+    ("POST", "/v1/site/occurrences/<uuid:occurrence_id>/excuse"): Route(
+        "staff", "nurse investigator", body=EXCUSE, names=OCCURRENCE, also=(409,)
+    ),
+    ("POST", "/v1/site/occurrences/<uuid:occurrence_id>/take-back"): Route(
+        "staff", "nurse investigator", body=REASON, names=OCCURRENCE, also=(409,)
     ),
     ("POST", "/v1/site/participants/<subject_id>/withdrawal"): Route(
         "staff", "nurse investigator", body=REASON, names=SUBJECT

@@ -315,6 +315,17 @@ def _walk(stage: Stage) -> Iterator[tuple[str, str, Any]]:
         for name, value in wishes.items():
             path = f"{subject}/{name.replace('_', '-')}"
             yield by("noor", "POST", path, {name: value, "reason": "as it is"}, query, **hers)
+    days = {"first_day": "2026-03-04", "last_day": "2026-03-06"}
+    for query in ("?preview=true", ""):
+        said = {"reason": "other", "note": "away"}
+        yield by("noor", "POST", subject + "/excuses", {**said, **days}, query, **hers)
+        yield by(
+            "noor", "POST", subject + "/excuses/take-back", {"reason": "she is not", **days}, query, **hers
+        )
+    missed = {"occurrence_id": stage.ada.occurrence}
+    one = "/v1/site/occurrences/{occurrence_id}"
+    for body, act in (({"reason": "procedure"}, "/excuse"), ({"reason": "not that day"}, "/take-back")):
+        yield by("noor", "POST", one + act, body, **missed)
     for side in (stage.ada.subject_id, phone.subject_id):
         yield by("noor", "GET", subject + "/timeline", subject_id=side)
         yield by("noor", "GET", subject + "/endpoints", subject_id=side)

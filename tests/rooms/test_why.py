@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from epro import worker
 from epro.cli import epro, main
 from epro.cli.study import known_instruments
 from epro.console.saying import texts
@@ -691,6 +692,36 @@ def a_first_miss_of_two(cast):
     phone = ada(cast)
     cast.tick(at("2026-03-03T06:01"))
     yield why(cast, "2026-03-03T06:02", phone, occurrence=evening(phone)["id"])
+
+
+@tells("occurrence.excused", "withheld.excused")
+def a_day_in_hospital(cast):
+    phone = ada(cast)
+    with cast.on("2026-03-02T19:00"):
+        worker.attend()
+        excuse(cast, phone, {"reason": "in_hospital", "note": "since noon"})
+    cast.tick(at("2026-03-02T19:01"))
+    told = why(cast, "2026-03-02T19:02", phone, occurrence=evening(phone)["id"])
+    assert text(told, "occurrence.excused").endswith(
+        ": in hospital. It need not be answered. Reason: since noon."
+    )
+    yield told
+
+
+@tells("occurrence.unexcused", "alert.none_as_excused")
+def an_excuse_that_was_taken_back_too_late(cast):
+    phone = ada(cast)
+    with cast.on("2026-03-02T12:00"):
+        excuse(cast, phone, {"reason": "site_error"})
+    with cast.on("2026-03-03T08:00"):
+        back = {"reason": "it was somebody else"}
+        cast.staff("noor").must("POST", f"/v1/site/occurrences/{evening(phone)['id']}/take-back", back)
+    cast.tick(at("2026-03-03T08:01"))
+    yield why(cast, "2026-03-03T08:02", phone, occurrence=evening(phone)["id"])
+
+
+def excuse(cast, phone, said: dict) -> None:
+    cast.staff("noor").must("POST", f"/v1/site/occurrences/{evening(phone)['id']}/excuse", said)
 
 
 @tells("alert.left")

@@ -1,0 +1,19 @@
+"""An occurrence knows why it is excused and by whom, and whether an excuse ended too late to be answered."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0035"
+down_revision = "0034"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("occurrences", sa.Column("excused_reason", sa.Text(), nullable=True))
+    op.add_column("occurrences", sa.Column("excused_by", sa.Text(), nullable=True))
+    op.add_column("occurrences", sa.Column("excuse_ended_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("records are not unlearnt; restore a backup instead")
