@@ -573,7 +573,7 @@ class ReasonIn(Strict):
 
 class ExcuseIn(Strict):
     reason = fields.String(required=True, validate=validate.OneOf(excusing.REASONS))
-    note = Text(500, metadata={"description": "in a few words; needed where the reason is `other`"})
+    note = Text(2000, metadata={"description": "in a few words; needed where the reason is `other`"})
 
 
 class ExcuseDaysIn(ExcuseIn):

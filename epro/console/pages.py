@@ -15,6 +15,7 @@ from epro.console import (
     elsewhere,
     enrolment,
     entrance,
+    excusing,
     looks,
     moving,
     participants,
@@ -44,7 +45,7 @@ FILES = (
         rights,
     ),
     *(compliance, data, trail_pages, looks, admin, building, wordings),
-    *(elsewhere, enrolment, moving),
+    *(elsewhere, enrolment, moving, excusing),
 )
 
 

@@ -24,7 +24,7 @@ from epro.contacts import store
 from epro.privacy import rectifying
 from epro.privacy.rights import KINDS
 from epro.questionnaires import catalogue
-from epro.scheduling import compliance, leaving, occurrences, protocols
+from epro.scheduling import compliance, excusing, leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
 from epro.signin import devices
@@ -105,6 +105,7 @@ def participant(study_id: str, subject_id: str) -> Response:
                     *(one["by"] for one in told["notes"]),
                 ]
             ),
+            excusable={one.id for one, _ in lines if excusing.excusable(tx, one)},
             may_act=bool(access.grants_for(actor(), "participant.withdraw")),
             contact_fields=store.FIELDS,
             requests=rights.of_her(tx, row),

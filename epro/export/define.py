@@ -203,7 +203,7 @@ class _Version:
             _add(item, "CodeListRef", CodeListOID=oid)
 
     def _plain_lists(self) -> None:
-        reasons = [*rows.NOT_DONE.values(), "MISSED", *map(sdtm.reason, REASONS)]
+        reasons = [*rows.NOT_DONE.values(), rows.MISSED, *rows.EXCUSED.values(), *map(sdtm.reason, REASONS)]
         self._enumerated("CL.ND", "Not Done", ["NOT DONE"], "C66789", "C49484")
         self._enumerated("CL.Y", "Yes only", ["Y"])
         self._enumerated("CL.REASND", "Reason not done", reasons)

@@ -1,7 +1,7 @@
 """A study at a cut as FHIR Task and AuditEvent: what was asked and what was done, as far as the feed tells it. Pure.
 
-The feed tells of an occurrence once it is answered or missed, so a file has no Task of what is still to come. Who
-did something stands in an AuditEvent where the feed says it: the participant, who corrected, who settled.
+The feed tells of an occurrence once it is answered, missed or excused, so a file has no Task of what else is still to
+come. Who did something stands in an AuditEvent where the feed says it: the participant, who corrected, who settled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OBJECTS = {
 MADE_BY = (
     *(("settlement", "settled_by"), ("response", "amendment", "made_by"), ("query", "said_by")),
     *(("signature", "signed_by"), ("signature_break", "broken_by")),
-    *(("participant", "by"), ("anchor", "by"), ("withdrawal", "by")),
+    *(("participant", "by"), ("anchor", "by"), ("withdrawal", "by"), ("excuse", "by")),
 )
 BY_HERSELF = frozenset({"response.stored", "response.held", "response.conflict"})
 
@@ -43,8 +43,10 @@ def tasks(extract: Extract, subject: records.Subject, base: str) -> Iterator[Jso
     for response in subject.responses:
         answered.setdefault(response.versions[0].told["occurrence_id"], []).append(response)
     missed = {miss["id"]: miss for miss in subject.misses}
-    for name in sorted({*answered, *missed}):
-        yield _task(extract, subject, name, answered.get(name, []), missed.get(name), base)
+    last = {one["id"]: one for one in subject.excuses}
+    excused = {name: one for name, one in last.items() if one["stands"]}
+    for name in sorted({*answered, *missed, *excused}):
+        yield _task(extract, subject, name, answered.get(name, []), missed.get(name), excused.get(name), base)
 
 
 def _task(
@@ -53,9 +55,10 @@ def _task(
     name: str,
     answers: list[records.Response],
     miss: Json | None,
+    excuse: Json | None,
     base: str,
 ) -> Json:
-    said = miss or answers[0].versions[0].told
+    said = miss or excuse or answers[0].versions[0].told
     first = min((one.versions[0].at for one in answers), default=None)
     told = answers[0].versions[0].told if answers else {}
     code, version = _asked(extract, told or said)
@@ -70,7 +73,9 @@ def _task(
         local_day=date.fromisoformat(said["local_day"]),
         time_zone=told.get("time_zone") or enrolled.get("time_zone"),
         **{fact: _instant(said.get(fact)) for fact in ("opens_at", "closes_at")},
-        **dict.fromkeys(("planned_at", "at_risk_at", "excused_at", "cancelled_at", "cancelled_reason")),
+        **dict.fromkeys(("planned_at", "at_risk_at", "unexcused_at", "cancelled_at", "cancelled_reason")),
+        excused_at=_instant(excuse["excuse"]["at"]) if excuse else None,
+        excused_reason=excuse["excuse"]["reason"] if excuse else None,
         missed_at=_instant(miss["missed_at"]) if miss else None,
         fulfilled_at=_instant(first),
     )

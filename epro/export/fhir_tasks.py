@@ -21,7 +21,22 @@ STATUS = {
     State.CANCELLED: "cancelled",
     State.MISSED: "failed",
 }
-FACTS = ("planned_at", "at_risk_at", "fulfilled_at", "missed_at", "excused_at", "cancelled_at")
+EXCUSES = {
+    "in_hospital": "The site has excused her: in hospital.",
+    "procedure": "The site has excused her: a procedure that day.",
+    "device_fault": "The site has excused her: a fault of the device.",
+    "site_error": "The site has excused her: an error of the site.",
+    "other": "The site has excused her, for another reason.",
+}
+FACTS = (
+    "planned_at",
+    "at_risk_at",
+    "fulfilled_at",
+    "missed_at",
+    "excused_at",
+    "unexcused_at",
+    "cancelled_at",
+)
 
 
 def task(row: Any, responses: Iterable[UUID], now: datetime, *, base: str, language: str) -> Json:
@@ -76,6 +91,9 @@ def _input(row: Any, base: str, language: str) -> list[Json]:
 def _reason(row: Any, state: State) -> Json:
     if state is State.CANCELLED:
         return {"statusReason": concept("urn:epro:status-reasons", row.cancelled_reason or "cancelled")}
+    if state is State.EXCUSED and row.excused_reason:
+        code, words = row.excused_reason, EXCUSES.get(row.excused_reason, state.sentence)
+        return {"statusReason": concept("urn:epro:status-reasons", f"excused_{code}", text=words)}
     if state in (State.MISSED, State.EXCUSED):
         return {"statusReason": concept("urn:epro:status-reasons", state.value, text=state.sentence)}
     return {}

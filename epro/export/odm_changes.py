@@ -6,13 +6,13 @@ is no more is removed; nothing is ever said twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from epro.export import odm_content
-from epro.export.odm_content import MISSED, PARADATA, STATUS, SUBJECT_PLACE, SYSTEM, Content, Place, Values
+from epro.export import odm_content, rows
+from epro.export.odm_content import PARADATA, SUBJECT_PLACE, SYSTEM, Content, Place, Values
 from epro.export.records import Response, Run, Signature, Subject, Version, Week
 
 INSERT, UPDATE, REMOVE, CONTEXT = "Insert", "Update", "Remove", "Context"
@@ -60,8 +60,8 @@ class _History:
     def _moments(self) -> Iterator[Moment]:
         for entry in self.subject.history:
             yield entry["position"], partial(self._of_herself, entry)
-        for miss in self.subject.misses:
-            yield from self._of_miss(miss)
+        for id, steps in self._not_done().items():
+            yield from self._of_not_done(id, steps)
         for response in self.subject.responses:
             yield from self._of_response(response)
         for signature in self.subject.signatures:
@@ -156,15 +156,27 @@ class _History:
             edit_point=DATA_MANAGEMENT,
         )
 
-    def _of_miss(self, miss: dict[str, Any]) -> Iterator[Moment]:
-        place, values = self.content.missed(miss), {f"IG.{STATUS}": dict(MISSED)}
-        about = {"at": miss["missed_at"], "by": SYSTEM, "source": miss["event_id"]}
-        yield miss["position"], partial(self._now, place, values, **about)
+    def _not_done(self) -> dict[str, list[dict[str, Any]]]:
+        """Of each occurrence what was told of its not being answered, in order."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for one in sorted((*self.subject.misses, *self.subject.excuses), key=lambda step: step["position"]):
+            found.setdefault(one["id"], []).append(one)
+        return found
+
+    def _of_not_done(self, id: str, steps: Sequence[dict[str, Any]]) -> Iterator[Moment]:
+        """What was missed, excused, both or not any more, until an answer came."""
+        place, missed = self.content.missed(steps[0]), False
+        for one in steps:
+            missed = missed or "excuse" not in one
+            values = odm_content.not_done(rows.MISSED) if missed else {}
+            if one.get("stands"):
+                values = odm_content.not_done(odm_content.why_excused(one))
+            yield one["position"], partial(self._now, place, values, **_by_whom(one))
         answers = [
             version
             for response in self.subject.responses
             for version in response.versions
-            if version.told["occurrence_id"] == miss["id"] and version.position > miss["position"]
+            if version.told["occurrence_id"] == id and version.position > steps[0]["position"]
         ]
         if answers:
             first = min(answers, key=lambda version: version.position)
@@ -181,6 +193,15 @@ class _History:
             self.stand.pop(place, None)
         how = INSERT if before is None else CONTEXT if values else REMOVE
         return Change(place, how, _differences(before or {}, values) if values else {}, **about)
+
+
+def _by_whom(step: dict[str, Any]) -> dict[str, Any]:
+    """When, by whom and why it was missed, excused, or its excuse taken back."""
+    if (excuse := step.get("excuse")) is None:
+        return {"at": step["missed_at"], "by": SYSTEM, "source": step["event_id"]}
+    reason = "excused" if step["stands"] else "excuse taken back"
+    by = odm_content.user(excuse["by"])
+    return {"at": excuse["at"], "by": by, "source": step["event_id"], "reason": reason}
 
 
 def _differences(before: Values, after: Values) -> dict[str, list[tuple[str, str, str | None]]]:

@@ -22,7 +22,8 @@ Texts = Mapping[str, str]
 Values = dict[str, dict[str, str]]
 """Item group OID -> item OID -> value as text."""
 SUBJECT, STATUS, PARADATA, WEEK = "SUBJECT", "STATUS", "PARADATA", "WEEK"
-REASONS = {reason: {"en": reason.capitalize()} for reason in (*rows.NOT_DONE.values(), "MISSED")}
+WHY_NOT = (*rows.NOT_DONE.values(), rows.MISSED, *rows.EXCUSED.values())
+REASONS = {reason: {"en": reason.capitalize()} for reason in WHY_NOT}
 TELLING = {
     "id": ("text", {"en": "Id of the response or amendment"}),
     "completed_at": ("datetime", {"en": "Completed, as the phone told it"}),
@@ -178,7 +179,9 @@ class Content:
             now = response.current
             yield self.place(response), self.response_values(now, now.scores, now.definition)
         for miss in subject.unanswered():
-            yield self.missed(miss), {f"IG.{STATUS}": dict(MISSED)}
+            yield self.missed(miss), not_done(rows.MISSED)
+        for one in subject.excused():
+            yield self.missed(one), not_done(why_excused(one))
         for week in _latest(subject.weeks):
             yield self.week_place(week), self.week_values(week)
 
@@ -278,7 +281,8 @@ class _Used:
             self.meanings.add(signature.told["meaning"])
         for entry in subject.queries:
             self.speakers[user(entry["query"]["said_by"])] = entry["query"]["role"]
-        for miss in subject.misses:
+        self.users |= {user(one["excuse"]["by"]) for one in subject.excuses}
+        for miss in (*subject.misses, *subject.excuses):
             self.forms.add((content.missed(miss).event, f"F.{STATUS}"))
         for week in subject.weeks:
             content.of(week.told["instrument"])
@@ -393,8 +397,17 @@ class _Names:
 
 MADE_BY = "DEFVER"
 SUBJECT_PLACE = Place(f"SE.{SUBJECT}", "1", f"F.{SUBJECT}", "1")
-MISSED = {f"I.{STATUS}.status": "NOT DONE", f"I.{STATUS}.reason": "MISSED"}
 SYSTEM = "U.system"
+
+
+def not_done(why: str) -> Values:
+    """That a questionnaire as a whole was not answered."""
+    return {f"IG.{STATUS}": {f"I.{STATUS}.status": "NOT DONE", f"I.{STATUS}.reason": why}}
+
+
+def why_excused(told: Mapping[str, Any]) -> str:
+    """The reason of an excuse, in words of the code list."""
+    return rows.EXCUSED.get(told["excuse"]["reason"], rows.EXCUSED["other"])
 
 
 def subject_values(subject: Subject) -> Values:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+from epro.export.rows import EXCUSED, MISSED
 
 Told = dict[str, Any]
 
@@ -122,7 +125,9 @@ class Subject:
     anchors: dict[str, str] = field(default_factory=dict)
     responses: list[Response] = field(default_factory=list)
     misses: list[Told] = field(default_factory=list)
-    """Every occurrence that was missed, those answered later too; `unanswered` leaves these out."""
+    """Every occurrence that was missed, those answered or excused later too; `unanswered` leaves these out."""
+    excuses: list[Told] = field(default_factory=list)
+    """Every excuse that was given or taken back, in order: the occurrence with `excuse` and, of one given, `stands`."""
     set_aside: list[SetAside] = field(default_factory=list)
     weeks: list[Week] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
@@ -155,9 +160,23 @@ class Subject:
         return [latest[key] for key in sorted(latest)]
 
     def unanswered(self) -> list[Told]:
-        """What was missed and has not been answered since."""
-        answered = {response.current.told["occurrence_id"] for response in self.responses}
-        return [miss for miss in self.misses if miss["id"] not in answered]
+        """What was missed and has neither been answered nor excused since."""
+        settled = self._answered() | {one["id"] for one in self.excused()}
+        return [miss for miss in self.misses if miss["id"] not in settled]
+
+    def excused(self) -> list[Told]:
+        """What is excused and was not answered all the same."""
+        last, answered = {one["id"]: one for one in self.excuses}, self._answered()
+        return [one for id, one in last.items() if one["stands"] and id not in answered]
+
+    def not_done(self, at: datetime) -> list[tuple[Told, str]]:
+        """What was due by then and not answered, each with why: what was missed, then what is excused."""
+        over = [one for one in self.excused() if datetime.fromisoformat(one["closes_at"]) <= at]
+        reasons = [(one, EXCUSED.get(one["excuse"]["reason"], EXCUSED["other"])) for one in over]
+        return [*((miss, MISSED) for miss in self.unanswered()), *reasons]
+
+    def _answered(self) -> set[str]:
+        return {response.current.told["occurrence_id"] for response in self.responses}
 
 
 def fold(study_id: str, subject_id: str, entries: Iterable[Told]) -> Subject:
@@ -229,6 +248,11 @@ def _missed(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     subject.misses.append(entry["occurrence"] | about)
 
 
+def _excused(subject: Subject, of: dict[str, Version], entry: Told) -> None:
+    about = {"position": entry["position"], "event_id": entry["event_id"], "excuse": entry["excuse"]}
+    subject.excuses.append(entry["occurrence"] | about | {"stands": entry["kind"] == "occurrence.excused"})
+
+
 def _enrolled(subject: Subject, of: dict[str, Version], entry: Told) -> None:
     subject.history.append(entry)
     subject.enrolled, subject.enrolled_position = entry["participant"], entry["position"]
@@ -283,6 +307,8 @@ _STEPS = {
     "response.conflict": _set_aside,
     "response.settled": _settled,
     "occurrence.missed": _missed,
+    "occurrence.excused": _excused,
+    "occurrence.unexcused": _excused,
     "participant.enrolled": _enrolled,
     "participant.withdrawn": _withdrawn,
     "anchor.set": _anchor,

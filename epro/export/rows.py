@@ -20,6 +20,18 @@ Row = dict[str, Any]
 EXTENDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)")
 NOT_DONE = {None: "SKIPPED", NOT_APPLICABLE: "NOT APPLICABLE", REFUSED: "REFUSED", NOT_ASKED: "NOT ASKED"}
 """What stands in place of a code -> SDTM's QSREASND."""
+MISSED = "MISSED"
+EXCUSED = {
+    code: f"EXCUSED, {words}"
+    for code, words in (
+        ("in_hospital", "IN HOSPITAL"),
+        ("procedure", "PROCEDURE"),
+        ("device_fault", "DEVICE FAULT"),
+        ("site_error", "SITE ERROR"),
+        ("other", "OTHER REASON"),
+    )
+}
+"""Why the site has excused her from a questionnaire -> QSREASND of the whole of it."""
 
 
 def listed(names: Iterable[str]) -> str:

@@ -314,14 +314,14 @@ class _Maker:
         return Block(f"SUPP{split(instrument.code)}", head, None, (), lines, ())
 
     def _missed(self, subject: Subject, number: int) -> Iterator[Block]:
-        """A questionnaire that was missed: one row for the whole of it."""
+        """A questionnaire that was missed or excused: one row for the whole of it."""
         head = (subject.study_id, "QS", subject.usubjid)
-        for miss in subject.unanswered():
+        for miss, why in subject.not_done(self.extract.cut.at):
             instrument = self.extract.instrument_missed(miss)
             if instrument is None:
                 continue
             names = ("QSALL", "Questionnaires", plain(rows.category(instrument)))
-            line = (*names, None, None, None, "NOT DONE", "MISSED", None, None)
+            line = (*names, None, None, None, "NOT DONE", why, None, None)
             timing = self._timing(instrument, miss)
             yield Block(split(instrument.code), head, number, (miss["id"], None), [line], timing)
             number += 1

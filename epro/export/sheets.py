@@ -80,7 +80,7 @@ OF_RESPONSE = (
     Column("POSITION", WHOLE, "Place in the feed"),
 )
 OF_ANSWER = (
-    Column("KIND", TEXT, "item, score, or questionnaire for one that was missed"),
+    Column("KIND", TEXT, "item, score, or questionnaire for one that was missed or excused"),
     Column("NAME", TEXT, "Id of the item, name of the scale"),
     Column("QSTESTCD", TEXT, "Item or score, short name"),
     Column("QSTEST", TEXT, "Item or score, name"),
@@ -165,7 +165,8 @@ OF_SUBJECT = (
     Column("QSLANG", TEXT, "Language at enrolment"),
     Column("TIMEZONE", TEXT, "Time zone at enrolment"),
     Column("RESPONSES", WHOLE, "Responses on file"),
-    Column("MISSED", WHOLE, "Missed and not answered since"),
+    Column("MISSED", WHOLE, "Missed and neither answered nor excused since"),
+    Column("EXCUSED", WHOLE, "Excused by the site and not answered"),
     Column("WAITING", WHOLE, "Uploads set aside that nobody has settled yet"),
     Column("POSITION", WHOLE, "Place in the feed of the last response"),
 )
@@ -283,10 +284,10 @@ class _Maker:
         return [column.name for column in _wide_sheet(self.extract, code).rest[:-2]]
 
     def missed(self, subject: Subject) -> Iterator[Block]:
-        """A questionnaire that was missed: one line, for the whole of it."""
-        line = ("questionnaire", None, "QSALL", "Questionnaire", None, None, "NOT DONE", "MISSED")
-        for miss in subject.unanswered():
-            yield Block("long", self._missed_head(subject, miss), [line + (None,) * 5])
+        """A questionnaire that was missed or excused: one line, for the whole of it."""
+        line = ("questionnaire", None, "QSALL", "Questionnaire", None, None, "NOT DONE")
+        for miss, why in subject.not_done(self.extract.cut.at):
+            yield Block("long", self._missed_head(subject, miss), [(*line, why) + (None,) * 5])
 
     def _missed_head(self, subject: Subject, miss: dict[str, Any]) -> tuple[Any, ...]:
         instrument = self.extract.instrument_missed(miss)
@@ -352,6 +353,7 @@ class _Maker:
             enrolled.get("time_zone"),
             len(subject.responses),
             len(subject.unanswered()),
+            len(subject.excused()),
             sum(one.settlement is None for one in subject.set_aside),
             max((response.current.position for response in subject.responses), default=None),
             *(subject.anchors.get(name) for name in self._anchors),

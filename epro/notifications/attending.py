@@ -209,5 +209,5 @@ def _miss(tx: Tx, participant: Any, occurrence: Any, assessment: Assessment) -> 
     about = {"occurrence": {**occurrences.told(occurrence), "missed_at": trail.instant(tx.now)}}
     trail.stream(tx, event, participant, "occurrence.missed", about)
     # Nobody is to be called about what has not come from whoever has left, or of what could not be answered.
-    if participant.withdrawn_at is None and occurrence.excuse_ended_at is None:
+    if participant.withdrawn_at is None and not occurrence.closed_excused:
         alerts.alert_on_miss(tx, participant, occurrence, assessment.on_miss)

@@ -109,8 +109,8 @@ def take_back(tx: Tx, participant: Participant, row: Occurrence, reason: str) ->
     if since is None or not excused(tx, row):
         raise NotExcused()
     row.excused_at = row.excused_reason = row.excused_by = None
-    if since < row.closes_at <= tx.now:
-        row.excuse_ended_at = tx.now
+    row.unexcused_at = tx.now
+    row.closed_excused = row.closed_excused or since < row.closes_at <= tx.now
     _changed(tx, participant, row)
     _tell(tx, participant, row, "occurrence.unexcused", reason, code)
     _ask_again(tx, participant, row)

@@ -116,9 +116,10 @@ class Occurrence(Base):
     excused_at: Mapped[datetime | None]  # blank again when the excuse is taken back
     excused_reason: Mapped[str | None]
     excused_by: Mapped[str | None]
-    excuse_ended_at: Mapped[
-        datetime | None
-    ]  # when an excuse that had held through the closing was taken back: it could not be answered
+    unexcused_at: Mapped[datetime | None]  # when an excuse was taken back last
+    closed_excused: Mapped[bool] = mapped_column(
+        server_default=sa.false()
+    )  # and that was after it had closed so: it could not be answered
     cancelled_at: Mapped[datetime | None]
     cancelled_reason: Mapped[str | None]
     week_at: Mapped[datetime | None]

@@ -340,7 +340,7 @@ _UP_TO = (
         _TABLE.c.opens_at <= sa.bindparam("opens_at", type_=_TABLE.c.opens_at.type),
         _TABLE.c.cancelled_at.is_(None),
         _TABLE.c.excused_at.is_(None),
-        _TABLE.c.excuse_ended_at.is_(None),
+        _TABLE.c.closed_excused.is_(False),
     )
     .order_by(_TABLE.c.opens_at.desc())
     .limit(30)

@@ -33,7 +33,7 @@ def no_alert(occurrence: Any, assessment: Assessment, left_at: datetime | None) 
     """Why a miss raised no alert."""
     if not assessment.on_miss.alert:
         return [Said("alert.none_asked", occurrence.missed_at)]
-    if occurrence.excuse_ended_at is not None:
+    if occurrence.closed_excused:
         return [Said("alert.none_as_excused", occurrence.missed_at)]
     if left_at is not None and left_at <= occurrence.missed_at:
         return [Said("alert.left", occurrence.missed_at)]

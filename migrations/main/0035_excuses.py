@@ -1,4 +1,4 @@
-"""An occurrence knows why it is excused and by whom, and whether an excuse ended too late to be answered."""
+"""An occurrence knows why it is excused and by whom, when an excuse was taken back, and whether that was too late."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,10 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("occurrences", sa.Column("excused_reason", sa.Text(), nullable=True))
     op.add_column("occurrences", sa.Column("excused_by", sa.Text(), nullable=True))
-    op.add_column("occurrences", sa.Column("excuse_ended_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("occurrences", sa.Column("unexcused_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "occurrences", sa.Column("closed_excused", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
 
 
 def downgrade() -> None:

@@ -67,6 +67,9 @@ ROUTES: dict[tuple[str, str], str] = {
         ("POST", f"/console/studies/<study_id>/participants/<subject_id>/{act}"): "investigator"
         for act in ("restriction/end", "erasure", "own-data")
     },
+    ("GET", "/console/studies/<study_id>/participants/<subject_id>/excuses"): SITE,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/excuses"): SITE,
+    ("POST", "/console/studies/<study_id>/participants/<subject_id>/excuses/take-back"): SITE,
     ("GET", "/console/studies/<study_id>/trail"): TRAIL,
     ("GET", "/console/studies/<study_id>/trail/checks"): TRAIL,
     **{

@@ -115,6 +115,48 @@ def test_a_plan_moves_only_as_it_was_shown(stage):
             assert 'name="mark"' in noor.get(address, query_string=other).text, other
 
 
+def test_she_is_excused_only_from_what_was_shown_and_so_it_is_taken_back(stage):
+    noor, her = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
+    address, days = f"{her}/excuses", {"first_day": "2026-03-03", "last_day": "2026-03-06"}
+
+    def excused() -> list[str]:
+        told = stage.ask("noor", "GET", f"/v1/site/participants/{stage.ada.subject_id}/timeline").get_json()
+        return [one["local_day"] for one in told["occurrences"] if one["state"] == "excused"]
+
+    def marks(page: str) -> list[str]:
+        return re.findall(r'name="mark" value="([0-9a-f]{64})"', page)
+
+    with stage.today():
+        assert marks(noor.get(address).text) == []
+        shown = noor.get(address, query_string=days).text
+        (mark,) = marks(shown)
+        assert 'value="in_hospital"' in shown and "selected" not in shown.split('id="excuse-reason"')[1][:300]
+        assert excused() == []  # looking changes nothing
+        form = {**days, "reason": "in_hospital", "note": f"since Tuesday {EVIL[0]}", "mark": mark}
+        for wrong, status in (
+            ({"reason": ""}, 422),
+            ({"reason": "other", "note": ""}, 422),
+            ({"mark": "0" * 64}, 409),
+        ):
+            assert noor.do(address, on=address, **{**form, **wrong}).status_code == status, wrong
+        assert noor.do(address, on=address, **{**form, "last_day": "2026-03-07"}).status_code == 409
+        assert excused() == []
+        assert noor.do(address, on=address, **form).status_code == 303
+        given = excused()
+        assert given[0] <= "2026-03-04" and given[-1] == "2026-03-06"
+        page = noor.get(her).text
+        assert "in hospital" in page and "Take back" in page and EVIL[0] not in page
+        assert noor.do(address, on=address, **form).status_code == 409
+        (back,) = marks(noor.get(address, query_string=days).text)
+        said = {**days, "reason": "another participant", "mark": back}
+        assert noor.do(f"{address}/take-back", on=address, **said).status_code == 303
+        assert excused() == []
+        one = {"first_day": "2026-03-05", "last_day": "2026-03-05", "occurrence": str(stage.cara.occurrence)}
+        assert noor.get(address, query_string=one).status_code == 404
+        for bad in ({"first_day": "soon", "last_day": "2026-03-05"}, {**days, "last_day": "2027-03-05"}):
+            assert noor.get(address, query_string=bad).status_code == 422, bad
+
+
 def test_notes_stay_at_her_site(stage):
     noor, address = browser(stage, "noor"), f"{ROOT}/participants/{stage.ada.subject_id}"
     with stage.today():

@@ -60,6 +60,8 @@ FORM = {
     "site": "01",
     "password": "x",
     "confirm": "yes",
+    "first_day": "2026-03-02",
+    "last_day": "2026-03-06",
 }
 """One form for all: each takes what it knows."""
 

@@ -109,6 +109,14 @@ class Feed:
         }
         self.add(subject, "occurrence.missed", occurrence=occurrence)
 
+    def excused(self, occurrence: dict[str, Any], reason: str = "in_hospital", *, back: bool = False) -> None:
+        """The site excuses from it, or takes that back: `occurrence` as an entry of a miss has it."""
+        told = {name: value for name, value in occurrence.items() if name not in ("missed_at", "subject_id")}
+        subject = occurrence.get("subject_id", "101-001")
+        excuse = {"reason": reason, "by": "staff:noor", "at": "2026-04-29T08:00:00.000000Z"}
+        kind = "occurrence.unexcused" if back else "occurrence.excused"
+        self.add(subject, kind, occurrence=told, excuse=excuse)
+
     def extract(self, **changes: Any) -> Extract:
         """The study at its last position."""
         cut = CutPoint(self.protocol.study_id, len(self.entries), AT, "cd" * 32, changes.pop("name", "first"))

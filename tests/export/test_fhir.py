@@ -228,7 +228,9 @@ def test_what_is_withheld_is_masked_or_gone():
 
 def occurrence(state: State) -> SimpleNamespace:
     hour = timedelta(hours=1)
-    facts = dict.fromkeys(("at_risk_at", "fulfilled_at", "missed_at", "excused_at", "cancelled_at"))
+    facts = dict.fromkeys(
+        ("at_risk_at", "fulfilled_at", "missed_at", "excused_at", "unexcused_at", "cancelled_at")
+    )
     opens = NOON + hour if state is State.UPCOMING else NOON - hour
     closes = NOON + hour * 2 if state in (State.UPCOMING, State.OPEN) else NOON - hour / 2
     fact = {
@@ -253,6 +255,7 @@ def occurrence(state: State) -> SimpleNamespace:
         closes_at=closes,
         grace_until=closes + hour * 6,
         cancelled_reason="withdrawn" if state is State.CANCELLED else None,
+        excused_reason="in_hospital" if state is State.EXCUSED else None,
         **facts,
     )
 

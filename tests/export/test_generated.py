@@ -21,6 +21,7 @@ from epro.cli.study import known_instruments
 from epro.export import registry
 from epro.export.extract import Extract, Options
 from epro.export.files import Folder
+from epro.export.rows import EXCUSED
 from epro.questionnaires.kinds import kind_of, settled
 from epro.questionnaires.library import bundled_instrument
 from epro.scheduling.reading import read
@@ -73,6 +74,9 @@ def made_by_chance(seed: int) -> tuple[Extract, Told]:
             told.update(_filed(feed, chance, subject, code))
         for _ in range(chance.randint(0, 2)):
             feed.missed(subject, assessment_of(feed.protocol, chance.choice(ASKED)), local_day="2026-04-20")
+            missed = feed.entries[-1]["occurrence"] | {"subject_id": subject}
+            for turn in range(chance.randint(0, 3)):
+                feed.excused(missed, chance.choice([*EXCUSED]), back=turn == 1)
         _set_aside(feed, chance, subject)
         _weeks(feed, chance, subject)
         if chance.random() < 0.3:
@@ -157,7 +161,8 @@ def test_chance_makes_every_kind():
         for subject in made_by_chance(seed)[0].subjects()
         for entry in subject.entries
     }
-    assert kinds >= {"occurrence.missed", "participant.withdrawn"} | {
+    excuses = {"occurrence.excused", "occurrence.unexcused"}
+    assert kinds >= {"occurrence.missed", "participant.withdrawn"} | excuses | {
         f"response.{act}" for act in ("stored", "amended", "held", "conflict", "settled")
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from epro.export.records import fold
-from tests.export.studies import LONG_REASON, eventful
+from tests.export.studies import AT, LONG_REASON, eventful
 
 
 def people():
@@ -75,3 +75,18 @@ def test_kinds_that_are_not_known_yet_are_passed_over():
 def test_nobody_is_an_empty_record():
     nobody = fold("msc-sle", "101-009", [])
     assert (nobody.responses, nobody.misses, nobody.unanswered(), nobody.site) == ([], [], [], "")
+
+
+def test_the_last_word_on_an_excuse_counts_and_an_answer_outweighs_it():
+    feed = eventful()
+    misses = [one["occurrence"] for one in feed.entries if one["kind"] == "occurrence.missed"]
+    answered, gap = misses  # the first was answered since
+    ahead = gap | {"id": "20000000-0000-4000-8000-000000000999", "closes_at": "2099-04-01T16:00:00.000000Z"}
+    for one in (answered, gap, ahead):
+        feed.excused(one, "procedure")
+    subject = next(feed.extract().subjects())
+    assert [one["id"] for one in subject.excused()] == [gap["id"], ahead["id"]] and subject.unanswered() == []
+    assert [(one["id"], why) for one, why in subject.not_done(AT)] == [(gap["id"], "EXCUSED, PROCEDURE")]
+    feed.excused(gap, "procedure", back=True)
+    subject = next(feed.extract().subjects())
+    assert [(one["id"], why) for one, why in subject.not_done(AT)] == [(gap["id"], "MISSED")]

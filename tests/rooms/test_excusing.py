@@ -354,7 +354,7 @@ def test_nobody_is_called_about_what_was_excused_when_it_closed(cast, ada):
         take_back(cast, diary("02"))
     cast.tick(at("2026-03-03T09:01"))
     found = diary("02")
-    assert found.missed_at == at("2026-03-03T09:01") and found.excuse_ended_at == at("2026-03-03T09:00")
+    assert found.missed_at == at("2026-03-03T09:01") and found.unexcused_at == at("2026-03-03T09:00")
     assert rows() == []
     cast.tick(at("2026-03-04T06:00"))
     (alert,) = rows()

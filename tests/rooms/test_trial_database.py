@@ -197,6 +197,17 @@ def story() -> list[Entry]:
     ]
 
 
+def excused(position: int, kind: str, id: str, reason: str = "in_hospital") -> Entry:
+    told = {
+        "id": id, "assessment": "fatigue-diary", "visit": None, "study_day": 3,
+        "local_day": "2026-03-04", "opens_at": "2026-03-04T10:00:00.000000Z",
+        "closes_at": "2026-03-04T15:00:00.000000Z", "protocol_version": "1",
+        "instrument": {"code": "fatigue_diary", "version": "1.0"},
+    }  # fmt: skip
+    said = {"reason": reason, "by": "staff:1", "at": f"2026-03-{position:02}T08:00:00.000000Z"}
+    return entry(position, f"occurrence.{kind}", occurrence=told, excuse=said)
+
+
 @pytest.fixture(scope="session")
 def mariadb_url() -> Iterator[str]:
     if mariadb.binary() is None:
@@ -447,10 +458,10 @@ def keyed_by_response(connection: sa.Connection) -> None:
 def back_to_version_1(target: TrialDatabase) -> None:
     with target.engine.begin() as connection:
         keyed_by_response(connection)
-        for view in ("v_facit_fatigue", "v_changes", "v_subjects", "v_current_weeks", "v_current_anchors",
+        for view in ("v_not_done", "v_facit_fatigue", "v_changes", "v_subjects", "v_current_weeks", "v_current_anchors",
                      "v_current_scores", "v_current_responses"):  # fmt: skip
             connection.exec_driver_sql(f"DROP VIEW {view}")
-        for name in NEW_IN_2:
+        for name in (*NEW_IN_2, "excuses"):
             connection.exec_driver_sql(f"DROP TABLE {name}")
         quote = connection.dialect.identifier_preparer.quote
         for index in (
@@ -558,7 +569,7 @@ def test_version_7_gets_the_windows_of_responses_and_what_was_missed(url):
     target.apply(STUDY, told)
     before = everything(target)
     with target.engine.begin() as connection:
-        for view in ("v_facit_fatigue", "v_changes", "v_current_scores", "v_current_answers"):
+        for view in ("v_not_done", "v_facit_fatigue", "v_changes", "v_current_scores", "v_current_answers"):
             connection.exec_driver_sql(f"DROP VIEW {view}")
         connection.exec_driver_sql("DROP VIEW v_current_responses")
         quote = connection.dialect.identifier_preparer.quote
@@ -585,6 +596,18 @@ def test_version_7_gets_the_windows_of_responses_and_what_was_missed(url):
 
 
 OF_A_MISS = ("PROTVER", "INSTRUMENT", "INSTRVER")
+
+
+def test_version_8_gets_excuses_and_what_was_not_done_and_is_told_nothing_again(url, target):
+    target.apply(STUDY, story())
+    with target.engine.begin() as connection:
+        connection.execute(trial_views.NoView("v_not_done"))
+        trial.excuses.drop(connection)
+        connection.execute(trial.schema_state.update().values(VERSION=8))
+    later = TrialDatabase(url, definitions())
+    assert later.position(STUDY) == 10
+    assert rows(later, "v_not_done", "QSREASND") == [("MISSED",)]
+    later.close()
 
 
 def test_a_wide_view_of_before_gains_the_window_and_then_more_scales(url, target):
@@ -765,3 +788,23 @@ def test_whatever_is_refused_only_its_own_record_waits(acts, refused):
         if number in refused or chain in stopped:
             parked.append(records_of(content))
             stopped.add(chain)
+
+
+def test_what_was_not_done_says_why_by_the_last_word(target):
+    """A miss whose excuse was taken back and given anew, an excuse of a day to come, and one that was answered."""
+    missed, ahead, told = str(uuid5(NAMES, "missed")), str(uuid5(NAMES, "ahead")), response(5, LATER, 14)
+    given_back = [excused(11, "excused", missed), excused(12, "unexcused", missed)]
+    more = [
+        excused(13, "excused", ahead, "procedure"),
+        excused(14, "excused", told["occurrence_id"]),
+        excused(15, "excused", missed, "site_error"),
+        entry(16, "response.stored", response=told, scores=[score(33.0)]),
+    ]
+    target.apply(STUDY, [*story(), *given_back])
+    assert rows(target, "v_not_done", "OCCURRENCEID", "QSREASND") == [(missed, "MISSED")]
+    for _ in range(2):  # again, it changes nothing
+        target.apply(STUDY, [*story(), *given_back, *more])
+    assert rows(target, "v_not_done", "OCCURRENCEID", "QSSTAT", "QSREASND") == sorted(
+        [(missed, "NOT DONE", "EXCUSED, SITE ERROR"), (ahead, "NOT DONE", "EXCUSED, PROCEDURE")], key=str
+    )
+    assert len(rows(target, "excuses", "KIND")) == 5

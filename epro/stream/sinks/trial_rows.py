@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from epro.export.rows import about, answer, category, listed, test_code, usubjid
+from epro.export.rows import EXCUSED, about, answer, category, listed, test_code, usubjid
 from epro.questionnaires.conditions import NOT_ASKED
 from epro.questionnaires.instrument import Instrument
 from epro.questionnaires.kinds import settled
@@ -321,6 +321,36 @@ def _miss(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     )
 
 
+def _excuse(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
+    told, said = content["occurrence"], content["excuse"]
+    asked = told.get("instrument") or {}
+    rows["excuses"].append(
+        (
+            entry.study_id,
+            told["id"],
+            entry.position,
+            "EXCUSED" if entry.kind == "occurrence.excused" else "TAKEN BACK",
+            usubjid(content),
+            content["site"],
+            content["subject_id"],
+            told["assessment"],
+            told.get("visit"),
+            told.get("study_day"),
+            told["local_day"],
+            told.get("opens_at"),
+            told.get("closes_at"),
+            told.get("protocol_version"),
+            asked.get("code"),
+            asked.get("version"),
+            said["reason"],
+            EXCUSED.get(said["reason"], EXCUSED["other"]),
+            said.get("by"),
+            said.get("at") or content["at"],
+            str(entry.event_id),
+        )
+    )
+
+
 def _set_aside(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told = content["set_aside"]
     rows["set_aside"].append(
@@ -441,5 +471,7 @@ MAKERS: dict[str, Callable[[Rows, Entry, Json, Definitions], None]] = {
     "anchor.set": _anchor,
     "anchor.unset": _anchor,
     "occurrence.missed": _miss,
+    "occurrence.excused": _excuse,
+    "occurrence.unexcused": _excuse,
 }
 """The kinds that have tables of their own. An entry of any other keeps its bytes in `entries`."""

@@ -7,7 +7,8 @@ comparing asks by has an index everywhere, and views know weeks and rivals. From
 found for all scores at once. From 4 to 5: scores name the definition that they were made by; the position goes back to
 0, and the feed fills it in where it is blank. From 5 to 6: the key of `answers` is by position. From 6
 to 7: views are made anew, so that they are quick on large databases. From 7 to 8: responses have their window, misses
-what was not answered; the position goes back to 0, and the feed fills them in.
+what was not answered; the position goes back to 0, and the feed fills them in. From 8 to 9: excuses have a table, which
+no entry of before fills, and a view tells what was not done.
 """
 
 from __future__ import annotations

@@ -238,6 +238,32 @@ misses = sa.Table(
     info={"filled": ("PROTVER", "INSTRUMENT", "INSTRVER")},
 )
 
+excuses = sa.Table(
+    "excuses",
+    metadata,  # every excuse given (EXCUSED) or taken back (TAKEN BACK); the last of an occurrence counts
+    *_keys("OCCURRENCEID"),
+    sa.Column("POSITION", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("KIND", NAME, nullable=False),
+    sa.Column("USUBJID", NAME, nullable=False),
+    sa.Column("SITEID", NAME, nullable=False),
+    sa.Column("SUBJID", NAME, nullable=False),
+    sa.Column("ASSESSMENT", NAME, nullable=False),
+    sa.Column("VISIT", NAME),
+    sa.Column("VISITDY", sa.Integer),
+    sa.Column("LOCALDAY", NAME, nullable=False),
+    sa.Column("OPENDTC", NAME),
+    sa.Column("CLOSEDTC", NAME),
+    sa.Column("PROTVER", NAME),
+    sa.Column("INSTRUMENT", NAME),
+    sa.Column("INSTRVER", NAME),
+    sa.Column("REASON", NAME, nullable=False),  # its code
+    sa.Column("QSREASND", NAME, nullable=False),
+    sa.Column("SAIDBY", NAME),
+    sa.Column("SAIDDTC", NAME, nullable=False),
+    sa.Column("EVENTID", NAME, nullable=False),
+    _of_few("excuses"),
+)
+
 set_aside = sa.Table(
     "set_aside",
     metadata,  # uploads that wait for a person: HELD or CONFLICT. Their answers are not data until they are settled
@@ -379,6 +405,7 @@ APPLIED = {
         withdrawals,
         anchors,
         misses,
+        excuses,
         set_aside,
         settlements,
         signatures,
@@ -389,6 +416,6 @@ APPLIED = {
 }
 """What the entries of the feed come to. Each row says the position of its entry."""
 
-VERSION = 8
+VERSION = 9
 FILLED_FROM = 8
 """A database of before this version is told its feed again, which fills what is blank."""

@@ -252,6 +252,43 @@ def current_anchors() -> sa.Select[Any]:
     return sa.select(*mine.columns).where(~moved)
 
 
+NOT_DONE = (
+    *("STUDYID", "OCCURRENCEID", "USUBJID", "SITEID", "SUBJID", "ASSESSMENT", "VISIT", "VISITDY", "LOCALDAY"),
+    *("OPENDTC", "CLOSEDTC", "PROTVER", "INSTRUMENT", "INSTRVER"),
+)
+
+
+def not_done() -> sa.CompoundSelect[Any]:
+    """What was missed or is excused and was not answered, as SDTM says it; also of windows that are still to come."""
+    miss, excuse = tables.misses, tables.excuses
+    missed = _as_not_done(miss, sa.literal("MISSED")).where(~_is_excused(miss), ~_is_answered(miss))
+    stands = sa.and_(excuse.c.KIND == "EXCUSED", ~_overtaken(excuse))
+    return sa.union_all(missed, _as_not_done(excuse, excuse.c.QSREASND).where(stands, ~_is_answered(excuse)))
+
+
+def _as_not_done(table: sa.Table, why: Any) -> sa.Select[Any]:
+    told = [table.c[name] for name in NOT_DONE]
+    return sa.select(*told, sa.literal("NOT DONE").label("QSSTAT"), why.label("QSREASND"), table.c.POSITION)
+
+
+def _is_answered(table: sa.Table) -> sa.ColumnElement[bool]:
+    given = tables.responses.alias("given")
+    return sa.exists().where(given.c.STUDYID == table.c.STUDYID, given.c.OCCURRENCEID == table.c.OCCURRENCEID)
+
+
+def _is_excused(miss: sa.Table) -> sa.ColumnElement[bool]:
+    excuse = tables.excuses.alias("excuse")
+    same = (excuse.c[name] == miss.c[name] for name in ("STUDYID", "OCCURRENCEID"))
+    return sa.exists().where(*same, excuse.c.KIND == "EXCUSED", ~_overtaken(excuse))
+
+
+def _overtaken(excuse: Any) -> sa.ColumnElement[bool]:
+    """Whether it was taken back, or given anew, since."""
+    later = tables.excuses.alias("later")
+    same = (later.c[name] == excuse.c[name] for name in ("STUDYID", "OCCURRENCEID"))
+    return sa.exists().where(*same, _comes_after(later, excuse))
+
+
 def subjects() -> sa.Select[Any]:
     """One row for each participant: when she came, and when she left if she did."""
     came, left = tables.enrolments, tables.withdrawals
@@ -334,5 +371,6 @@ COMMON = {
     "v_current_weeks": current_weeks,
     "v_current_anchors": current_anchors,
     "v_subjects": subjects,
+    "v_not_done": not_done,
     "v_changes": changes,
 }
