@@ -93,7 +93,7 @@ def excuse(tx: Tx, participant: Participant, row: Occurrence, reason: str, note:
     """Excuse her from it (participant locked). Raises NotExcusable, Invalid for a reason that needs words."""
     if reason == OTHER and not note:
         detail = "Say in a few words why, where the reason is another one."
-        raise Invalid(errors=[{"pointer": "/note", "code": "required", "detail": detail}])
+        raise Invalid(errors=[{"pointer": "/note", "code": "invalid", "detail": detail}])
     if not excusable(tx, row):
         raise NotExcusable()
     row.excused_at, row.excused_reason, row.excused_by = tx.now, reason, str(tx.actor)
@@ -145,4 +145,4 @@ def _tell(
 
 
 def _no_days(detail: str) -> Invalid:
-    return Invalid(errors=[{"pointer": "/last_day", "code": "not_possible", "detail": detail}])
+    return Invalid(errors=[{"pointer": "/last_day", "code": "invalid", "detail": detail}])
