@@ -248,6 +248,7 @@ REASONS = {
     "withheld: stale": {"en": "withheld: too late to be of use", "zh-CN": "未发：过时"},
     "withheld: withdrawn": {"en": "withheld: she has withdrawn", "zh-CN": "未发：已退出"},
     "withheld: cancelled": {"en": "withheld: not asked any more", "zh-CN": "未发：已取消"},
+    "withheld: excused": {"en": "withheld: she was excused from it", "zh-CN": "未发：已免填"},
     "withheld: window_closed": {"en": "withheld: the window had closed", "zh-CN": "未发：窗口已关闭"},
     "withheld: no_channel": {"en": "withheld: no channel reaches her", "zh-CN": "未发：无可用渠道"},
     "withheld: opted_out": {"en": "withheld: she wants no messages", "zh-CN": "未发：已退订"},

@@ -70,6 +70,7 @@ REFUSALS: dict[str, dict[str, str]] = {
     "restricted": {"en": "data on the participant are to be held still", "zh-CN": "受试者数据限制处理"},
     "answered": {"en": "the answer has been received", "zh-CN": "已收到回答"},
     "cancelled": {"en": "it is not asked for any more", "zh-CN": "已不再要求填写"},
+    "excused": {"en": "the site has excused the participant from it", "zh-CN": "研究中心已免除填写"},
     "window_closed": {"en": "the window has closed", "zh-CN": "填写时段已关闭"},
     "snoozed": {"en": "the participant has put reminders off", "zh-CN": "受试者已选择稍后提醒"},
     "quiet_hours": {"en": "it is within quiet hours", "zh-CN": "处于免打扰时段"},
