@@ -43,7 +43,7 @@ from epro.api.schemas import (
     SnoozeOut,
 )
 from epro.contacts import push
-from epro.errors import BadJson, Invalid, NotFound, NotSignedIn, TooLarge
+from epro.errors import BadJson, Conflict, Invalid, NotFound, NotSignedIn, TooLarge
 from epro.notifications import callbacks, corrections, inbox
 from epro.notifications.senders import vapid
 from epro.questionnaires import catalogue, wording
@@ -183,10 +183,12 @@ def snooze(asked: dict[str, Any], occurrence_id: UUID) -> snoozing.Snoozed:
     again nothing more is put off.
     """
     hold_back()
-    with begin(actor()) as tx:
-        participant = must_be_here(tx, actor())
-        length = timedelta(minutes=asked["minutes"])
-        return snoozing.snooze(tx, participant, occurrence_id, length, asked.get("request_id") or uuid4())
+    length, request_id = timedelta(minutes=asked["minutes"]), asked.get("request_id") or uuid4()
+    try:
+        with begin(actor()) as tx:
+            return snoozing.snooze(tx, must_be_here(tx, actor()), occurrence_id, length, request_id)
+    except IntegrityError:  # an id that stands where nothing can be seen from here
+        raise Conflict(snoozing.ANOTHERS) from None
 
 
 @phone.get("/instruments/<code>/<version>")

@@ -46,7 +46,7 @@ def unsigned(tx: Tx, rows: Sequence[Response]) -> list[dict[str, Any]]:
     return [
         {
             "id": row.id,
-            "current": latest.get(row.id, row).id,
+            "current": latest.get((row.study_id, row.id), row).id,
             "study": row.study_id,
             "subject_id": row.subject_id,
             "assessment": row.assessment_id,
@@ -86,11 +86,11 @@ def _hidden(tx: Tx, found: Standing) -> bool:
     )
 
 
-def _latest(tx: Tx, rows: Sequence[Response]) -> dict[UUID, Response]:
-    """Original id -> its latest correction, where there is one."""
+def _latest(tx: Tx, rows: Sequence[Response]) -> dict[tuple[str, UUID], Response]:
+    """Study and id of an original -> its latest correction, where there is one."""
     query = sa.select(Response).where(Response.amends_id.in_([row.id for row in rows]))
     found = tx.all(query.order_by(Response.amendment_no))
-    return {row.amends_id: row for row in found}
+    return {(row.study_id, row.amends_id): row for row in found if row.amends_id is not None}
 
 
 def _visits(tx: Tx, rows: Sequence[Response]) -> dict[UUID, str | None]:

@@ -24,6 +24,9 @@ WORDS = {
 }
 
 
+ANOTHERS = "This request id stands for another snooze."
+
+
 class CannotSnooze(Conflict):
     """Reminders of this cannot be put off so."""
 
@@ -54,7 +57,7 @@ def snooze(
     known = tx.get(Snooze, participant.study_id, request_id)
     if known is not None:
         if known.occurrence_id != occurrence_id:
-            raise Conflict("This request id stands for another snooze.")
+            raise Conflict(ANOTHERS)
         return Snoozed(occurrence_id, known.until, rules.times - taken)
     if reason := snooze_refusal(rules, taken, length, row, tx.now):
         raise CannotSnooze(WORDS[reason], reason=reason)

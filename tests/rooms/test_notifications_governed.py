@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from threading import Barrier, Thread
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -299,3 +300,16 @@ def test_nothing_here_names_a_number_in_the_trail(cast, ada):
     with look(TESTS) as tx:
         bodies = " ".join(tx.all(sa.select(Event.body)))
     assert ADA not in bodies and trail.INSTALLATION
+
+
+def test_a_snooze_under_an_id_of_somebody_else_is_refused_and_nothing_breaks(cast):
+    with cast.on("2026-03-02T10:00"):
+        phones, same = [cast.phone(contact={}) for _ in range(2)], str(uuid4())
+    with cast.on("2026-03-02T18:30") as now:
+        told = []
+        for phone in phones:
+            phone.sync()
+            path = f"/v1/phone/occurrences/{phone.open_at(now)[0]['id']}/snooze"
+            phone.refresh()
+            told.append(phone.call("POST", path, {"minutes": 30, "request_id": same}))
+    assert [one.status for one in told] == [200, 409] and told[1].body["code"] == "conflict"
