@@ -10,7 +10,7 @@ EX-06  A miss whose excuse is taken back is one again, and so is its alert; but 
        be answered because it was excused when it closed.
 EX-07  All of some days at once: the preview is what happens.
 EX-08  Trail and feed tell it, the words of a person in the trail alone.
-EX-09  What was asked in the place of an excused miss is called off.
+EX-09  What was asked in the place of an excused miss is called off (in test_scheduling_course.py).
 EX-10  Of who has left, nothing is asked again.
 EX-11  The week of a diary is scored without waiting for an excused day.
 """
@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from epro.cli.study import known_instruments
 from epro.notifications.models import Alert, Message
+from epro.responses.models import WeekScore
 from epro.scheduling.models import Occurrence
 from epro.scheduling.reading import read
 from epro.scheduling.state import State, state_of
@@ -405,6 +406,35 @@ def test_days_that_are_no_stretch_or_not_planned_yet_are_refused(cast, ada, firs
             {**IN_HOSPITAL, "first_day": "2026-03-05", "last_day": "2026-05-31"},
         )  # fmt: skip
     assert told.status == 422 and told.body["errors"][0]["pointer"] == "/last_day"
+
+
+# EX-10 and EX-11.
+
+
+@on_sqlite
+def test_nothing_is_asked_again_of_who_has_left(cast, ada):
+    cast.tick(at("2026-03-03T06:00"))
+    with cast.on("2026-03-03T09:00"):
+        days(cast, ada, "02", "05")
+        cast.staff("noor").withdraw(ada.subject_id)
+        assert days(cast, ada, "02", "05", back=True).body["count"] == 4
+    assert [diary(day).cancelled_reason for day in ("02", "03", "05")] == [None, "withdrawn", "withdrawn"]
+    assert state("02", "2026-03-03T10:00") is State.MISSED and rows()[0].standing_since is None
+    with cast.on("2026-03-03T10:00"):
+        assert excuse(cast, diary("02")).status == 200  # what was before may be put in order
+
+
+@on_sqlite
+def test_a_week_of_a_diary_waits_for_no_excused_day(cast, ada):
+    with cast.on("2026-03-02T12:00"):
+        days(cast, ada, "02", "08")
+        days(cast, ada, "16", "22")
+    cast.tick(at("2026-03-02T12:01"))
+    assert rows(WeekScore) == []  # nothing of it has begun
+    cast.tick(at("2026-03-02T18:01"))
+    assert {(row.week, row.value) for row in rows(WeekScore)} == {(1, None)}
+    cast.tick(at("2026-03-16T18:01"))
+    assert {row.week for row in rows(WeekScore)} >= {1, 3}
 
 
 # EX-08.

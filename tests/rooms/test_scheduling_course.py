@@ -192,6 +192,21 @@ def test_a_late_sync_calls_the_alternate_off(cast, ada, arrives):
     assert [state for _, state in asked(cast, ada, "catch-up", arrives)] == ["cancelled"]
 
 
+@pytest.mark.parametrize("at_hour", ["2026-03-03T13:00", "2026-03-03T15:00"])
+def test_an_excuse_calls_the_alternate_off_and_taken_back_asks_for_it_while_it_may_be(cast, ada, at_hour):
+    cast.tick(at("2026-03-03T12:00"))
+    (missed,) = [
+        o for o in ada.known.values() if o["assessment"] == "evening" and o["local_day"] == "2026-03-02"
+    ]
+    with cast.on(at_hour):
+        nia = cast.staff("nia")
+        nia.must("POST", f"/v1/site/occurrences/{missed['id']}/excuse", {"reason": "device_fault"})
+    assert asked(cast, ada, "catch-up", at_hour) == [("2026-03-03", "cancelled")]
+    with cast.on(at_hour):
+        nia.must("POST", f"/v1/site/occurrences/{missed['id']}/take-back", {"reason": "it was hers"})
+    assert [state for _, state in asked(cast, ada, "catch-up", at_hour)] in (["upcoming"], ["open"])
+
+
 # Unscheduled
 
 
