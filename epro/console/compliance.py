@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 from flask import Response, g, request
 
 from epro.api.door import actor
@@ -17,7 +16,6 @@ from epro.console.worklist import labels, site_zone
 from epro.scheduling import compliance as room
 from epro.scheduling import counted
 from epro.studies import access
-from epro.studies.models import Site
 from epro.tx import look
 
 SPANS = {"4": 4, "12": 12, "26": 26, "52": 52}
@@ -41,7 +39,7 @@ def compliance(study_id: str) -> Response:
             site_id=asked["site"] or None,
             assessment_id=asked["assessment"] or None,
         )
-        sites = tx.all(sa.select(Site).where(Site.study_id == study_id).order_by(Site.id))
+        sites = access.sites(tx, "participant.read", study_id)
         weeks = room.added(found, lambda one: one.week)
         return show(
             "compliance.html",

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from epro.console.saying import LANGUAGES, Voice, speaks
+from epro.questionnaires.instrument import Scale
 from epro.scheduling.compliance import Sum
 
 WIDE, HIGH, EDGE = 240, 48, 4
@@ -17,12 +18,23 @@ WIDE, HIGH, EDGE = 240, 48, 4
 
 @dataclass(frozen=True)
 class Line:
-    """One score over time: (local day, value) in order, and the points of its line."""
+    """One score over time: (local day, value) in order, and the points of its line.
+
+    It is drawn from the least to the most that its scale can be, so that a line is as steep as the change is large.
+    """
 
     scale: str
     assessment: str
-    label: Mapping[str, str]
     values: Sequence[tuple[str, float]]
+    defined: Scale | None = None
+
+    @property
+    def label(self) -> Mapping[str, str]:
+        return self.defined.label if self.defined else {}
+
+    @property
+    def direction(self) -> str:
+        return self.defined.direction if self.defined else "none"
 
     @property
     def points(self) -> str:
@@ -30,11 +42,15 @@ class Line:
 
     @property
     def least(self) -> float:
-        return min(value for _, value in self.values)
+        return min((*self._range, *(value for _, value in self.values)))
 
     @property
     def most(self) -> float:
-        return max(value for _, value in self.values)
+        return max((*self._range, *(value for _, value in self.values)))
+
+    @property
+    def _range(self) -> Sequence[float]:
+        return self.defined.range if self.defined else ()
 
     @property
     def places(self) -> list[tuple[float, float]]:
@@ -45,7 +61,7 @@ class Line:
         ]
 
 
-def sparklines(responses: Sequence[dict[str, Any]], labels: Mapping[str, Mapping[str, str]]) -> list[Line]:
+def sparklines(responses: Sequence[dict[str, Any]], defined: Mapping[str, Scale]) -> list[Line]:
     """The scores that may be seen, of responses that count, scale by scale; two points make a line."""
     found: dict[str, list[tuple[str, float]]] = defaultdict(list)
     assessments: dict[str, str] = {}
@@ -56,7 +72,7 @@ def sparklines(responses: Sequence[dict[str, Any]], labels: Mapping[str, Mapping
                 assessments[scale] = response["assessment"]
                 found[scale].append((response["local_day"], float(score["value"])))
     return [
-        Line(scale, assessments[scale], labels.get(scale, {}), values)
+        Line(scale, assessments[scale], values, defined.get(scale))
         for scale, values in sorted(found.items())
         if len(values) > 1
     ]

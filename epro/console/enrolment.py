@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 from flask import Response, g, request
 
 from epro.api.door import actor
@@ -83,9 +82,7 @@ def _filled(study_id: str) -> dict[str, Any]:
 
 def _sites(tx: Tx, study_id: str) -> list[Site]:
     """Where she may enrol somebody. Raises NotFound where she may nowhere."""
-    held = {grant.site_id for grant in access.grants_for(actor(), "participant.enrol")}
-    query = sa.select(Site).where(Site.study_id == study_id).order_by(Site.id)
-    found = [site for site in tx.all(query) if site.id in held or "*" in held]
+    found = access.sites(tx, "participant.enrol", study_id)
     if not found:
         raise NotFound()
     return found

@@ -24,6 +24,7 @@ from epro.contacts import store
 from epro.privacy import rectifying
 from epro.privacy.rights import KINDS
 from epro.questionnaires import catalogue
+from epro.questionnaires.instrument import Scale
 from epro.scheduling import compliance, excusing, leaving, occurrences, protocols
 from epro.scheduling.models import Occurrence
 from epro.scheduling.state import state_of
@@ -58,7 +59,7 @@ def participants(study_id: str) -> Response:
             query = query.where(Participant.site_id == wanted["site"])
         order = SORTS.get(wanted["sort"], SORTS["subject"])
         rows = tx.all(query.order_by(*order).limit(LINES + 1).offset((number - 1) * LINES))
-        sites = tx.all(sa.select(Site).where(Site.study_id == study_id).order_by(Site.id))
+        sites = access.sites(tx, "participant.read", study_id)
         return show(
             "participants.html",
             rows=rows[:LINES],
@@ -225,11 +226,11 @@ def _counts(tx: Tx, study_id: str, rows: list[Participant]) -> Mapping[str, Any]
     return {row.subject_id: row for row in tx.session.execute(query)} if rows else {}
 
 
-def _scales(tx: Tx, responses: list[dict[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """What each scale that was scored is called, by the newest definition that was answered."""
+def _scales(tx: Tx, responses: list[dict[str, Any]]) -> dict[str, Scale]:
+    """Each scale that was scored, by the newest definition that was answered."""
     versions = {(one["instrument"]["code"], one["instrument"]["version"]) for one in responses}
     return {
-        drawing.scale_key(code, scale.name): scale.label
+        drawing.scale_key(code, scale.name): scale
         for code, version in sorted(versions)
         if (found := catalogue.find(tx, code, version)) is not None
         for scale in found.scales

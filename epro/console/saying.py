@@ -94,9 +94,9 @@ class Voice:
     def whole_day(self, day: date) -> str:
         return day.isoformat()
 
-    def local_day(self, instant: datetime) -> date:
-        """Which day it is on her clock."""
-        return instant.astimezone(ZoneInfo(self.zone)).date()
+    def local_day(self, instant: datetime, zone: str | None = None) -> date:
+        """Which day it is on her clock, or on that of a place."""
+        return instant.astimezone(ZoneInfo(zone or self.zone)).date()
 
     def at(self, instant: datetime | None, zone: str | None = None) -> str:
         """Day and hour on the wall clock of a place."""

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from epro.errors import Conflict, NotAllowed, NotFound
-from epro.studies.models import Participant
+from epro.studies.models import Participant, Site
 from epro.trail import INSTALLATION
 from epro.tx import Actor, Grant, Tx
 
@@ -161,6 +161,13 @@ def at_sites(actor: Actor, permission: str, table: Any) -> sa.ColumnElement[bool
     if actor.kind == "system":
         return sa.true()
     return sa.or_(sa.false(), *(_inside(grant, table) for grant in grants_for(actor, permission)))
+
+
+def sites(tx: Tx, permission: str, study_id: str) -> list[Site]:
+    """The sites of a study at which the actor holds this permission, in order."""
+    held = {grant.site_id for grant in grants_for(tx.actor, permission) if grant.study_id == study_id}
+    query = sa.select(Site).where(Site.study_id == study_id).order_by(Site.id)
+    return [site for site in tx.all(query) if site.id in held or "*" in held]
 
 
 def participant(

@@ -35,6 +35,12 @@ def test_midnight_is_that_of_the_reader():
     assert Voice("en", "Europe/Berlin").ago(then, now) == "2 days ago"
 
 
+def test_a_day_is_that_of_the_place_that_is_named_else_that_of_the_reader():
+    evening = at("2026-03-02T17:30", "UTC")
+    assert Voice("en", "Asia/Shanghai").local_day(evening).isoformat() == "2026-03-03"
+    assert Voice("en", "Asia/Shanghai").local_day(evening, "Europe/Berlin").isoformat() == "2026-03-02"
+
+
 @pytest.mark.parametrize(
     ("agent", "words"),
     [

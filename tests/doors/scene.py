@@ -143,9 +143,11 @@ class Stage:
         return str(self.sign_in(name).key)
 
     def newcomer(self, **wanted: Any) -> Phone:
-        """One more phone at site 01, in the study since March 2nd; `active=False` leaves it without an activation."""
+        """One more phone at site 01, in the study since March 2nd, or since the hour `since`; `active=False` leaves it
+        without an activation.
+        """
         active = wanted.pop("active", True)
-        with self.cast.on("2026-03-02T10:00"):
+        with self.cast.on(wanted.pop("since", "2026-03-02T10:00")):
             noor = self.sign_in("noor")
             made = noor.enrol(
                 **{

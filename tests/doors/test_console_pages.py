@@ -135,6 +135,25 @@ def test_today_stands_before_the_days_to_come_and_those_behind(stage):
     assert places == sorted(places) and told.count("strip-today") == 1 and "tall" not in told
 
 
+def test_the_day_of_an_enrolment_is_that_of_her_clock(stage):
+    """At 03:49 in Shanghai it is still the day before at Greenwich."""
+    subject, noor = stage.newcomer(active=False, since="2026-03-03T03:49").subject_id, browser(stage, "noor")
+    with stage.today():
+        listed = noor.get(f"{ROOT}/participants?q={subject}").text
+        hers = noor.get(f"{ROOT}/participants/{subject}").text
+    assert 'class="nowrap">2026-03-03</td>' in listed and "Enrolled 2026-03-03" in hers
+
+
+def test_only_ones_own_sites_are_offered(stage):
+    """To a nurse of one site there is nothing to choose from; who sees every site chooses among them."""
+    for name, offered in (("noor", False), ("mona", True)):
+        who = browser(stage, name)
+        with stage.today():
+            for path in ("participants", "compliance"):
+                told = who.get(f"{ROOT}/{path}").text
+                assert (name, path, '<option value="02"' in told) == (name, path, offered)
+
+
 def test_who_signs_nothing_is_shown_no_empty_list_of_what_waits(stage):
     with stage.today():
         hers, ines = (browser(stage, name).get(f"{ROOT}/signing").text for name in ("noor", "ines"))
