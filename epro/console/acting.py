@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from epro.console.saying import Voice
+from epro.why import refusals
 from epro.why.words import WORDS
 
 NOTED = {
@@ -12,6 +13,15 @@ NOTED = {
 }
 """Acts whose entry keeps, in the place of a reason, what somebody wrote down."""
 AT_ENROLMENT = "enrolment"
+FAMILIES = {"message": ("withheld",), "reminder": ("withheld", "skipped"), "session": ("session_end",)}
+"""Acts, by the beginning of their names, whose reason is a code of the software's: where its words stand."""
+CODED = {
+    "alert.escalation_ended": "message",
+    "device.session_ended": "session",
+    "push.removed": "session",
+    "snooze.dropped": "reminder",
+    "staff.session_ended": "session",
+}
 
 
 def who(t: Voice, people: Mapping[str, str], actor: str) -> str:
@@ -33,7 +43,17 @@ def why(t: Voice, action: str, reason: str | None) -> str:
         return t("trail.plan_follows", causes=causes)
     if action in NOTED:
         return f"{t('alert.note')}: {reason}"
-    return f"{t('trail.reason')}: {given(t, reason)}"
+    kind = CODED.get(action) or action.partition(".")[0]
+    said = _coded(t, kind, reason) if kind in FAMILIES else given(t, reason)
+    return f"{t('trail.reason')}: {said}"
+
+
+def _coded(t: Voice, kind: str, code: str) -> str:
+    """A code of the software's own in the words that the other pages have for it, and the code itself."""
+    known = (t.of(family, code) for family in FAMILIES[kind])
+    said = next((words for words in known if words != code), None)
+    said = said or refusals.in_words(code, WORDS["channel"], t.language)
+    return f"{said}{t('trail.part', name=code)}" if said != code else code
 
 
 def given(t: Voice, reason: str) -> str:

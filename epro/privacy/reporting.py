@@ -36,7 +36,7 @@ KIND = {
     "zh-CN": {
         "record": "记录",
         "answers": "作答与经过",
-        "alert": "提醒事项",
+        "alert": "警报",
         "contact": "按联系方式查找",
         "export": "导出",
         "feed": "数据流",

@@ -178,7 +178,7 @@ def _on_miss(assessment: Any, tally: Tally) -> Iterator[Finding]:
             "alert_never_raised",
             place,
             f"{missed} were missed and no alert was raised.",
-            f"{missed} 次漏填，未产生告警。",
+            f"{missed} 次漏填，未产生警报。",
         )
         return
     yield from _reaches(place, on_miss.roles, on_miss.escalation, tally)
@@ -191,7 +191,7 @@ def _reaches(place: str, roles: Any, escalation: Any, tally: Tally) -> Iterator[
                 "alert_reaches_nobody",
                 f"{place}/roles/{role}",
                 f"Nobody at a site is {role}: these alerts reach nobody.",
-                f"各中心无人担任 {role}，此告警无人收到。",
+                f"各中心无人担任 {role}，此警报无人收到。",
             )
     for number, step in enumerate(escalation):
         at = f"{place}/escalation/{number}"
@@ -269,5 +269,5 @@ def _workload(tally: Tally, days: int) -> Iterator[Finding]:
                 "too_many_alerts",
                 f"/sites/{site}",
                 f"{a_week} alerts a week for each participant: nobody can follow them up.",
-                f"每位受试者每周 {a_week} 条告警，无法逐一跟进。",
+                f"每位受试者每周 {a_week} 条警报，无法逐一跟进。",
             )

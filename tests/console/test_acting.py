@@ -51,10 +51,33 @@ def test_whoever_acted_is_named_whole(actor, en, chinese):
         ),
         ("plan.changed", "by hand", "Reason: by hand", "原因: by hand"),
         ("participant.withdrawn", None, "", ""),
+        ("participant.withdrawn", "stale", "Reason: stale", "原因: stale"),
+        ("message.withheld", "stale", "Reason: too late to be of use (stale)", "原因: 已过时（stale）"),
+        ("message.withheld", "something_new", "Reason: something_new", "原因: something_new"),
+        ("snooze.dropped", "snoozed", "Reason: she put it off (snoozed)", "原因: 已推迟（snoozed）"),
+        ("staff.session_ended", "she left us", "Reason: she left us", "原因: she left us"),
     ],
 )
 def test_notes_reasons_and_what_the_plan_follows_are_told_apart(action, reason, en, chinese):
     assert (acting.why(EN, action, reason), acting.why(CHINESE, action, reason)) == (en, chinese)
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "chinese"),
+    [
+        ("reminder.skipped", "replaced", "由另一次提醒代替"),
+        ("message.refused", "bad_number", "号码无效"),
+        (
+            "message.failed",
+            "sms bad_number, email refused",
+            "短信：号码无效；电子邮件：服务商未给出可识别的原因",
+        ),
+        ("alert.escalation_ended", "withdrawn", "已退出"),
+        ("staff.session_ended", "too_many", "该账户已在别处登录"),
+    ],
+)
+def test_a_code_of_the_software_is_told_in_the_words_of_the_other_pages_and_as_it_is(action, code, chinese):
+    assert acting.why(CHINESE, action, code) == f"原因: {chinese}（{code}）"
 
 
 def test_the_parts_of_the_system_have_words():

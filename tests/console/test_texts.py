@@ -30,6 +30,17 @@ def test_every_text_stands_in_both_languages_and_asks_for_the_same_values():
     assert wrong == []
 
 
+def test_an_alert_has_one_word_in_chinese_and_a_reminder_another():
+    """警报 and 提醒, in every room."""
+    package = HERE.parent
+    files = [file for kind in ("py", "yaml", "html", "json") for file in package.rglob(f"*.{kind}")]
+    told = {file.relative_to(package): file.read_text(encoding="utf-8") for file in files}
+    others = [
+        (str(file), word) for file, text in told.items() for word in ("提醒事项", "告警") if word in text
+    ]
+    assert len(told) > 400 and others == []
+
+
 def test_whatever_is_said_has_a_text():
     missing = [
         (file.name, key)
