@@ -27,6 +27,7 @@ SHOWN = 50  # faults that are printed
 NAMED = 1000  # participants that are named
 SIGNATURES = 2000  # that are checked of those within an export, evenly spread, unless all are asked for
 LONGEST = 1 << 24  # characters of a line
+HELD = 4096  # hashes that are held for the tree while an entry before them has not come
 TELLING = {"response.stored", "response.amended", "response.held", "response.conflict"}  # of a record stored
 
 
@@ -271,9 +272,20 @@ class Findings:
         self.faults, self.count, self.affected, self.open = [], 0, set(), []
 
     def fault(self, what, *chains):
+        """One more; returns its place among those that are printed, or None."""
         self.count += 1
-        if len(self.faults) < SHOWN:
-            self.faults.append(what)
+        self.affect(*chains)
+        if len(self.faults) == SHOWN:
+            return None
+        self.faults.append(what)
+        return len(self.faults) - 1
+
+    def retell(self, place, what):
+        """The same fault in other words: more is known of it now."""
+        if place is not None:
+            self.faults[place] = what
+
+    def affect(self, *chains):
         if len(self.affected) < NAMED:
             self.affected.update(chains)
 
@@ -311,6 +323,118 @@ class Kept:
             )
 
 
+class Gap:
+    """Entries that did not come when it was their turn: they are missing, or stand elsewhere."""
+
+    def __init__(self, first, last, fault, next_chain):
+        self.first, self.low, self.last, self.fault, self.next_chain = first, first, last, fault, next_chain
+        self.behind, self.mixed = None, False  # the entry that the first of them stands behind
+
+    def text(self):
+        if self.mixed:
+            return f"{_entries(self.first, self.last)} missing or not in place."
+        told = []
+        if self.low > self.first:
+            told.append(f"{_entries(self.first, self.low - 1)} not in place, but behind entry {self.behind}")
+        if self.low <= self.last:
+            told.append(f"{_entries(self.low, self.last)} missing")
+        return "; ".join(told) + "."
+
+
+class Places:
+    """Follows the numbers of entries, so that a line that is gone, put in or moved is one fault and not a thousand.
+
+    `due` is the number that is to come next. The tree takes entries in the order of their numbers: what comes before
+    its turn is held, up to a bound. Where one never comes the tree ends: no root can be told after it.
+    """
+
+    def __init__(self, findings, tree, grown):
+        self.findings, self.tree, self.grown = findings, tree, grown
+        self.due, self.sound = 0, True
+        self.gaps, self.early, self.held = (
+            [],
+            {},
+            {},
+        )  # early: the first of those that came too early → the last
+
+    def take(self, index, chains):
+        """Whether an entry stands where its number says, be those before it missing or not."""
+        if type(index) is not int or index < 0:
+            raise ValueError("no number of an entry")
+        if index == self.due and not self.early:
+            self.due += 1
+            return True
+        if index < self.due:
+            self.sound = False
+            self._late(index, chains)
+            return False
+        if index > self.due:
+            self._missing(index, chains)
+        self._next(index + 1)
+        return True
+
+    def until(self, size):
+        """The end: what the beginning of the export promises and what has not come."""
+        if self.due < size:
+            self._missing(size, ())
+            self.due = size
+
+    def _next(self, index):
+        self.due = index
+        while self.due in self.early:
+            self.due = self.early.pop(self.due) + 1
+
+    def _missing(self, index, chains):
+        self.sound = False
+        gap = Gap(self.due, index - 1, None, chains)
+        gap.fault = self.findings.fault(gap.text())
+        if gap.fault is not None:
+            self.gaps.append(gap)
+
+    def _late(self, index, chains):
+        gap = next((gap for gap in self.gaps if gap.low <= index <= gap.last), None)
+        if gap is None:
+            known = index < self.tree.size or index in (self.held or ())
+            how = "stands twice: again" if known else "is not in place, but"
+            self.findings.fault(f"Entry {index} {how} behind entry {self.due - 1}.", *chains)
+        elif gap.behind is None and index == gap.low and self.due - gap.last <= gap.last - gap.first + 2:
+            self._was_early(gap)  # what came before its turn is less than what it came before
+        else:
+            self._was_late(gap, index, chains)
+
+    def _was_early(self, gap):
+        first, last = gap.last + 1, self.due - 1
+        how = f"{_entries(first, last)} not in place, but before entry {gap.first}."
+        self.findings.retell(gap.fault, how)
+        self.findings.affect(*gap.next_chain)
+        self.gaps.remove(gap)
+        self.early[first] = last
+        self._next(gap.first + 1)
+
+    def _was_late(self, gap, index, chains):
+        self.findings.affect(*chains)
+        gap.behind = self.due - 1 if gap.behind is None else gap.behind
+        gap.mixed = gap.mixed or index != gap.low
+        gap.low += not gap.mixed
+        self.findings.retell(gap.fault, gap.text())
+        if gap.low > gap.last:
+            self.gaps.remove(gap)
+
+    def grow(self, index, leaf):
+        """Give the tree what it can take now."""
+        if self.held is None or index < self.tree.size:
+            return
+        if index > self.tree.size:
+            self.held[index] = leaf
+            if len(self.held) > HELD:
+                self.held = None
+            return
+        while leaf is not None:
+            self.tree.add(leaf)
+            self.grown()
+            leaf = self.held.pop(self.tree.size, None)
+
+
 class Check:
     """One pass over an export, line by line, in memory that does not grow with it."""
 
@@ -318,6 +442,7 @@ class Check:
         self.findings, self.keys, self.kept = findings, keys, kept
         self.tolerance, self.chain_key, self.all_signatures = tolerance, chain_key, all_signatures
         self.tree, self.header, self.end = Tree(), None, None
+        self.places, self.runs = Places(findings, self.tree, self._compare_with_kept), {}
         self.chains, self.since = {}, set()  # chain → (seq, mac, at); chains since the last good checkpoint
         self.counts = {"leaves": 0, "checkpoints": 0, "unsealed": 0}
         self.others = self.foreign = 0
@@ -344,22 +469,29 @@ class Check:
         if self.header is None or self.end is None:
             self.findings.missing("The export has no end: it was cut off, or is still being written.")
             return
-        if any(self.end.get(name) != count for name, count in self.counts.items()):
-            told = f"{self.end} at its end, {self.counts} found"
+        reached = self.places.due
+        if self.end.get("leaves") != reached:
+            self.places.until(self.header["size"])
+        size = self.places.due
+        found = {**self.counts, "leaves": size}  # those that are missing or stand twice were told
+        wrong = [name for name in found if self.end.get(name) != found[name]]
+        if wrong:
+            told = ", ".join(f"{self.end.get(name)} {name} at its end, {found[name]} found" for name in wrong)
             self.findings.fault(f"The export does not hold as many lines as its end says: {told}.")
-        if self.header["size"] != self.tree.size:
-            told = f"{self.header['size']} at its beginning, {self.tree.size} found"
+        if self.header["size"] != size:
+            told = f"{self.header['size']} at its beginning, {size} found"
             self.findings.fault(f"The export does not hold as many entries as its beginning says: {told}.")
-        for size in sorted(set(self.kept.times) - self.sizes):
-            if size <= self.tree.size:
-                self.findings.fault(
-                    f"The kept checkpoint of size {size} is not in the export: checkpoints were left out, "
-                    "and with them what they say about when an entry was there."
-                )
+        for kept in sorted(kept for kept in set(self.kept.times) - self.sizes if kept <= reached):
+            self._run(
+                "left out",
+                kept,
+                f"The kept checkpoint of size {kept} is not in the export: checkpoints were left out, "
+                "and with them what they say about when an entry was there.",
+            )
         if self.last is None:
             self.findings.missing("The export holds no checkpoint: nothing in it is sealed.")
-        elif self.last.size != self.tree.size:
-            sizes = f"is of size {self.last.size}, the log holds {self.tree.size} entries"
+        elif self.last.size != size and reached == size and "fit" not in self.runs:
+            sizes = f"is of size {self.last.size}, the log holds {size} entries"
             self.findings.fault(f"The last checkpoint {sizes}.")
         elif not self.last.is_by(self.keys):
             self.findings.fault(
@@ -367,9 +499,19 @@ class Check:
                 "the log was sealed by somebody else."
             )
         self._reach()
-        for size in sorted(self.kept.roots):
-            if size > self.tree.size:
-                self._beyond(size, self.kept.times.get(size))
+        for kept in sorted(self.kept.roots):
+            if kept > reached:
+                self._beyond(kept, self.kept.times.get(kept), reached)
+
+    def _run(self, kind, size, what, *chains):
+        """A fault of a checkpoint that those after it share: the first is told, the others are counted with it."""
+        if kind not in self.runs:
+            self.runs[kind] = [self.findings.fault(what, *chains), what, 0]
+            return
+        run = self.runs[kind]
+        run[2] += 1
+        others = f"{run[2]} more, up to size {size}" if run[2] > 1 else f"that of size {size}"
+        self.findings.retell(run[0], f"{run[1]} The same holds for {others}.")
 
     def _reach(self):
         """An export that says to be older than what it holds would have later checkpoints not judged."""
@@ -380,7 +522,7 @@ class Check:
                 "its hour is not the true one."
             )
 
-    def _beyond(self, size, at):
+    def _beyond(self, size, at, reached):
         """A kept checkpoint saw more than there is: what it saw was there when the export was made, or came after."""
         if at is not None and self.made_at is not None and at > self.made_at:
             self.findings.missing(
@@ -393,9 +535,8 @@ class Check:
         how = "the end was cut off, or the log was rolled back."
         if at is None:
             how += " A root that was written down after the export was made looks the same."
-        self.findings.fault(
-            f"Entries are gone: a kept checkpoint saw {size}, the log now holds {self.tree.size}: {how}"
-        )
+        what = f"Entries are gone: a kept checkpoint saw {size}, the log now holds {reached}: {how}"
+        self._run("beyond", size, what)
 
     def _begin(self, content):
         if content.get("epro_trail_export") != 1:
@@ -414,11 +555,14 @@ class Check:
 
     def _leaf(self, content):
         index, told = content["leaf"], bytes.fromhex(content["hash"])
-        if index != self.counts["leaves"]:
-            self.findings.fault(
-                f"Entry {self.counts['leaves']} is missing or not in its place: the next one is entry {index}."
-            )
+        in_place = self.places.take(index, (_chain(content),) if {"study", "chain"} <= content.keys() else ())
         self.counts["leaves"] += 1
+        try:
+            self._leaf_at(index, told, in_place, content)
+        finally:
+            self.places.grow(index, told)
+
+    def _leaf_at(self, index, told, in_place, content):
         if content.get("missing"):
             self.findings.fault(
                 f"Entry {index} was removed from the trail: its place in the log is there, its bytes are not."
@@ -428,15 +572,13 @@ class Check:
                 self.findings.fault(
                     f"Entry {index} was changed after it was sealed: {_named(content)}.", _chain(content)
                 )
-            self._entry(f"Entry {index}", content)
+            self._entry(f"Entry {index}", content, in_place)
         elif self.header["study"] is None:
             self.findings.fault(f"Entry {index} comes without its bytes, in an export of all studies.")
         else:
             self.others += 1
-        self.tree.add(told)
-        self._compare_with_kept()
 
-    def _entry(self, name, content):
+    def _entry(self, name, content, in_place=True):
         chain, body = _chain(content), _json(content["body"])
         self.since.add(chain)
         if len(self.since) > NAMED:
@@ -451,13 +593,16 @@ class Check:
             content["seq"],
         ):
             self.findings.fault(f"{name} stands in a place that is not its own: {_named(content)}.", chain)
-        if content["seq"] != seq + 1:
+        follows = content["seq"] == seq + 1 and body.get("prev") == mac
+        if not in_place and not follows:
+            before = None  # that it stands elsewhere is told: of its chain it says nothing more
+        elif content["seq"] != seq + 1:
             self.findings.fault(
                 f"{name}: the chain {_spell(chain)} goes from #{seq} to #{content['seq']}: "
                 "entries removed, inserted or re-ordered.",
                 chain,
             )
-        elif body.get("prev") != mac:
+        elif not follows:
             self.findings.fault(
                 f"{name} does not follow the one before it in the chain {_spell(chain)}.", chain
             )
@@ -476,7 +621,8 @@ class Check:
             what = "{type} {id}".format(**body.get("object", {"type": "record", "id": "?"}))
             self.findings.fault(f"{name}: the {what} that it tells of {how}.", chain)
         self._time(name, chain, _moment(body.get("at")), before)
-        self.chains[chain] = (content["seq"], content["mac"], _moment(body.get("at")))
+        if in_place or follows:
+            self.chains[chain] = (content["seq"], content["mac"], _moment(body.get("at")))
 
     def _time(self, name, chain, at, before):
         """Entries of a chain, and what is sealed, go forward in time, but for the tolerance."""
@@ -500,26 +646,41 @@ class Check:
         self.counts["checkpoints"] += 1
         size = checkpoint.size
         if checkpoint.origin != self.header["origin"]:
-            self.findings.fault(f"The checkpoint of size {size} is of another log, {checkpoint.origin}.")
-        if size != self.tree.size:
-            self.findings.fault(
-                f"A checkpoint says {size} entries where the log holds {self.tree.size}.", *self.since
-            )
-        elif checkpoint.root != self.tree.root():
-            self.findings.fault(
-                f"The checkpoint of size {size} does not fit: of the entries {self.sealed_from} to "
-                f"{size - 1} one was changed, removed, inserted or re-ordered after it was sealed.",
-                *self.since,
-            )
-        else:
-            self.sealed_from, self.since = size, set()
+            what = f"The checkpoint of size {size} is of another log, {checkpoint.origin}."
+            self._run("another log", size, what)
+        self._fit(checkpoint)
         self._time_of(checkpoint)
         every = max(1, self.header["size"] // SIGNATURES)
         looked_at = self.all_signatures or self.last is None or size // every != self.last.size // every
         if looked_at and not checkpoint.is_by(self.keys):
-            self.findings.fault(f"The checkpoint of size {size} is not signed by the given key.")
+            self._run("key", size, f"The checkpoint of size {size} is not signed by the given key.")
         self.last = checkpoint
         self.sizes.add(size)
+
+    def _fit(self, checkpoint):
+        """Whether it seals the entries before it. Those who are affected are named where nothing else says who."""
+        size, due = checkpoint.size, self.places.due
+        chains = self.since if self.places.sound and size <= due else ()
+        if size != due:
+            self._run("fit", size, f"A checkpoint says {size} entries where the log holds {due}.", *chains)
+        elif size != self.tree.size:
+            self._run(
+                "fit",
+                size,
+                f"The checkpoint of size {size} does not fit, for what is missing before it: "
+                f"from entry {self.tree.size} on nothing is held to a checkpoint.",
+            )
+        elif checkpoint.root != self.tree.root():
+            self._run(
+                "fit",
+                size,
+                f"The checkpoint of size {size} does not fit: of the entries {self.sealed_from} to "
+                f"{size - 1} one was changed, removed, inserted or re-ordered after it was sealed.",
+                *chains,
+            )
+        else:
+            self.sealed_from, self.since, self.places.sound = size, set(), True
+            self.runs.pop("fit", None)
 
     def _time_of(self, checkpoint):
         if checkpoint.at is None:
@@ -561,11 +722,9 @@ class Check:
     def _compare_with_kept(self):
         kept = self.kept.roots.get(self.tree.size)
         if kept is not None and kept != self.tree.root():
-            self.findings.fault(
-                f"A kept checkpoint of size {self.tree.size} has another root: the history before it was "
-                "rewritten, or another one was shown.",
-                *self.since,
-            )
+            what = f"A kept checkpoint of size {self.tree.size} has another root: the history before it was "
+            what += "rewritten, or another one was shown."
+            self._run("kept", self.tree.size, what, *(self.since if self.places.sound else ()))
         if self.kept.times.get(self.tree.size) is not None:
             self._sealed(self.kept.times[self.tree.size])
 
@@ -598,6 +757,10 @@ def _chain(content):
 
 def _spell(chain):
     return f"{chain[0]} {chain[1]}"
+
+
+def _entries(first, last):
+    return f"Entry {first} is" if first == last else f"Entries {first} to {last} are"
 
 
 def _named(content):
@@ -782,7 +945,15 @@ def _tell(findings, good):
 
 def _words(text):
     """The keys that an argument means: itself, or those in the file of this name."""
-    return [text] if KEY.fullmatch(text) else _read(text).split()
+    if KEY.fullmatch(text):
+        return [text]
+    try:
+        return _read(text).split()
+    except OSError:
+        raise Unreadable(
+            f"--key wants a public key as one word, origin+hash+base64, as `epro trail key` prints it, "
+            f"or a file that holds it; {text} is neither."
+        ) from None
 
 
 def _read(path):
