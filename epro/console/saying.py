@@ -20,6 +20,7 @@ from epro.console.days import runs
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 FOLDER = Path(__file__).parent / "texts"
 DAYS = {"zh-CN": "{0.month}月{0.day}日", "en": "{0.day} {1}"}
+SHORT_DAYS = {"zh-CN": "{0.month}/{0.day}", "en": "{0.day} {1}"}
 WEEKDAYS = {"zh-CN": "周一 周二 周三 周四 周五 周六 周日", "en": "Mon Tue Wed Thu Fri Sat Sun"}
 INSTANT = re.compile(r"(?:19|2\d)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 MOST_RUNS = 8  # of days, told one by one
@@ -82,6 +83,10 @@ class Voice:
         """A day without its year, as one speaks of the days around today."""
         text = DAYS[self.language].format(day, MONTHS[day.month - 1])
         return f"{WEEKDAYS[self.language].split()[day.weekday()]} {text}" if weekday else text
+
+    def short_day(self, day: date) -> str:
+        """The same where there is room for few letters only."""
+        return SHORT_DAYS[self.language].format(day, MONTHS[day.month - 1])
 
     def days(self, those: Iterable[date]) -> str:
         """Some days: each run of them by its first and last; of too many to read, the first and the last of all."""

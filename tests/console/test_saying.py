@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from epro.console.saying import Voice
@@ -39,6 +41,11 @@ def test_a_day_is_that_of_the_place_that_is_named_else_that_of_the_reader():
     evening = at("2026-03-02T17:30", "UTC")
     assert Voice("en", "Asia/Shanghai").local_day(evening).isoformat() == "2026-03-03"
     assert Voice("en", "Asia/Shanghai").local_day(evening, "Europe/Berlin").isoformat() == "2026-03-02"
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh-CN", "11/30"), ("en", "30 Nov")])
+def test_a_day_in_a_calendar_is_short_enough_for_a_phone(language, words):
+    assert Voice(language).short_day(date(2026, 11, 30)) == words
 
 
 @pytest.mark.parametrize(
