@@ -187,6 +187,15 @@ def cookie_name() -> str:
     return "__Host-epro" if _secure() else "epro-plain"
 
 
+def ended_by() -> str | None:
+    """Why the session that was open in this browser was ended, where its cookie still tells."""
+    secret = request.cookies.get(cookie_name(), "")
+    if not secret:
+        return None
+    with look(DOOR) as tx:
+        return browsers.ended_by(tx, secret)
+
+
 def give_cookie(response: Response, secret: str) -> None:
     """A new session in this browser; the one that was open in it ends."""
     with begin(DOOR, clock.now()) as tx:

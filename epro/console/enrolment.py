@@ -14,7 +14,8 @@ from epro.console.door import act, page
 from epro.console.page import asked, show
 from epro.console.participants import show_letter
 from epro.console.worklist import SITE_ROLES
-from epro.errors import NotFound
+from epro.errors import Invalid, NotFound
+from epro.notifications import rules
 from epro.responses.sight import knows_arms
 from epro.scheduling import enrolling
 from epro.scheduling.enrolling import Newcomer
@@ -46,6 +47,7 @@ def enrolment(study_id: str) -> Response:
             arms=protocol.arms if knows_arms(actor(), protocol, study_id, site.id) else (),
             number=_next(protocol, site),
             channels=CHANNELS,
+            usual=(*rules.USUAL_CHANNELS, rules.LAST_CHANNEL),
             today=tx.now.astimezone(ZoneInfo(site.time_zone)).date(),
             mainland=numbers.is_mainland(site.time_zone),
             zones=sorted(zone for zone in ZONES if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))),
@@ -70,7 +72,7 @@ def _filled(study_id: str) -> dict[str, Any]:
     """What the form says, in the shape that programs send it in."""
     form = {name: text.strip() for name, text in request.form.items() if text.strip()}
     contact = {name: form[name] for name in CONTACT if name in form}
-    channels = request.form.getlist("channels")
+    channels = _ways()
     return {
         "study": study_id,
         **{name: form[name] for name in PLAIN if name in form},
@@ -78,6 +80,14 @@ def _filled(study_id: str) -> dict[str, Any]:
         **({"contact": contact} if contact else {}),
         **({"channels": channels} if channels else {}),
     }
+
+
+def _ways() -> list[str]:
+    """What she may be reminded by, where it is not left to the study. Raises Invalid for an agreement to nothing."""
+    wanted, ticked = request.form.get("reminders"), request.form.getlist("channels")
+    if wanted == "only" and not ticked:
+        raise Invalid(errors=[{"pointer": "/channels", "code": "no_channel_ticked", "detail": ""}])
+    return [] if wanted == "study" else ticked
 
 
 def _sites(tx: Tx, study_id: str) -> list[Site]:

@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import Response, abort, g, redirect, request, send_from_directory
 
+from epro import db
 from epro.api.door import actor, coming, guesses
 from epro.console import saying
 from epro.console.door import (
     EVERYBODY,
     act,
+    ended_by,
     give_cookie,
     keep_language,
     know_device,
@@ -21,7 +23,7 @@ from epro.console.door import (
 )
 from epro.console.page import STATIC, back_to, on_to, open_to_her, show, study_title, way
 from epro.errors import NotFound
-from epro.signin import browsers, emergency, sso, staff
+from epro.signin import browsers, emergency, sessions, sso, staff
 from epro.tx import begin, look
 
 A_YEAR = 365 * 86_400
@@ -108,6 +110,8 @@ def _entrance(status: int = 200, *, refused: bool = False) -> Response:
         "sign_in.html",
         status,
         refused=refused,
+        elsewhere=not refused and ended_by() == sessions.TOO_MANY,
+        most=db.settings()["SESSIONS_AT_ONCE"],
         sso=sso.name() if sso.is_on() else None,
         sealed=emergency.is_sealed(),
         next=way(request.values.get("next")),

@@ -20,6 +20,7 @@ ABOUT_NONE = (
     "signature",
 )  # purposes that only stand with a participant: the message is not about her
 USUAL_CHANNELS = ("sms", "email", "push")  # where nothing else was chosen
+LAST_CHANNEL = "app"  # its inbox waits for her when nothing else reaches her
 SOON, SELDOM = timedelta(seconds=30), timedelta(minutes=15)  # the first wait after a refusal, and the longest
 JITTER = 0.25  # a wait is longer by up to this share of it, so that not everybody knocks at once
 
@@ -121,7 +122,7 @@ def wait_after(attempts: int, message_id: UUID) -> timedelta:
 
 def channels(preferences: Mapping[str, Any], addresses: Mapping[str, str | None]) -> list[str]:
     """The channels that can reach her, in the order she prefers; the app's own inbox comes last unless she says so."""
-    wanted = [*(preferences.get("channels") or USUAL_CHANNELS), "app"]
+    wanted = [*(preferences.get("channels") or USUAL_CHANNELS), LAST_CHANNEL]
     return [channel for channel in dict.fromkeys(wanted) if addresses.get(channel)]
 
 

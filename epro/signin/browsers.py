@@ -58,6 +58,13 @@ def find(tx: Tx, secret: str) -> SignInSession | None:
     return row if idle <= _setting("SESSION_IDLE_MINUTES", "minutes") else None
 
 
+def ended_by(tx: Tx, secret: str) -> str | None:
+    """Why the session behind a cookie was ended, if it was: a code, or what somebody gave as a reason."""
+    query = sa.select(SignInSession.ended_reason).where(SignInSession.cookie_hash == tokens.digest(secret))
+    reason: str | None = tx.one(query)
+    return reason
+
+
 def leave(tx: Tx, secret: str) -> None:
     """End the session behind a cookie that another one takes the place of, whoever's it was."""
     row = find(tx, secret) if secret else None

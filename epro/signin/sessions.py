@@ -18,6 +18,7 @@ from epro.studies.models import Participant
 from epro.tx import Tx
 
 PHONE, STAFF = "epro-phone", "epro-staff"
+TOO_MANY = "too_many"  # why one ended that was left alone longest
 LIFE = {PHONE: timedelta(days=400), STAFF: timedelta(hours=12)}
 NOTED_EVERY = timedelta(minutes=1)
 LOST_REPLY = timedelta(minutes=2)  # within this a repeat is taken for a retry, whoever sends it
@@ -123,8 +124,8 @@ def make_room(tx: Tx, staff_id: UUID) -> None:
     """Before she opens one more: of too many sessions, those left alone longest end."""
     most = int(db.settings()["SESSIONS_AT_ONCE"] or 3)
     for row in of_staff(tx, staff_id)[most - 1 :]:
-        row.ended_at, row.ended_reason = tx.now, "too_many"
-        watch.record(tx, trail.study_chain(tx), "staff.session_ended", "staff", staff_id, reason="too_many")
+        row.ended_at, row.ended_reason = tx.now, TOO_MANY
+        watch.record(tx, trail.study_chain(tx), "staff.session_ended", "staff", staff_id, reason=TOO_MANY)
 
 
 def find(tx: Tx, session_id: UUID) -> SignInSession | None:

@@ -111,6 +111,30 @@ def test_left_alone_it_ends_and_so_it_does_after_half_a_day(cast):
                 assert left.get("/console/").status_code == 303
 
 
+def test_who_was_signed_out_by_signing_in_elsewhere_is_told_so_where_she_signs_in_again(cast, monkeypatch):
+    """A program with her account ends it as well as a browser; where no session was, nothing is told."""
+    monkeypatch.setitem(cast.app.config["EPRO"], "SESSIONS_AT_ONCE", "3")
+    start, told = clock.now(), "your account signed in elsewhere"
+    noor = Browser(cast.app)
+    with clock.moved_to(start):
+        noor.sign_in("noor")
+        assert told not in noor.get("/console/sign-in").text
+    with clock.moved_to(start + timedelta(minutes=5)):
+        for _ in range(3):
+            cast.staff("noor")
+        entrance = noor.get("/console/", follow_redirects=True)
+        assert (
+            entrance.request.path == "/console/sign-in"
+            and told in entrance.text
+            and "more than 3" in entrance.text
+        )
+        noor.client.set_cookie("epro-language", "zh-CN", domain="epro.test")
+        assert "您的账户已在别处登录" in noor.get("/console/sign-in").text
+        assert told not in Browser(cast.app).get("/console/sign-in").text
+        assert noor.sign_in("noor").status_code == 303
+        assert "您的账户已在别处登录" not in noor.get("/console/sign-in").text
+
+
 def test_signing_out_ends_it_on_the_server(cast, noor):
     secret = noor.cookie().value
     assert noor.do("/console/sign-out").status_code == 303

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from epro.contacts import store
+from epro.studies.models import Participant
+from epro.tx import look, system
 from tests.cast import STUDY
 from tests.doors.test_console_pages import EVIL, ROOT, browser
 
@@ -37,6 +41,8 @@ def test_somebody_is_enrolled_and_her_letter_is_made_in_one_act(stage):
         told = stage.ask("noor", "GET", f"/v1/site/participants/{subject}").get_json()
     assert letter.status_code == 200 and 'class="code"' in letter.text and subject in letter.text
     assert letter.text.index('lang="zh-CN"') < letter.text.index('<section lang="en"')
+    for half in letter.text.split("<section lang=")[1:]:  # whichever half she keeps
+        assert '<div class="qr"' in half and "Asia/Shanghai" in half
     assert again.status_code == 409 and page.status_code == 200
     assert (told["language"], told["anchors"], told["site"]) == ("zh-CN", {"enrolment": "2026-03-04"}, "01")
     kept = store.of(STUDY, f"participant/{subject}")
@@ -58,6 +64,32 @@ def test_a_plain_mobile_number_of_the_country_and_todays_date_are_taken(stage):
     )
     assert (letter.status_code, changed.status_code) == (200, 303)
     assert store.of(STUDY, f"participant/{subject}")["phone"] == "+8613900000089"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"reminders": "study"}, None),
+        ({"reminders": "study", "channels": ["sms"]}, None),  # ticked, and then left to the study after all
+        ({"reminders": "only", "channels": ["email"]}, ["email"]),
+        ({"reminders": "only"}, 422),
+    ],
+)
+def test_what_she_may_be_reminded_by_is_left_to_the_study_or_named(stage, said, kept):
+    noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
+    form = {name: value for name, value in FORM.items() if name != "channels"} | said
+    with stage.today():
+        shown = noor.get(address).text
+        subject = number_on(shown)
+        answer = noor.do(address, on=address, subject_id=subject, **form)
+    assert 'value="study" checked' in shown
+    assert "As the study orders: text message, e-mail, push message, in the app" in shown
+    if kept == 422:
+        assert answer.status_code == 422 and "Tick at least one way" in answer.text
+    else:
+        assert answer.status_code == 200
+        with look(system("tests")) as tx:
+            assert tx.get(Participant, STUDY, subject).preferences.get("channels") == kept
 
 
 def test_an_enrolment_that_the_study_does_not_know_is_refused_and_leaves_nothing(stage):
