@@ -89,7 +89,7 @@ def main() -> None:
         click.echo(str(fault), err=True)
         sys.exit(2)
     except EproError as fault:
-        click.echo(f"epro: {fault.detail}", err=True)
+        click.echo(f"Error: {fault.detail}", err=True)
         for one in fault.errors:
             click.echo(f"  {one.get('pointer', '')}: {one.get('detail', '')}", err=True)
         sys.exit(2 if isinstance(fault, NotFound) else 1)  # what is not there was not checked

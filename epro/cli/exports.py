@@ -14,9 +14,11 @@ from epro.export import files
 from epro.export.extract import Extract, Options
 from epro.export.registry import FORMATS, Format
 from epro.exporting import cuts, making, reading
+from epro.privacy import readings
 from epro.tx import begin, look, system
 
 COMMAND = system("command line")
+DOOR = "command"
 
 
 @click.command()
@@ -56,6 +58,8 @@ def export(
         with progress.shown(f"Exporting {format}", reading.size(COMMAND, point)) as done:
             source = reading.extract(COMMAND, point, unblinded=unblinded, progress=done)
             made = _into(kind, options, source, out)
+        with begin(COMMAND) as tx:
+            readings.note(tx, [readings.Look(study, None, "export", format)], DOOR)
     files = len(made.told["files"])
     click.echo(
         f"{study} up to position {point.position}: {files} file{'' if files == 1 else 's'}, {made.rows} rows,"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 from flask import Flask
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from epro import create_app, db, production, schema
@@ -33,11 +35,19 @@ def opened(*, to_serve: bool = False) -> Iterator[Flask]:
         with app.app_context(), _closing_connections():
             if to_serve:
                 production.refuse_unsafe_start(app)
+            _refuse_none_there(db.engine())
             if not schema.is_current(db.engine()):
                 raise Refused("The database is not at the newest schema: run `epro db upgrade`.")
             yield app
     except (OperationalError, ProgrammingError) as fault:
         raise Refused(f"The database does not answer as it should ({type(fault.orig).__name__}).") from None
+
+
+def _refuse_none_there(engine: Engine) -> None:
+    """Opening a file of SQLite that is not there would make an empty one."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite" and url.database and not os.path.exists(url.database):
+        raise Refused(f"There is no database at {url.database}: run `epro db upgrade`.")
 
 
 def participant_named(tx: Tx, subject: str, permission: str, study: str | None, **how: bool) -> Participant:

@@ -17,7 +17,7 @@ from epro.signin import factors, links, machine_keys, machines, sso
 from epro.signin import staff as accounts
 from epro.studies.access import ROLES
 from epro.studies.models import Site, Study
-from epro.tx import Grant, Tx, begin, system
+from epro.tx import Grant, Tx, begin, look, system
 
 COMMAND = system("command line")
 
@@ -57,22 +57,23 @@ def add(
 ) -> None:
     """Add an account. The password is asked for, or read from standard input or EPRO_STAFF_PASSWORD."""
     grants = [_grant(role) for role in roles]
-    password = _password(password_stdin)
-    with opened(), begin(COMMAND) as tx:
-        for grant in grants:
-            _check_place(tx, grant)
-        looked_after.refuse_both_sides(tx, grants)
-        row, address = accounts.add(
-            tx,
-            email=email,
-            name=name,
-            password=password,
-            language=language,
-            phone=phone,
-            grants=grants,
-            totp=totp or db.settings()["ENV"] == "production",
-        )
-        staff_id = row.id
+    with opened():
+        with look(COMMAND) as tx:
+            _check_places(tx, grants)
+        password = _password(password_stdin)
+        with begin(COMMAND) as tx:
+            _check_places(tx, grants)
+            row, address = accounts.add(
+                tx,
+                email=email,
+                name=name,
+                password=password,
+                language=language,
+                phone=phone,
+                grants=grants,
+                totp=totp or db.settings()["ENV"] == "production",
+            )
+            staff_id = row.id
     click.echo(f"Account {staff_id} added.")
     if address:
         click.echo(address)
@@ -88,9 +89,7 @@ def invite(email: str, name: str, roles: tuple[str, ...], language: str, phone: 
     """Add an account whose owner chooses her password by a link that the worker sends her."""
     grants = [_grant(role) for role in roles]
     with opened(), begin(COMMAND) as tx:
-        for grant in grants:
-            _check_place(tx, grant)
-        looked_after.refuse_both_sides(tx, grants)
+        _check_places(tx, grants)
         row = links.invite(tx, email=email, name=name, language=language, phone=phone, grants=grants)
         staff_id = row.id
     click.echo(f"Account {staff_id} added, and invited.")
@@ -232,6 +231,12 @@ def _grant(text: str) -> Grant:
     if not at or not study or role not in ROLES:
         raise click.BadParameter(f"`{text}` is not ROLE@STUDY or ROLE@STUDY/SITE.", param_hint="--role")
     return Grant(study, site or "*", role)
+
+
+def _check_places(tx: Tx, grants: list[Grant]) -> None:
+    for grant in grants:
+        _check_place(tx, grant)
+    looked_after.refuse_both_sides(tx, grants)
 
 
 def _check_place(tx: Tx, grant: Grant) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 from epro import trail
 from epro.api import own_data
 from epro.cli.opening import Refused, opened, participant_named
 from epro.console.saying import Voice
 from epro.contacts import store
-from epro.privacy import copies, erasing, reporting
-from epro.tx import begin, look, system
+from epro.privacy import copies, erasing, readings, reporting
+from epro.signin.models import MachineKey
+from epro.tx import Tx, begin, look, system
 
 COMMAND = system("command line")
 
@@ -50,6 +52,7 @@ def own_data_file(subject: str, study: str | None, reason: str, out: Path) -> No
     with opened(), begin(COMMAND) as tx:
         participant = participant_named(tx, subject, "participant.copy", study, lock=True)
         made = own_data.of(tx, participant, copies.FILE, reason)
+        readings.note(tx, [readings.Look(participant.study_id, subject, "export", "own data")], "command")
         _write(out, made.content)
     click.echo(f"The data of {subject} are in {out.name}; SHA-256 {made.digest}.")
 
@@ -71,24 +74,44 @@ def _write(out: Path, content: bytes) -> None:
 def access_report(subject: str, study: str | None, lang: str, as_json: bool) -> None:
     """Who has done what with SUBJECT's record, from the trail."""
     with opened(), look(COMMAND) as tx:
-        told = reporting.report(tx, participant_named(tx, subject, "participant.read", study), lang)
-        table = None if as_json else reporting.lines({**told, **_in_words(told, Voice(lang))}, lang)
+        participant = participant_named(tx, subject, "participant.read", study)
+        told = reporting.report(tx, participant, lang)
+        spoken = {} if as_json else _in_words(told, Voice(lang), _keys(tx, participant.study_id))
+        table = None if as_json else reporting.lines({**told, **spoken}, lang)
     click.echo(json.dumps(told, ensure_ascii=False, indent=1) if table is None else table)
 
 
-def _in_words(told: dict[str, Any], voice: Voice) -> dict[str, Any]:
-    """Acts and doors as the console calls them, people of the staff by name; who has none any more by her account."""
+def _in_words(told: dict[str, Any], voice: Voice, keys: dict[str, str]) -> dict[str, Any]:
+    """Acts and doors as the console calls them, and who that was in words."""
+    kinds = {word: kind for kind, word in reporting.WHO[voice.language].items()}
     return {
         part: [
             one
             | ({"act": voice.of("action", one["act"])} if "act" in one else {})
             | ({"door": voice.of("door", one["door"])} if "door" in one else {})
-            | {"account": _name(one["account"])}
+            | {"account": _name(kinds.get(one["who"], ""), one["account"], voice, keys)}
             for one in told[part]
         ]
         for part in ("acts", "readings")
     }
 
 
-def _name(account: str) -> str:
-    return store.of(trail.INSTALLATION, f"staff/{account}").get("name") or account[:8]
+def _name(kind: str, account: str, voice: Voice, keys: dict[str, str]) -> str:
+    """People of the staff by name, or by the first figures of an account that has none any more; others in words."""
+    match kind:
+        case "staff":
+            return store.of(trail.INSTALLATION, f"staff/{account}").get("name") or account[:8]
+        case "key":
+            return keys.get(account, account)
+        case "system":
+            part = account.replace(" ", "_")
+            return account if (said := voice.of("part", part)) == part else said
+        case "participant":
+            return account.rpartition("/")[2]
+    return account
+
+
+def _keys(tx: Tx, study_id: str) -> dict[str, str]:
+    """What the machines' keys of a study are called."""
+    query = sa.select(MachineKey.id, MachineKey.name).where(MachineKey.study_id == study_id)
+    return {str(id): name for id, name in tx.session.execute(query)}

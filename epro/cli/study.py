@@ -88,13 +88,18 @@ def read_or_exit(file: Path, text: str, known: Mapping[tuple[str, str], Known]) 
     protocol, faults = study_files.read(text, known)
     for fault in faults:
         click.echo(
-            f"{file.name}:{fault.line}: {fault.place or '/'}: {fault.message} {fault.mend} [{fault.code}]",
+            f"{file.name}:{fault.line}: {fault.place or '/'}: {_stopped(fault.message)} {fault.mend} [{fault.code}]",
             err=True,
         )
     if protocol is None:
         click.echo(f"{file.name}: {len(faults)} fault{'s' if len(faults) != 1 else ''}", err=True)
         sys.exit(1)
     return protocol
+
+
+def _stopped(text: str) -> str:
+    """A sentence of its own, before the one that says how to mend it."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def text_of(file: Path) -> str:

@@ -52,7 +52,10 @@ def by_text(tx: Tx, text: str) -> Event:
     try:
         asked = UUID(text)
     except ValueError:
-        raise NotFound() from None
+        raise NotFound(f"There is no entry or receipt {text}.") from None
     event: Event | None = tx.one(sa.select(Event).where(Event.id == asked))
     kinds = ("response", "set_aside")
-    return event or find(tx, Event.object_id == str(asked), Event.object_type.in_(kinds))
+    try:
+        return event or find(tx, Event.object_id == str(asked), Event.object_type.in_(kinds))
+    except NotFound:
+        raise NotFound(f"There is no entry or receipt {text}.") from None

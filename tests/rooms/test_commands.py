@@ -2,6 +2,8 @@
 
 CM-01  What reads says something, ends as it should and shows no trace of a fault, in each form and language.
 CM-02  No command is left out of these tables without a word why.
+CM-03  What is not there is told in the same words by every command, with exit 2.
+CM-04  A command that reads leaves no empty database behind where there is none.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from epro import create_app
-from epro.cli import epro, opening
+from epro.cli import epro, main, opening
 from epro.responses.models import Response
 from epro.scheduling import occurrences
 from epro.stream.outlets import TRIAL_DATABASE
@@ -234,3 +236,53 @@ def test_what_was_looked_for_is_named(cast, environ, tmp_path):
     ):
         told = CliRunner().invoke(epro, [str(word) for word in words], env=environ)
         assert told.exit_code and said in f"{told.output} {told.exception}", (words, told.output)
+
+
+@on_sqlite
+def test_what_is_not_there_is_told_alike(cast, environ, monkeypatch, capsys, tmp_path):  # CM-03
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    nothing = str(uuid4())
+    for words, said in (
+        (("trail", "prove", nothing), f"There is no entry or receipt {nothing}."),
+        (("trail", "prove", "abc"), "There is no entry or receipt abc."),
+        (("why", "01-099"), "There is no participant 01-099."),
+        (
+            ("export", "csv", "--study", "elsewhere", "--out", str(tmp_path / "x")),
+            "There is no study elsewhere.",
+        ),
+        (("trail", "read-by", "nobody"), "There is no account nobody."),
+    ):
+        monkeypatch.setattr("sys.argv", ["epro", *words])
+        with pytest.raises(SystemExit) as ended:
+            contextvars.Context().run(main)
+        assert (ended.value.code, capsys.readouterr().err) == (2, f"Error: {said}\n"), words
+
+
+@on_sqlite
+def test_what_reads_makes_no_database(environ, tmp_path, monkeypatch):  # CM-04
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    monkeypatch.chdir(fresh)
+    there = {**environ, "EPRO_DATABASE_URL": "sqlite:///epro.sqlite"}
+    there |= {name: "" for name in environ if name.endswith("_DATABASE_URL") and name != "EPRO_DATABASE_URL"}
+    for words in (("why", "01-001"), ("trail", "verify"), ("trail", "head"), ("cut", "list", *BY_STUDY)):
+        told = contextvars.Context().run(CliRunner().invoke, epro, [*words], env=there)
+        assert told.exit_code == 2 and "There is no database at" in told.output, told.output
+        assert "run `epro db upgrade`." in told.output and os.listdir(fresh) == []
+
+
+@on_sqlite
+def test_a_place_that_is_not_there_is_refused_before_a_password_is_asked_for(cast, environ, monkeypatch):
+    monkeypatch.delenv("EPRO_STAFF_PASSWORD", raising=False)
+    who = ("staff", "add", "--email", "new@example.org", "--name", "New", "--role")
+    for role, said in (("nurse@diary/77", "no site 77 in diary"), ("nurse@elsewhere", "no study elsewhere")):
+        told = contextvars.Context().run(CliRunner().invoke, epro, [*who, role], env=environ)
+        assert said in str(told.exception) and "Password" not in told.output, told.output
+
+
+def test_a_fault_of_a_study_file_ends_before_its_mend(tmp_path):
+    text = re.sub("(?m)^ *zone_policy:.*\n", "", STUDY_FILE.read_text(encoding="utf-8"))
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    told = CliRunner().invoke(epro, ["study", "check", str(tmp_path / "study.yaml")])
+    assert told.exit_code == 1 and "zone_policy is missing. Add zone_policy" in told.output, told.output

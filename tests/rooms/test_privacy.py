@@ -22,9 +22,9 @@ from epro.cli import epro
 from epro.contacts import data_keys, push, store
 from epro.contacts.models import DataKey
 from epro.notifications.models import Message, SentText
-from epro.privacy import erasing, finding, reporting
+from epro.privacy import erasing, finding, readings, reporting
 from epro.responses import integrity
-from epro.signin.models import ActivationCode, Device
+from epro.signin.models import ActivationCode, Device, MachineKey
 from epro.studies.models import Participant
 from epro.trail import verifying
 from epro.trail.models import Event
@@ -238,5 +238,14 @@ def test_the_command_reports_in_both_languages(cast, ada, environ, monkeypatch):
     assert told.exit_code == 0 and told.output.splitlines()[1].split("\t")[0] == "谁"
     assert "受试者入组" in told.output and "participant.enrolled" not in told.output
     assert "Noor" in told.output and cast.ids["noor"] not in told.output
+    with look(TESTS) as tx:
+        machine = Actor("key", str(tx.one(sa.select(MachineKey.id))), STUDY)
+    for who in (system("clockwork"), system("some part"), machine):
+        with begin(who) as tx:
+            readings.note(tx, [readings.Look(STUDY, "01-001", "record")], "site")
+    told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001"])
+    who = {tuple(line.split("\t")[:2]) for line in told.output.splitlines()}
+    assert who >= {("the system", "the clockwork"), ("the system", "some part"), ("a machine", "tests")}
+    assert ("the participant", "01-001") in who
     told = CliRunner().invoke(epro, ["privacy", "access-report", "01-001", "--json"])
     assert json.loads(told.output)["subject_id"] == "01-001"

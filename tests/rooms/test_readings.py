@@ -173,11 +173,17 @@ def test_readings_go_when_they_were_kept_long_enough_and_not_before(cast, looked
 
 
 @on_sqlite
-def test_the_command_tells_who_has_read(cast, looked, environ, monkeypatch):
+def test_the_command_tells_who_has_read(cast, looked, environ, monkeypatch, tmp_path):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     told = CliRunner().invoke(epro, ["trail", "readers", looked, "--lang", "zh-CN"])
     assert told.exit_code == 0 and len(told.output.splitlines()) == 6 and "作答与经过" in told.output
+    made = CliRunner().invoke(epro, ["export", "csv", "--study", STUDY, "--out", str(tmp_path / "csv")])
+    assert made.exit_code == 0, made.output
+    assert ("system:command line", None, "export", "command") in rows()
+    told = CliRunner().invoke(epro, ["trail", "readers", looked])
+    (line,) = [line for line in told.output.splitlines() if "command line" in line]
+    assert line.split("\t")[1:] == ["the system", "command line", "export", "the whole study", "command"]
     for words in (["trail", "readers"], ["privacy", "access-report"]):
         refused = CliRunner().invoke(epro, [*words, "nobody", "--study", "elsewhere"])
         assert str(refused.exception) == "There is no participant nobody in elsewhere."
