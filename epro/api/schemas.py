@@ -545,6 +545,12 @@ class RenewedOut(PlannedOut):
 
 class DifferencesOut(Schema):
     preview = fields.Boolean()
+    planned_through = fields.Date(
+        metadata={
+            "description": "until which day the plan is written out: what comes later follows by itself, in time. What "
+            "stood already and moves behind this day is among the moved."
+        }
+    )
     kept = fields.List(fields.Nested(PlannedOut))
     renewed = fields.List(
         fields.Nested(RenewedOut),

@@ -90,6 +90,7 @@ def differences(
     return {
         **({"warning": str(behind)} if behind else {}),
         "preview": preview,
+        "planned_through": found.through,
         "reminders_recalled": recalled,
         "kept": [_row(row) for row in found.kept],
         "renewed": [{**_row(row), "changes": _changes(row, want)} for row, want in found.renewed],

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Response, g, request
 
@@ -83,6 +84,7 @@ def plan(study_id: str, subject_id: str) -> Response:
             stays=_stays(rows),
             coming=_unchanged(told, settled) if told else 0,
             label=labels(tx, study_id),
+            today=tx.now.astimezone(ZoneInfo(row.time_zone)).date(),
         )
 
 

@@ -24,6 +24,7 @@ SHORT_DAYS = {"zh-CN": "{0.month}/{0.day}", "en": "{0.day} {1}"}
 WEEKDAYS = {"zh-CN": "周一 周二 周三 周四 周五 周六 周日", "en": "Mon Tue Wed Thu Fri Sat Sun"}
 INSTANT = re.compile(r"(?:19|2\d)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 MOST_RUNS = 8  # of days, told one by one
+FAR = timedelta(days=150)  # from today: such a day is told with its year
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -79,8 +80,10 @@ class Voice:
             return self("browser.unknown")
         return self("browser.on", browser=browser, system=system) if system else browser
 
-    def day(self, day: date, *, weekday: bool = False) -> str:
-        """A day without its year, as one speaks of the days around today."""
+    def day(self, day: date, *, weekday: bool = False, today: date | None = None) -> str:
+        """A day without its year, as one speaks of the days around today; with it if it is far from a given `today`."""
+        if today and abs(day - today) > FAR:
+            return self.whole_day(day)
         text = DAYS[self.language].format(day, MONTHS[day.month - 1])
         return f"{WEEKDAYS[self.language].split()[day.weekday()]} {text}" if weekday else text
 
@@ -88,12 +91,12 @@ class Voice:
         """The same where there is room for few letters only."""
         return SHORT_DAYS[self.language].format(day, MONTHS[day.month - 1])
 
-    def days(self, those: Iterable[date]) -> str:
+    def days(self, those: Iterable[date], today: date | None = None) -> str:
         """Some days: each run of them by its first and last; of too many to read, the first and the last of all."""
-        found = runs(those)
+        found = [(self.day(first, today=today), self.day(last, today=today)) for first, last in runs(those)]
         if len(found) > MOST_RUNS:
-            return self("days.between", first=self.day(found[0][0]), last=self.day(found[-1][1]))
-        said = [self.day(first) + (f"–{self.day(last)}" if last > first else "") for first, last in found]
+            return self("days.between", first=found[0][0], last=found[-1][1])
+        said = [first + (f"–{last}" if last != first else "") for first, last in found]
         return self("days.comma").join(said)
 
     def whole_day(self, day: date) -> str:
@@ -103,12 +106,12 @@ class Voice:
         """Which day it is on her clock, or on that of a place."""
         return instant.astimezone(ZoneInfo(zone or self.zone)).date()
 
-    def at(self, instant: datetime | None, zone: str | None = None) -> str:
+    def at(self, instant: datetime | None, zone: str | None = None, today: date | None = None) -> str:
         """Day and hour on the wall clock of a place."""
         if instant is None:
             return ""
         there = instant.astimezone(ZoneInfo(zone or self.zone))
-        return f"{self.day(there.date())} {there:%H:%M}"
+        return f"{self.day(there.date(), today=today)} {there:%H:%M}"
 
     def whole_at(self, instant: datetime | None, zone: str | None = None) -> str:
         """Day with its year and hour with its seconds, as records are told."""

@@ -4,6 +4,8 @@ What has opened or is settled does not move. Nothing is born missed; a visit of 
 once instead, for a day at most. When a moved anchor wants on another day what has opened or is settled, that day gets a
 row with a second id: no day of a diary is lost, and a visit that was missed is asked for again. A visit that was
 answered is not.
+
+A plan is made up to a horizon. What stands on file and has no place before it is looked up further on.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ class Differences:
 
     `renewed` are those of the kept of which something else than the window is new: which version of the protocol asks
     for them, the study day, how long an answer may still arrive. `late` is what of the new and the moved opens at once
-    because its window is over, `over` and `doubled` what is skipped: past, or its day has its own already.
+    because its window is over, `over` and `doubled` what is skipped: past, or its day has its own already. `through` is
+    the last day of the horizon: what comes after it has no row yet, unless it had one and has moved.
     """
 
+    through: date
     kept: list[Row] = field(default_factory=list)
     moved: list[tuple[Row, Planned]] = field(default_factory=list)
     cancelled: list[Row] = field(default_factory=list)
@@ -70,14 +74,20 @@ class Wanted:
     study_id: str
     subject_id: str
     planned: Sequence[Planned]
+    through: date
     ids: frozenset[UUID]
     visits: frozenset[str]
 
     @classmethod
-    def of(cls, study_id: str, subject_id: str, planned: Sequence[Planned]) -> Wanted:
+    def of(cls, study_id: str, subject_id: str, planned: Sequence[Planned], through: date) -> Wanted:
         again = (timeline.id_again(want, study_id, subject_id) for want in planned)
         visits = frozenset(want.visit_id for want in planned if want.visit_id)
-        return cls(study_id, subject_id, planned, frozenset((*(want.id for want in planned), *again)), visits)
+        ids = frozenset((*(want.id for want in planned), *again))
+        return cls(study_id, subject_id, planned, through, ids, visits)
+
+    def and_also(self, further: Sequence[Planned]) -> Wanted:
+        """The same with what is looked up after the horizon."""
+        return Wanted.of(self.study_id, self.subject_id, [*self.planned, *further], self.through)
 
     def concerns(self, row: Row, now: datetime) -> bool:
         return row.closes_at > now or row.id in self.ids or row.visit_id in self.visits
@@ -87,7 +97,7 @@ def compare(protocol: Protocol, wanted: Wanted, rows: Sequence[Row], now: dateti
     """How what is wanted differs from her rows."""
     rows = [row for row in rows if wanted.concerns(row, now)]
     planned, late = _by_id(protocol, wanted, rows, now)
-    found = Differences()
+    found = Differences(wanted.through)
     for row in rows:
         _sort_row(found, row, planned.pop(row.id, None), protocol.version, now)
     # A day whose diary has opened keeps that one, whatever number the moved anchor would give it.
@@ -101,6 +111,13 @@ def compare(protocol: Protocol, wanted: Wanted, rows: Sequence[Row], now: dateti
     coming = [*found.new, *(want for _, want in found.moved)]
     found.late = [want for want in coming if want.id in late]
     return found
+
+
+def lacking(wanted: Wanted, rows: Sequence[Row], now: datetime) -> list[Row]:
+    """What stands on file, may still move, and has no place in what is wanted so far."""
+    return [
+        row for row in rows if row.cancelled_at is None and row.id not in wanted.ids and not _fixed(row, now)
+    ]
 
 
 def without_row(over: Sequence[Planned], rows: Sequence[Row]) -> list[Planned]:

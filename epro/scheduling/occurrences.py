@@ -1,6 +1,7 @@
 """Occurrences: planning them over a rolling horizon, re-planning with the differences shown first, and facts.
 
-Rows exist from now to `HORIZON` ahead; the clockwork extends. How a plan differs from them is told in comparing.py.
+Rows exist from now to `HORIZON` ahead; the clockwork extends. What stands already is looked up in a new plan beyond the
+horizon too: a day that moves there is moved and not called off. How a plan differs is told in comparing.py.
 What has opened keeps the version of the protocol that asked for it, whatever version she follows since.
 
 Plans of several participants of one study are made in one go: what they are made from is read at once, and what is
@@ -99,8 +100,14 @@ def differences_of(tx: Tx, those: Sequence[tuple[Any, Basis]]) -> list[Differenc
     people = [participant for participant, _ in those]
     past = course.past_of(tx, [(participant, basis.protocol) for participant, basis in those])
     wanted = [_wanted(tx, *both, seen) for both, seen in zip(those, past, strict=True)]
-    ids = [id for one in wanted for id in one.ids]
-    rows = _rows(tx, people, ids, {visit for one in wanted for visit in one.visits})
+    rows = _concerned(tx, people, wanted)
+    further = [
+        _beyond(basis, one, seen, rows[one.subject_id], tx.now)
+        for (_, basis), one, seen in zip(those, wanted, past, strict=True)
+    ]
+    if any(further):
+        wanted = [one.and_also(more) for one, more in zip(wanted, further, strict=True)]
+        rows = _concerned(tx, people, wanted)
     return [
         comparing.compare(basis.protocol, one, rows[one.subject_id], tx.now)
         for (_, basis), one in zip(those, wanted, strict=True)
@@ -126,7 +133,7 @@ def replan_all(tx: Tx, those: Sequence[tuple[Any, str]]) -> list[Differences]:
     }
     with tx.together():
         for (participant, why), basis, changes in zip(those, made_from, found, strict=True):
-            participant.planned_through = _last_day(basis, tx.now)
+            participant.planned_through = changes.through
             next_at = amended_at[participant.site_id] or datetime.max.replace(tzinfo=UTC)
             participant.plan_at = min(_news_at(basis, tx.now), next_at)
             bring_to_plan(tx, participant, basis.protocol, changes, why)
@@ -363,18 +370,46 @@ _CONCERNED = sa.select(*_TABLE.columns).where(
 
 
 def _wanted(tx: Tx, participant: Any, basis: Basis, past: timeline.Past) -> Wanted:
-    today = tx.now.astimezone(ZoneInfo(basis.zone)).date()
-    planned = timeline.plan(
+    through = _last_day(basis, tx.now)
+    first = through - HORIZON - timedelta(days=basis.protocol.longest_open + 1)
+    planned = _planned(basis, participant.subject_id, past, first, through)
+    return Wanted.of(participant.study_id, participant.subject_id, planned, through)
+
+
+def _beyond(
+    basis: Basis, wanted: Wanted, past: timeline.Past, rows: Sequence[Any], now: datetime
+) -> list[timeline.Planned]:
+    """Where the plan has, after the horizon, what stands on file and has no place before it."""
+    known = {one.id: one for one in basis.protocol.assessments}
+    days: dict[str, list[date]] = {}
+    lacking = comparing.lacking(wanted, rows, now)
+    for row in (row for row in lacking if row.assessment_id in known):
+        day = timeline.day_of(known[row.assessment_id], basis.protocol, basis.anchors, row)
+        if day > wanted.through:
+            days.setdefault(row.assessment_id, []).append(day)
+    keys = {(row.assessment_id, timeline.first_key(row.key)) for row in lacking}
+    return [
+        want
+        for assessment, some in days.items()
+        for want in _planned(basis, wanted.subject_id, past, min(some), max(some), assessment)
+        if (want.assessment_id, want.key) in keys
+    ]
+
+
+def _planned(
+    basis: Basis, subject_id: str, past: timeline.Past, first: date, last: date, only: str | None = None
+) -> list[timeline.Planned]:
+    return timeline.plan(
         basis.protocol,
-        participant.subject_id,
+        subject_id,
         basis.anchors,
         basis.zones,
-        first_day=today - timedelta(days=basis.protocol.longest_open + 1),
-        last_day=_last_day(basis, tx.now),
+        first_day=first,
+        last_day=last,
         person=basis.person,
         past=past,
+        only=only,
     )
-    return Wanted.of(participant.study_id, participant.subject_id, planned)
 
 
 def _news_at(basis: Basis, now: datetime) -> datetime:
@@ -391,6 +426,12 @@ def _news_at(basis: Basis, now: datetime) -> datetime:
 
 def _last_day(basis: Basis, now: datetime) -> date:
     return now.astimezone(ZoneInfo(basis.zone)).date() + HORIZON
+
+
+def _concerned(tx: Tx, people: Sequence[Any], wanted: Sequence[Wanted]) -> dict[str, list[Any]]:
+    """The rows that these plans concern."""
+    ids = [id for one in wanted for id in one.ids]
+    return _rows(tx, people, ids, {visit for one in wanted for visit in one.visits})
 
 
 def _rows(

@@ -80,6 +80,17 @@ class Planned:
     grace_until: datetime
 
 
+class Standing(Shape):
+    """What of an occurrence on file says where a plan has it; a database row has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def study_day(self) -> int: ...
+    @property
+    def local_day(self) -> date: ...
+
+
 class MissedOne(Shape):
     """The facts of a missed occurrence that its alternate is planned from; a database row has them."""
 
@@ -124,8 +135,10 @@ def plan(
     last_day: date,
     person: Person = NOBODY,
     past: Past = NOTHING,
+    only: str | None = None,
 ) -> list[Planned]:
-    """All occurrences that open on a local day from `first_day` to `last_day`, by opening and then by id.
+    """All occurrences that open on a local day from `first_day` to `last_day`, by opening and then by id; with `only`,
+    those of that assessment.
 
     `zones` in any order (of two at one instant the later in the list holds); none means the study's zone. What
     hangs on an anchor without a date is not planned; anchors that count from others are worked out here. Without
@@ -138,6 +151,7 @@ def plan(
     planned = [
         occurrence
         for assessment in protocol.assessments
+        if only in (None, assessment.id)
         if assessment.condition is None or assessment.condition.fits(person)
         for series in _wanted(protocol, assessment, known, since, last_day, past)
         for occurrence in _resolve(protocol, assessment, subject_id, series, clock)
@@ -160,6 +174,21 @@ def first_asked(
         if asked.day >= first_day
     )
     return min(days, default=None)
+
+
+def day_of(assessment: Assessment, protocol: Protocol, anchors: Mapping[str, date], row: Standing) -> date:
+    """The day on which a plan of this protocol and these anchors has what this row stands for, if it has it at all."""
+    point, _, offset = first_key(row.key).partition(".")[0].partition(":")
+    visits = assessment.burst.visits if assessment.burst else assessment.at
+    if point in visits:
+        visit = protocol.visit(point)
+        anchor, days = visit.anchor, visit.day + (int(offset) if assessment.burst else -visit.before)
+    elif assessment.every and not assessment.every.calendar:
+        anchor, days = assessment.every.anchor, row.study_day
+    else:
+        return row.local_day
+    since = anchor_days(protocol, anchors).get(anchor)
+    return since + timedelta(days=days) if since else row.local_day
 
 
 def occurrence_id(study_id: str, subject_id: str, assessment_id: str, key: str) -> UUID:

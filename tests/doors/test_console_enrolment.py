@@ -134,6 +134,9 @@ def test_a_plan_moves_only_as_it_was_shown(stage):
         assert "Answers given since" in later.text and "that would lie before" in later.text
         earlier = noor.get(address, query_string={"anchor": "enrolment", "date": "2026-01-01"})
         assert "Answers given since" not in earlier.text
+        far = noor.get(address, query_string={"anchor": "enrolment", "date": "2027-12-22"}).text
+        assert "called off" not in far and " → 2027-12-2" in far.split("These move", 1)[1]  # with its year
+        assert "The plan is written out until" in far and "follow by themselves" in far
         assert anchors() == before  # looking changes nothing
         assert noor.do(address, on=address, **wish, reason="").status_code == 422
         assert noor.do(address, on=address, **wish, reason="late", mark="0" * 64).status_code == 409

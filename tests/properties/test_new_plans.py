@@ -1,11 +1,13 @@
 """Re-planning for every cause there is, in any order: anchors, arms, zones, languages, amendments, answers, time.
 
-NP-01  What lies ahead is what one plan made now, from what is on record now, would have.
+NP-01  What lies ahead is what one plan made now, from what is on record now, would have; behind the horizon what stood
+       before stands, as a plan that reaches so far has it.
 NP-02  What was answered, missed or has opened stays as it is, with the version of the protocol that asked for it.
 NP-03  The preview is what happens; for an amendment the dry run is.
 NP-04  Nothing is born missed.
 NP-05  Planning again changes nothing.
 NP-06  What has not opened is asked for by the version that she follows.
+NP-07  Nothing is called off that the plan still has behind its horizon.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -38,13 +39,18 @@ from epro.studies import participants
 from epro.studies.models import Participant, Site
 from epro.tx import Tx, begin, system
 from tests.properties.test_plan_moves import (
+    FURTHER,
     START,
     ZONES,
     alive,
     asking,
     assert_changed_as_promised,
+    called_off_too_soon,
+    due,
     facts,
+    farthest,
     held,
+    last_day,
     told,
 )
 
@@ -149,6 +155,7 @@ class Plans(RuleBasedStateMachine):
         with self.act() as tx:
             assert occurrences.extend_due(tx) >= 1
             assert self.she(tx).protocol_version == protocol.version
+            assert not called_off_too_soon(found, self.planned_afresh(tx, found.through + FURTHER))  # NP-07
         assert_changed_as_promised(promised, before, self.rows())  # NP-03
 
     @rule()
@@ -168,8 +175,10 @@ class Plans(RuleBasedStateMachine):
         before = self.rows()
         with self.act() as tx:
             promised = told(replanning.preview(tx, self.she(tx), wish))
-            done = told(replanning.carry_out(tx, self.she(tx), wish, "as it happened"))
+            done = told(found := replanning.carry_out(tx, self.she(tx), wish, "as it happened"))
+            afresh = self.planned_afresh(tx, found.through + FURTHER)
         assert promised == done  # NP-03
+        assert not called_off_too_soon(found, afresh)  # NP-07
         assert_changed_as_promised(promised, before, self.rows())
 
     @invariant()
@@ -191,24 +200,27 @@ class Plans(RuleBasedStateMachine):
             occurrences.replan(tx, self.she(tx), "horizon")
             assert not occurrences.replan(tx, self.she(tx), "horizon").any  # NP-05
             rows = {row.id: row for row in occurrences.of(tx, self.she(tx))}
-            follows, afresh = self.she(tx).protocol_version, self.planned_afresh(tx)
-        fixed = {
-            row.id: row
-            for row in rows.values()
-            if (row.opens_at <= self.now and not row.cancelled_at) or row.fulfilled_at
-        }
-        ahead = [row for row in rows.values() if alive(row) and row.id not in fixed]
+            fixed = {
+                row.id: row
+                for row in rows.values()
+                if (row.opens_at <= self.now and not row.cancelled_at) or row.fulfilled_at
+            }
+            ahead = [row for row in rows.values() if alive(row) and row.id not in fixed]
+            follows, afresh = self.she(tx).protocol_version, self.what_is_due(tx, ahead)
         wanted = [want for want in afresh if want.closes_at > self.now and not held(want, fixed, self.now)]
         assert sorted(map(asking, ahead)) == sorted(map(asking, wanted))  # NP-01
         assert {row.protocol_version for row in ahead} <= {follows}  # NP-06
 
-    def planned_afresh(self, tx: Tx) -> list[timeline.Planned]:
+    def what_is_due(self, tx: Tx, ahead: list[Occurrence]) -> list[timeline.Planned]:
+        last = last_day(self.she(tx), self.now)
+        return due(self.planned_afresh(tx, farthest(ahead, last)), ahead, last)
+
+    def planned_afresh(self, tx: Tx, through: date) -> list[timeline.Planned]:
         she = self.she(tx)
         basis = occurrences.on_record(tx, she)
-        today = self.now.astimezone(ZoneInfo(she.time_zone)).date()
         return timeline.plan(
             self.version(self.amendments), she.subject_id, basis.anchors, basis.zones,
-            last_day=today + occurrences.HORIZON, person=basis.person,
+            last_day=through, person=basis.person,
             past=course.past_of(tx, [(she, basis.protocol)])[0],
         )  # fmt: skip
 

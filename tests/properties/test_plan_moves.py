@@ -2,11 +2,13 @@
 
 PM-01  What lies ahead is what one plan made now, from the final anchors, would have: every day of a diary that one
        plan asks for has its diary, every visit its date unless it was answered; how she came there is forgotten.
+       What stood before and has moved behind the horizon stands there too, as a plan that reaches so far has it.
 PM-02  What has opened or is settled stays where it is, and nothing answered is ever cancelled.
 PM-03  A day that has its diary, open or settled, gets no second one.
 PM-04  Nothing is born missed.
 PM-05  The preview is what happens.
 PM-06  Planning again changes nothing.
+PM-07  Nothing is called off that the plan still has behind its horizon.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from tests.cast import at
 TESTS = system("tests")
 START = at("2026-03-02T10:00")
 HOUR = timedelta(hours=1)
+FURTHER = timedelta(days=60)  # behind the horizon no plan of these studies reaches further
 ZONES = ["Asia/Shanghai", "Europe/Berlin", "America/Los_Angeles", "Pacific/Kiritimati"]
 WHEN = ("opens_at", "closes_at", "local_day", "time_zone")
 
@@ -96,8 +99,9 @@ class Story:
             she = self.she(tx)
             promised = told(occurrences.differences(tx, she, {**participants.anchors(tx, she), anchor: day}))
             participants.set_anchor(tx, she, anchor, day, "moved")
-            done = told(occurrences.replan(tx, she, "moved"))
+            done = told(found := occurrences.replan(tx, she, "moved"))
         assert promised == done  # PM-05
+        assert not called_off_too_soon(found, self.planned_afresh(found.through + FURTHER))  # PM-07
         assert_changed_as_promised(promised, before, self.rows())
 
     def travel(self, zone: str, _) -> None:
@@ -121,16 +125,41 @@ class Story:
         with self.act() as tx:
             return occurrences.replan(tx, self.she(tx), "test")
 
-    def planned_afresh(self) -> list[timeline.Planned]:
+    def horizon(self) -> date:
+        with self.act() as tx:
+            return last_day(self.she(tx), self.now)
+
+    def planned_afresh(self, through: date) -> list[timeline.Planned]:
         """What one plan, made now from the final anchors and the places she lived in, asks for."""
         with self.act() as tx:
             she = self.she(tx)
-            today = self.now.astimezone(ZoneInfo(she.time_zone)).date()
             return timeline.plan(
                 protocols.find(tx, "diary", "1.0"), self.subject_id, participants.anchors(tx, she),
                 [timeline.ZoneSpan(stay.since, stay.time_zone) for stay in participants.zone_stays(tx, she)],
-                last_day=today + occurrences.HORIZON,
+                last_day=through,
             )  # fmt: skip
+
+
+def last_day(she: Participant, now: datetime) -> date:
+    """The last day of the horizon."""
+    return now.astimezone(ZoneInfo(she.time_zone)).date() + occurrences.HORIZON
+
+
+def farthest(ahead: list[Occurrence], last: date) -> date:
+    """How far a plan must reach to have all that stands, too."""
+    return max([last, *(row.local_day for row in ahead)])
+
+
+def due(afresh: list[timeline.Planned], ahead: list[Occurrence], last: date) -> list[timeline.Planned]:
+    """What must stand: all up to the horizon; behind it what has a row already."""
+    standing = {(row.assessment_id, row.key.partition("@")[0]) for row in ahead}
+    return [want for want in afresh if want.local_day <= last or (want.assessment_id, want.key) in standing]
+
+
+def called_off_too_soon(found: occurrences.Differences, afresh: list[timeline.Planned]) -> set:
+    """What a plan that reaches further still has."""
+    later = {want.id for want in afresh if want.local_day > found.through}
+    return later & {row.id for row in found.cancelled}
 
 
 def alive(row: Occurrence) -> bool:
@@ -179,11 +208,11 @@ def check(story: Story) -> None:
         for row in rows.values()
         if (row.opens_at <= now and not row.cancelled_at) or row.fulfilled_at
     }
-    ahead = sorted(asking(row) for row in rows.values() if alive(row) and row.id not in fixed)
-    wanted = sorted(
-        asking(want) for want in story.planned_afresh() if want.closes_at > now and not held(want, fixed, now)
-    )
-    assert ahead == wanted  # PM-01
+    ahead, last = [row for row in rows.values() if alive(row) and row.id not in fixed], story.horizon()
+    wanted = due(story.planned_afresh(farthest(ahead, last)), ahead, last)
+    assert sorted(map(asking, ahead)) == sorted(
+        asking(want) for want in wanted if want.closes_at > now and not held(want, fixed, now)
+    )  # PM-01
 
 
 def asking(one: Occurrence | timeline.Planned) -> tuple:
@@ -247,12 +276,14 @@ def test_any_story_ends_where_one_plan_would_on_postgresql(study, steps):
     away=st.integers(-12, 25), hours=st.integers(0, 9 * 24), anchor=st.sampled_from(["enrolment", "infusion"])
 )
 def test_there_and_back_again_is_where_she_was(study, away, hours, anchor):
-    """Apart from what opened while she was away, and from days that got their diary then."""
+    """Apart from what opened while she was away, from days that got their diary then, and from what is planned further
+    ahead than before.
+    """
     story = study.somebody()
     story.move("infusion", 3)
     story.wait(hours, None)
     story.replan()
-    before = story.rows()
+    before, last = story.rows(), story.horizon()
     story.move(anchor, away)
     opened = [row for row in story.rows().values() if row.opens_at <= story.now and not row.cancelled_at]
     ids, days = {row.id for row in opened}, {row.local_day for row in opened if row.visit_id is None}
@@ -260,6 +291,7 @@ def test_there_and_back_again_is_where_she_was(study, away, hours, anchor):
 
     def standing(rows) -> dict:
         return {row.id: facts(row) for row in rows.values()
-                if not row.cancelled_at and row.id not in ids and row.local_day not in days}  # fmt: skip
+                if not row.cancelled_at and row.id not in ids and row.local_day not in days
+                and row.local_day <= last}  # fmt: skip
 
     assert standing(story.rows()) == standing(before)

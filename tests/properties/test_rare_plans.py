@@ -3,7 +3,7 @@
 The study is `tests/studies/rare.yaml`: two windows a day with order and alternates, bursts, days of the month with
 ends, anchors that come by themselves, conditions by an earlier score. The clockwork comes by, answers come late.
 
-As NP-01 to NP-06 of `test_new_plans`, and besides:
+As NP-01 to NP-07 of `test_new_plans`, and besides:
 
 RP-11  Ahead everything told of an occurrence is as planned afresh: zone, study day, anchor and sync grace too.
 RP-12  What waits for an answer never opens before that of its own day or visit has come.
@@ -148,11 +148,11 @@ class RarePlans(Plans):
             occurrences.replan(tx, self.she(tx), "horizon")
             assert not occurrences.replan(tx, self.she(tx), "horizon").any
             rows = occurrences.of(tx, self.she(tx))
-            follows, afresh = self.she(tx).protocol_version, self.planned_afresh(tx)
-        fixed = [
-            row for row in rows if (row.opens_at <= self.now and not row.cancelled_at) or row.fulfilled_at
-        ]
-        ahead = [row for row in rows if alive(row) and row not in fixed]
+            fixed = [
+                row for row in rows if (row.opens_at <= self.now and not row.cancelled_at) or row.fulfilled_at
+            ]
+            ahead = [row for row in rows if alive(row) and row not in fixed]
+            follows, afresh = self.she(tx).protocol_version, self.what_is_due(tx, ahead)
         wanted = [one for one in afresh if one.closes_at > self.now and not has_its_own(one, fixed, self.now)]
         assert sorted(map(told, ahead)) == sorted(map(told, wanted))  # RP-11
         assert {row.protocol_version for row in ahead} <= {follows}

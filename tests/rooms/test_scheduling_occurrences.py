@@ -8,6 +8,7 @@ OC-03  What has opened does not move, nothing answered is orphaned.
 OC-04  The preview tells what will happen, and does nothing.
 OC-05  A withdrawal cancels what is open and ahead, recalls its reminders and ends the planning.
 OC-06  A moved anchor leaves no day without its diary; a visit that was missed is asked for again, an answered one not.
+OC-07  What moves behind the horizon is moved and not called off.
 """
 
 from __future__ import annotations
@@ -267,11 +268,47 @@ def test_there_and_back_is_where_she_was(cast):
     before = {row.id: (row.opens_at, row.closes_at, row.attention_at) for row in rows()}
     with cast.on("2026-03-02T11:00"):
         noor = cast.staff("noor")
-        noor.set_anchor("01-001", "enrolment", "2026-06-01")
-        assert rows() == []
+        told = noor.set_anchor("01-001", "enrolment", "2026-06-01")
+        assert told["cancelled"] == told["new"] == []
+        assert len(told["moved"]) == len(before) + 1  # and the visit
+        assert (rows()[0].id in before, days(rows())[0]) == (True, "2026-06-01")
         noor.set_anchor("01-001", "enrolment", "2026-03-02")
     assert {row.id: (row.opens_at, row.closes_at, row.attention_at) for row in rows()} == before
     assert all(row.cancelled_reason is None for row in rows())
+
+
+def test_what_moves_behind_the_horizon_is_moved_and_not_called_off(cast):
+    """The last three of 36 evenings go behind the horizon; it comes up to them, and they are found again."""
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol()
+        before, noor = rows(), cast.staff("noor")
+        path = "/v1/site/participants/01-001/anchors?preview=true"
+        wanted = {"anchor": "enrolment", "date": "2026-03-05", "reason": "typing error"}
+        preview = noor.must("POST", path, wanted)
+        told = noor.set_anchor("01-001", "enrolment", "2026-03-05")
+        again = noor.set_anchor("01-001", "enrolment", "2026-03-05")
+    for found in (preview, told):
+        assert found["cancelled"] == found["new"] == [] and len(found["moved"]) == len(before) + 1
+        assert found["planned_through"] == "2026-04-06"
+    assert again["moved"] == again["cancelled"] == again["new"] == []
+    assert [row.id for row in rows()] == [row.id for row in before]
+    assert days(rows())[-1] == "2026-04-09" and len(rows(alive=False)) == len(before)
+    cast.tick(at("2026-03-02T10:00") + occurrences.EXTEND_EVERY)
+    assert days(rows()) == [(date(2026, 3, 5) + n * DAY).isoformat() for n in range(HORIZON.days + 5)]
+    assert [row.id for row in rows()][: len(before)] == [row.id for row in before]
+
+
+@on_sqlite
+def test_a_missed_visit_whose_second_date_goes_behind_the_horizon_is_asked_for_there(cast):
+    with cast.on("2026-03-02T10:00"):
+        cast.enrol()
+    cast.tick(at("2026-03-11T22:00"))
+    with cast.on("2026-03-12T10:00"):
+        noor = cast.staff("noor")
+        noor.set_anchor("01-001", "enrolment", "2026-03-09")
+        told = noor.set_anchor("01-001", "enrolment", "2026-05-01")
+    assert [one["opens_at"][:10] for one in told["new"] if one["assessment"] == "quality"] == ["2026-05-07"]
+    assert days(rows(assessment="quality")) == ["2026-03-08", "2026-05-07"]
 
 
 @on_sqlite
