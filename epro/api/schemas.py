@@ -543,7 +543,24 @@ class RenewedOut(PlannedOut):
     changes = fields.List(fields.Nested(RenewalOut))
 
 
+class WarningOut(Schema):
+    pointer = fields.String()
+    code = fields.String(metadata={"enum": ["before_enrolment", "far_ahead"]})
+    detail = fields.String()
+
+
+def warnings() -> fields.List:
+    """Days that are taken, and that somebody had better look at once more."""
+    told = "days that are taken and had better be looked at once more: before the enrolment, or weeks ahead"
+    return fields.List(fields.Nested(WarningOut), metadata={"description": told})
+
+
+class EnrolledOut(ParticipantOut):
+    warnings = warnings()
+
+
 class DifferencesOut(Schema):
+    warnings = warnings()
     preview = fields.Boolean()
     planned_through = fields.Date(
         metadata={
@@ -650,7 +667,13 @@ class AlertOut(Schema):
 
 
 class StepOut(Schema):
-    seq = fields.Integer()
+    seq = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "null for what happened by itself and is told from the trail: `escalated`, "
+            "`escalation_ended`, `cleared`"
+        },
+    )
     kind = fields.String()
     at = fields.AwareDateTime()
     by = fields.String()
@@ -658,6 +681,7 @@ class StepOut(Schema):
     outcome = fields.String(allow_none=True)
     note = fields.String(allow_none=True)
     to_staff = fields.UUID(allow_none=True)
+    to_role = fields.String(allow_none=True, metadata={"description": "who was told by an escalation"})
     occurrence_id = fields.UUID(allow_none=True)
 
 

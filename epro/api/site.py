@@ -19,6 +19,7 @@ from epro.api.schemas import (
     CodeOut,
     ComplianceOut,
     EnrolIn,
+    EnrolledOut,
     ListIn,
     NoteIn,
     ParticipantOut,
@@ -65,12 +66,13 @@ class Participants(MethodView):
             return {"participants": [_participant(tx, row) for row in page], "more": len(rows) > len(page)}
 
     @site.arguments(EnrolIn)
-    @site.response(201, ParticipantOut)
+    @site.response(201, EnrolledOut)
     def post(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Enrol a participant. Contact data are optional and kept apart; everything works without."""
         wanted = {f"{name}_id": asked.pop(name) for name in ("study", "site")}
         with begin(actor()) as tx:
-            return _participant(tx, enrolling.enrol(tx, Newcomer(**wanted, **asked)))
+            row = enrolling.enrol(tx, Newcomer(**wanted, **asked))
+            return {**_participant(tx, row), "warnings": telling.doubts(enrolling.doubts_of(tx, row))}
 
 
 @site.get("/participants/<subject_id>")

@@ -98,6 +98,7 @@ def _replan(asked: dict[str, Any], subject_id: str, wish: Wish, reason: str) -> 
             preview=asked["preview"],
             recalled=recalled(tx, found),
             behind=replanning.behind(tx, participant, wish),
+            doubtful=replanning.doubts_of(tx, participant, wish),
         )
         if not asked["preview"]:
             replanning.carry_out(tx, participant, wish, reason)

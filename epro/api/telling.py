@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +17,7 @@ from epro.responses.sight import hides_answers, hides_scores
 from epro.scheduling import comparing, excusing, occurrences, protocols
 from epro.scheduling import compliance as counting
 from epro.scheduling.comparing import Differences
+from epro.scheduling.doubts import Doubt
 from epro.scheduling.models import Occurrence, Snooze
 from epro.scheduling.replanning import Behind
 from epro.scheduling.state import State, state_of
@@ -84,11 +86,19 @@ ALERT = (
 
 
 def differences(
-    found: Differences, *, preview: bool, recalled: int, behind: Behind | None = None
+    found: Differences,
+    *,
+    preview: bool,
+    recalled: int,
+    behind: Behind | None = None,
+    doubtful: Sequence[Doubt] = (),
 ) -> dict[str, Any]:
-    """What a new plan changes, with a warning where answers would lie before the new day of an anchor."""
+    """What a new plan changes, with a warning where answers would lie before the new day of an anchor, and what is
+    doubtful about that day.
+    """
     return {
         **({"warning": str(behind)} if behind else {}),
+        "warnings": doubts(doubtful),
         "preview": preview,
         "planned_through": found.through,
         "reminders_recalled": recalled,
@@ -101,6 +111,11 @@ def differences(
         "skipped_as_over": [_row(want) for want in found.over],
         "skipped_as_doubled": [_row(want) for want in found.doubled],
     }
+
+
+def doubts(those: Sequence[Doubt]) -> list[dict[str, str]]:
+    """Days that are taken and had better be looked at once more."""
+    return [{"pointer": f"/anchors/{one.anchor}", "code": one.code, "detail": str(one)} for one in those]
 
 
 def excused(tx: Tx, row: Occurrence) -> dict[str, Any]:

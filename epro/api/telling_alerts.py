@@ -19,12 +19,18 @@ def story(tx: Tx, row: Alert) -> dict[str, Any]:
 
 
 def _steps(tx: Tx, row: Alert) -> list[dict[str, Any]]:
-    """The steps; what was corrected, and what it made of the answer, is for those alone who may see answers."""
+    """The steps, and what happened by itself, in the order of time; what was corrected, and what it made of the answer,
+    is for those alone who may see answers.
+    """
     hidden = row.kind == alerts.ANSWER and hides_answers(tx, row)
-    names = ("seq", "kind", "at", "by", "channel", "outcome", "note", "to_staff", "occurrence_id")
-    told = [{name: getattr(step, name) for name in names} for step in steps.of(tx, row)]
+    told = [{name: getattr(step, name) for name in STEP} | {"to_role": None} for step in steps.of(tx, row)]
     withheld = {"outcome": None, "occurrence_id": None}
-    return [{**one, **withheld} if hidden and one["kind"] == "corrected" else one for one in told]
+    told = [{**one, **withheld} if hidden and one["kind"] == "corrected" else one for one in told]
+    told += [dict.fromkeys(STEP) | one for one in steps.by_itself(tx, row)]
+    return sorted(told, key=lambda one: one["at"])
+
+
+STEP = ("seq", "kind", "at", "by", "channel", "outcome", "note", "to_staff", "occurrence_id")
 
 
 def at_risk(row: Occurrence, site_id: str) -> dict[str, Any]:

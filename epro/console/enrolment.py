@@ -65,7 +65,8 @@ def enrol(study_id: str) -> Response:
         row = enrolling.enrol(tx, Newcomer(study_id=wanted.pop("study"), site_id=site_id, **wanted))
         text, code = devices.make_code(tx, row)
         site = tx.get(Site, study_id, site_id)
-        return show_letter(row, site, text, code.expires_at)
+        _, protocol = enrolling.at_site(tx, study_id, site_id)
+        return show_letter(row, site, text, code.expires_at, enrolling.doubts_of(tx, row), protocol.anchors)
 
 
 def _filled(study_id: str) -> dict[str, Any]:

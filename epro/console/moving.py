@@ -74,6 +74,7 @@ def plan(study_id: str, subject_id: str) -> Response:
             row=row,
             protocol=protocol,
             anchors=[one for one in protocol.anchors if one.base is None],
+            anchor_label={one.id: one.label for one in protocol.anchors},
             days=participants.anchors(tx, row),
             arms=protocol.arms if sight.knows_arm(tx, row) else (),
             zones=sorted(zone for zone in ZONES if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))),
@@ -122,7 +123,7 @@ def _told(tx: Tx, row: Participant, wish: Wish) -> dict[str, Any]:
         raise NotAllowed()
     found = replanning.preview(tx, row, wish)
     told: dict[str, Any] = telling.differences(found, preview=True, recalled=recalled(tx, found))
-    told["behind"] = replanning.behind(tx, row, wish)
+    told["behind"], told["doubts"] = replanning.behind(tx, row, wish), replanning.doubts_of(tx, row, wish)
     skipped = {want.id for want in comparing.without_row(found.over, occurrences.of(tx, row))}
     told["skipped_as_over"] = [one for one in told["skipped_as_over"] if one["id"] in skipped]
     return told | {name: sorted(told[name], key=lambda one: one["opens_at"]) for name in CHANGES}
@@ -156,5 +157,5 @@ def _mark(told: dict[str, Any]) -> str:
     """What was shown, in short; the order of lines says nothing."""
     shown = {name: sorted(str(one["id"]) for one in told[name]) for name in CHANGES if name != "kept"}
     days = sorted(f"{one['id']} {one['opens_at']}" for one in [*told["moved"], *told["new"]])
-    warned = [str(told["behind"])] if told["behind"] else []
+    warned = [str(one) for one in (told["behind"], *told["doubts"]) if one]
     return hashlib.sha256(canonical.encode({**shown, "days": days, "warned": warned})).hexdigest()

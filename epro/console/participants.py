@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,9 @@ from epro.privacy.rights import KINDS
 from epro.questionnaires import catalogue
 from epro.questionnaires.instrument import Scale
 from epro.scheduling import compliance, excusing, leaving, occurrences, protocols
+from epro.scheduling.doubts import Doubt
 from epro.scheduling.models import Occurrence
+from epro.scheduling.protocol import Anchor
 from epro.scheduling.state import state_of
 from epro.signin import devices
 from epro.studies import access, notes
@@ -127,8 +129,15 @@ def letter(study_id: str, subject_id: str) -> Response:
         return show_letter(row, tx.get(Site, study_id, row.site_id), text, code.expires_at)
 
 
-def show_letter(row: Participant, site: Site | None, text: str, expires_at: datetime) -> Response:
-    """The letter with this code."""
+def show_letter(
+    row: Participant,
+    site: Site | None,
+    text: str,
+    expires_at: datetime,
+    doubts: Sequence[Doubt] = (),
+    anchors: Sequence[Anchor] = (),
+) -> Response:
+    """The letter with this code; and what is doubtful about the days with which she was enrolled just now."""
     g.study_id = row.study_id
     return show(
         "letter.html",
@@ -138,6 +147,8 @@ def show_letter(row: Participant, site: Site | None, text: str, expires_at: date
         qr=drawing.drawn(devices.qr_svg(text)),
         expires_at=expires_at,
         site=site,
+        doubts=doubts,
+        anchor_label={one.id: one.label for one in anchors},
         voices=drawing.voices(row.language, row.time_zone),
     )
 

@@ -4,6 +4,7 @@ whoever writes one.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from epro.notifications.models import Alert, AlertStep
 from epro.scheduling.models import Occurrence
 from epro.statements import of_ids
+from epro.trail.models import Event
 from epro.tx import Tx, table_of
 
 _LAST = sa.select(sa.func.max(AlertStep.seq).label("seq")).where(
@@ -75,6 +77,33 @@ def of(tx: Tx, alert: Alert) -> list[Any]:
     """All steps of an alert, in order: plain rows."""
     tx.flush()
     return list(tx.rows(_ALL, {"study_id": alert.study_id, "alert_id": alert.id}))
+
+
+BY_ITSELF = {
+    "alert.escalated": "escalated",
+    "alert.escalation_ended": "escalation_ended",
+    "alert.cleared": "cleared",
+}
+"""What happens to an alert and is nobody's step: the trail alone has it. Action there -> what it is called here."""
+
+
+def by_itself(tx: Tx, alert: Alert) -> list[dict[str, Any]]:
+    """What happened to an alert by itself, in order; of an escalation also which role was told."""
+    query = sa.select(Event).where(
+        Event.study_id == alert.study_id,
+        Event.subject_id == alert.subject_id,
+        Event.object_id == str(alert.id),
+        Event.action.in_(BY_ITSELF),
+    )
+    return [
+        {
+            "kind": BY_ITSELF[event.action],
+            "at": event.at,
+            "by": event.actor,
+            "to_role": json.loads(event.body)["details"].get("to"),
+        }
+        for event in tx.all(query.order_by(Event.seq))
+    ]
 
 
 def of_this_round(found: list[Any]) -> list[Any]:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from epro.contacts import store
 from epro.errors import Invalid, NotFound
-from epro.scheduling import occurrences, protocols, replanning
+from epro.scheduling import doubts, occurrences, protocols, replanning
+from epro.scheduling.doubts import Doubt
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.replanning import Wish
 from epro.studies import access, participants
@@ -42,6 +44,13 @@ def enrol(tx: Tx, newcomer: Newcomer) -> Participant:
     participant = _put_on_record(tx, site, protocol, newcomer)
     occurrences.replan(tx, participant, "enrolment")
     return participant
+
+
+def doubts_of(tx: Tx, row: Participant) -> list[Doubt]:
+    """What is doubtful about the days with which she was enrolled just now; they are taken all the same."""
+    protocol, days = protocols.find(tx, row.study_id, row.protocol_version), participants.anchors(tx, row)
+    today = tx.now.astimezone(ZoneInfo(row.time_zone)).date()
+    return list(doubts.about(protocol, days, days, today))
 
 
 def at_site(tx: Tx, study_id: str, site_id: str) -> tuple[Site, Protocol]:

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 HORIZON = timedelta(days=35)
 EXTEND_EVERY = timedelta(days=7)
 PUT_OFF = timedelta(hours=1)  # the horizon is far: a plan that fails has time
+FARTHEST = 2300  # the year after which nothing is looked for
 TZDATA = version("tzdata")
 A_WEEK = timedelta(days=7)
 
@@ -410,6 +411,20 @@ def _planned(
         past=past,
         only=only,
     )
+
+
+def first_beyond(tx: Tx, participant: Any) -> timeline.Planned | None:
+    """The first that the plan has after the horizon and that waits for no answer, however far it is."""
+    basis = on_record(tx, participant)
+    since, span = _last_day(basis, tx.now) + timedelta(days=1), HORIZON
+    while since.year < FARTHEST:
+        until = since + span
+        day = timeline.first_asked(basis.protocol, basis.anchors, basis.person, since, until)
+        found = _planned(basis, participant.subject_id, timeline.NOTHING, day, day) if day else []
+        if found:
+            return found[0]
+        since, span = (day or until) + timedelta(days=1), span if day else 2 * span
+    return None
 
 
 def _news_at(basis: Basis, now: datetime) -> datetime:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from epro.errors import Invalid
-from epro.scheduling import occurrences, protocols
+from epro.scheduling import doubts, occurrences, protocols
 from epro.scheduling.comparing import Differences
+from epro.scheduling.doubts import Doubt
 from epro.scheduling.occurrences import Basis
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.timeline import ZoneSpan
@@ -53,6 +55,16 @@ def behind(tx: Tx, participant: Participant, wish: Wish) -> Behind | None:
     )
     count = sum(since <= answered < day for answered in days)
     return Behind(count, since, day) if count else None
+
+
+def doubts_of(tx: Tx, participant: Participant, wish: Wish) -> list[Doubt]:
+    """What is doubtful about the day that an anchor is to have; it is taken all the same."""
+    if wish.anchor is None:
+        return []
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    days = {**participants.anchors(tx, participant), wish.anchor[0]: wish.anchor[1]}
+    today = tx.now.astimezone(ZoneInfo(participant.time_zone)).date()
+    return list(doubts.about(protocol, days, {wish.anchor[0]}, today))
 
 
 def preview(tx: Tx, participant: Participant, wish: Wish) -> Differences:

@@ -246,6 +246,8 @@ def _page(tx: Tx, participant: Participant) -> Answer:
     versions = {row.protocol_version for row in rows}
     found = {version: protocols.find(tx, participant.study_id, version) for version in versions}
     said = list(page.occurrences(rows, found, tx.now))
+    if participant.withdrawn_at is None and not any(one.code in DUE for one in said):
+        said += _further(tx, participant)
     for alert in _of(tx, Alert, participant, sa.true()):
         if alerts.stands(alert):
             said.append(page.alert(alert, hidden=_hidden(tx, alert), urgency=alerts.urgency(alert)))
@@ -257,6 +259,16 @@ def _page(tx: Tx, participant: Participant) -> Answer:
         said.append(Said("page.withdrawn", one.at, {"who": one.who, "reason": one.reason}))
     question = Said("question.participant", tx.now, {"subject_id": participant.subject_id})
     return Answer(question, said, participant.time_zone)
+
+
+DUE = ("page.open", "page.next")
+
+
+def _further(tx: Tx, participant: Participant) -> list[Said]:
+    """The first that comes after the horizon, where nothing is due before."""
+    want = occurrences.first_beyond(tx, participant)
+    protocol = protocols.find(tx, participant.study_id, participant.protocol_version)
+    return [page.further(want, protocol)] if want else []
 
 
 # The facts.

@@ -8,6 +8,7 @@ from typing import Any
 
 from epro.scheduling.protocol import Protocol
 from epro.scheduling.state import State, state_of
+from epro.scheduling.timeline import Planned
 from epro.why.due import label_of
 from epro.why.sentences import Said, Word
 
@@ -28,6 +29,11 @@ def occurrences(rows: Sequence[Any], protocols: Mapping[str, Protocol], now: dat
             yield Said("page.next", row.opens_at, facts)
 
 
+def further(want: Planned, protocol: Protocol) -> Said:
+    """What the plan has first, where no row stands for it yet."""
+    return Said("page.further", want.opens_at, _told(want, protocol))
+
+
 def alert(row: Any, *, hidden: bool, urgency: str) -> Said:
     """A standing alert."""
     short = Word("short", "call" if hidden else row.kind)
@@ -42,11 +48,14 @@ def held(aside: Any, findings: Sequence[Mapping[str, Any]]) -> Said:
 
 
 def _facts(row: Any, protocol: Protocol) -> dict[str, Any]:
+    return _told(row, protocol) | {"study_day": row.study_day}
+
+
+def _told(row: Any, protocol: Protocol) -> dict[str, Any]:
     return {
         "id": row.id,
         "assessment": protocol.assessment(row.assessment_id).label,
         "local_day": row.local_day,
-        "study_day": row.study_day,
         "anchor": label_of(protocol.anchors, row.anchor),
         "opens_at": row.opens_at,
         "closes_at": row.closes_at,

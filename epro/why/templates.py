@@ -562,6 +562,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "{assessment} is due next on {local_day}, day {study_day} after {anchor}: it opens at {opens_at}.",
         "zh-CN": "下一次“{assessment}”在 {local_day}（{anchor}后第 {study_day} 天），{opens_at} 开放。",
     },
+    "page.further": {
+        "en": "First due {local_day}: {assessment}. Nothing is due before that day.",
+        "zh-CN": "最早一项为 {local_day} 的“{assessment}”，此前无需填写。",
+    },
     "page.missed": {
         "en": "{assessment} of {local_day} has not been received: it closed at {closes_at}.",
         "zh-CN": "未收到 {local_day} 的“{assessment}”：已于 {closes_at} 关闭。",

@@ -316,11 +316,11 @@ def test_an_answer_for_another_participants_occurrence_is_held(stage):
 
 
 def test_an_answer_to_what_was_cancelled_is_held(stage):
-    """The anchor was moved while she was offline: tomorrow's diary is not asked for any more."""
+    """The anchor was moved while she was offline: that diary is not asked for any more."""
     phone = stage.newcomer()
     path = f"/v1/site/participants/{phone.subject_id}/anchors"
     stage.ask(
-        "noor", "POST", path, {"anchor": "enrolment", "date": "2026-06-01", "reason": "screening moved"}
+        "noor", "POST", path, {"anchor": "enrolment", "date": "2025-06-01", "reason": "a year too late"}
     )
     diary = next(o for o in phone.known.values() if o["local_day"] == "2026-03-05")
     sent = entry(phone, occurrence_id=diary["id"], completed_at="2026-03-05T20:00:00+08:00", started_at=...)

@@ -92,6 +92,21 @@ def test_what_she_may_be_reminded_by_is_left_to_the_study_or_named(stage, said, 
             assert tx.get(Participant, STUDY, subject).preferences.get("channels") == kept
 
 
+def test_doubtful_days_are_taken_and_said(stage):
+    noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
+    with stage.today():
+        subject = number_on(noor.get(address).text)
+        days = {"anchor.enrolment": "2026-06-04", "anchor.infusion": "2026-03-20"}
+        letter = noor.do(
+            address, on=address, **{**FORM, **days, "subject_id": subject, "phone": "", "email": ""}
+        )
+        page = noor.get(f"{ROOT}/participants/{subject}").text
+    assert letter.status_code == 200 and 'class="code"' in letter.text
+    assert "Enrolment (2026-06-04) is " in letter.text
+    assert "Infusion (2026-03-20) lies before Enrolment (2026-06-04)." in letter.text
+    assert "First due " in page and "Nothing is due before that day." in page
+
+
 def test_an_enrolment_that_the_study_does_not_know_is_refused_and_leaves_nothing(stage):
     noor, address = browser(stage, "noor"), f"{ROOT}/enrolment"
     with stage.today():
@@ -134,8 +149,11 @@ def test_a_plan_moves_only_as_it_was_shown(stage):
         assert "Answers given since" in later.text and "that would lie before" in later.text
         earlier = noor.get(address, query_string={"anchor": "enrolment", "date": "2026-01-01"})
         assert "Answers given since" not in earlier.text
+        early = noor.get(address, query_string={"anchor": "infusion", "date": "2026-01-15"}).text
+        assert "Infusion (2026-01-15) lies before Enrolment" in early
         far = noor.get(address, query_string={"anchor": "enrolment", "date": "2027-12-22"}).text
         assert "called off" not in far and " → 2027-12-2" in far.split("These move", 1)[1]  # with its year
+        assert "Enrolment (2027-12-22) is " in far and " days ahead. Please look" in far
         assert "The plan is written out until" in far and "follow by themselves" in far
         assert anchors() == before  # looking changes nothing
         assert noor.do(address, on=address, **wish, reason="").status_code == 422

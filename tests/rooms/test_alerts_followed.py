@@ -153,6 +153,7 @@ def test_a_nurses_whole_loop(cast, due_in_four_hours):
         ("handed_over", None, None),
         ("resolved", None, "reached"),
         ("reopened", None, None),
+        ("escalated", None, None),
         ("taken", None, None),
         ("resolved", None, "visit_arranged"),
     ]

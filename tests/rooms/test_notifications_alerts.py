@@ -211,6 +211,14 @@ def test_escalation_goes_step_by_step(cast, study):
         ("14:00", [INES]),
     ]
     assert (alert().escalations, alert().escalate_at) == (3, None)
+    with cast.on("2026-03-03T23:05"):
+        told = cast.staff("noor").must("GET", f"/v1/site/alerts/{alert().id}")["steps"]
+    assert [(one["kind"], one["to_role"], one["seq"]) for one in told] == [
+        ("joined", None, 1),
+        ("escalated", "investigator", None),
+        ("escalated", "nurse", None),
+        ("escalated", "investigator", None),
+    ]
 
 
 @on_sqlite

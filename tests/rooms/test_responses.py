@@ -447,10 +447,19 @@ def test_what_had_not_opened_when_it_was_cancelled_stays_cancelled(cast, ada):
     """The phone's clock ran a day ahead of a plan that was moved away; nobody asked for this."""
     sent = entry(ada)
     with cast.on("2026-03-02T11:00"):
-        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-06-01")
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2025-06-01")  # day 60 is long over
     (receipt,) = upload(ada, {**sent, "completed_at": at("2026-03-02T10:30").isoformat()}, when=EVENING)
     assert receipt["outcome"] == "held"
     assert "occurrence_cancelled" in [finding["code"] for finding in receipt["findings"]]
+
+
+@on_sqlite
+def test_what_was_moved_far_ahead_is_answered_outside_its_window(cast, ada):
+    sent = entry(ada)
+    with cast.on("2026-03-02T11:00"):
+        cast.staff("noor").set_anchor("01-001", "enrolment", "2026-06-01")
+    (receipt,) = upload(ada, sent, when=EVENING)
+    assert (receipt["outcome"], [one["code"] for one in receipt["findings"]]) == ("held", ["outside_window"])
 
 
 @on_sqlite

@@ -573,3 +573,29 @@ def test_the_command_names_every_fault(two_arms, command, tmp_path):
         for words in (("--dry-run",), ()):
             done = command("study", "amend", str(file), *words)
             assert done.exit_code == 1 and "[visit_renumbered]" in done.stderr
+
+
+# Doubtful days.
+
+
+def test_doubtful_days_are_taken_and_told(cast):
+    body = {"study": STUDY, "site": "01", "language": "en", "time_zone": "Asia/Shanghai"}
+    with cast.on("2026-03-02T10:00"):
+        noor = cast.staff("noor")
+        days = {"enrolment": "2026-03-17", "infusion": "2026-03-16"}
+        enrolled = noor.must("POST", "/v1/site/participants", {**body, "anchors": days})
+        usual = noor.must("POST", "/v1/site/participants", {**body, "anchors": {"enrolment": "2026-03-16"}})
+        path = f"/v1/site/participants/{usual['subject_id']}/anchors"
+        early = {"anchor": "infusion", "date": "2026-03-15", "reason": "as told"}
+        shown = noor.must("POST", f"{path}?preview=true", early)
+        done = noor.must("POST", path, early)
+        arm = noor.must(
+            "POST", path.replace("anchors", "time-zone"), {"time_zone": "Asia/Tokyo", "reason": "moved"}
+        )
+    assert [(one["pointer"], one["code"]) for one in enrolled["warnings"]] == [
+        ("/anchors/enrolment", "far_ahead"),
+        ("/anchors/infusion", "before_enrolment"),
+    ]
+    assert enrolled["anchors"] == days and usual["warnings"] == arm["warnings"] == []
+    assert shown["warnings"] == done["warnings"]
+    assert done["warnings"][0]["detail"] == "infusion on 2026-03-15 lies before enrolment on 2026-03-16."

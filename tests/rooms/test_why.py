@@ -173,7 +173,7 @@ def an_anchor_moves(cast):
 @tells("plan.asked_again")
 def a_visit_goes_and_comes_back(cast):
     phone = ada(cast)
-    for hour, day in (("11", "2026-03-10"), ("12", "2026-06-10"), ("13", "2026-03-10")):
+    for hour, day in (("11", "2026-03-10"), ("12", "2026-01-10"), ("13", "2026-03-10")):
         with cast.on(f"2026-03-02T{hour}:00"):
             cast.staff("noor").set_anchor(phone.subject_id, "infusion", day)
             phone.sync()
@@ -921,6 +921,19 @@ def her_page(cast):
     assert text(told, "page.missed").startswith("Evening diary of 2026-03-02 has not been received")
     assert text(told, "page.alert") == "An alert stands (routine): an answer has not been received."
     yield told
+
+
+@tells("page.further")
+def her_page_long_before_her_first_day(cast):
+    with cast.on("2026-03-02T10:00"):
+        phone = cast.phone(anchors={"enrolment": "2027-06-01"})
+    told = why(cast, "2026-03-02T20:00", phone)
+    assert text(told, "page.further").startswith("First due 2027-06-01: Evening diary.")
+    assert codes(told) == ["page.further"]
+    yield told
+    with cast.on("2026-03-02T20:10"):
+        cast.staff("noor").withdraw(phone.subject_id)
+    assert "page.further" not in codes(why(cast, "2026-03-02T20:15", phone))
 
 
 @pytest.mark.parametrize("name", CASES)
