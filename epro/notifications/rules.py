@@ -72,6 +72,12 @@ def is_of_no_use(participant: Any, alert: Any) -> bool:
     return participant.withdrawn_at is not None and alert.kind == "missed"
 
 
+def told_together(due_at: datetime, last_told: datetime | None) -> bool:
+    """Whether another reminder has gone out since this one was due: none names what it is about, so one tells her of
+    all that is due."""
+    return last_told is not None and last_told >= due_at
+
+
 def is_quiet(preferences: Mapping[str, Any], zone: str, quiet: QuietHours, now: datetime) -> bool:
     """Whether it is within her quiet hours, on her own clock."""
     return whose_quiet(preferences, zone, quiet, now) is not None

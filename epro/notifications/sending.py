@@ -81,6 +81,7 @@ class Case:
     alert: Any
     sent_today: int | None  # reminders that she has had on this local day
     last_text: str | None  # the wording of the last of her reminders
+    last_told: datetime | None  # when the last other of her reminders went out
     troubled: bool  # whether anything is known against a provider
     has_phone: bool  # whether the app's inbox has somebody to wait for
     clinic_phone: str | None
@@ -247,6 +248,15 @@ _SENT_TODAY = sa.select(sa.func.count()).where(
     _HERS.c.begun_at >= _DAY_BEGAN,
     _HERS.c.failed_at.is_(None),
 )
+# No reminder names what is due: one that goes out tells her of all that is due by then.
+_LAST_TOLD = sa.select(sa.func.max(_HERS.c.begun_at)).where(
+    _HERS.c.study_id == _MESSAGES.c.study_id,
+    _HERS.c.subject_id == _MESSAGES.c.subject_id,
+    _HERS.c.purpose == "reminder",
+    _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+    _HERS.c.failed_at.is_(None),
+    _HERS.c.id != _MESSAGES.c.id,
+)
 _CASE = (
     sa.select(
         *_MESSAGES.columns,
@@ -254,6 +264,7 @@ _CASE = (
         *(_ALERTS.c[name] for name in _OF_ALERT),
         sa.case((_MESSAGES.c.purpose == "reminder", _SENT_TODAY.scalar_subquery())).label("sent_today"),
         sa.case((_MESSAGES.c.purpose == "reminder", _LAST_TEXT.scalar_subquery())).label("last_text"),
+        sa.case((_MESSAGES.c.purpose == "reminder", _LAST_TOLD.scalar_subquery())).label("last_told"),
         _TROUBLED.scalar_subquery().label("troubled"),
         sa.case((_MESSAGES.c.purpose == "reminder", _HAS_PHONE)).label("has_phone"),
         _SITES.c.phone,
@@ -291,10 +302,10 @@ def _case(tx: Tx, participant: Any, due: Due) -> Case | None:
     }
     for row in tx.rows(_CASE, asked):
         values, facts = row[: len(_MESSAGES.columns)], row[len(_MESSAGES.columns) :]
-        *facts, sent_today, last_text, troubled, has_phone, phone = facts
+        *facts, sent_today, last_text, last_told, troubled, has_phone, phone = facts
         occurrence = SimpleNamespace(**dict(zip(_OF_OCCURRENCE, facts, strict=False)))
         alert = SimpleNamespace(**dict(zip(_OF_ALERT, facts[len(_OF_OCCURRENCE) :], strict=True)))
-        told = (sent_today, last_text, bool(troubled), bool(has_phone), phone)
+        told = (sent_today, last_text, last_told, bool(troubled), bool(has_phone), phone)
         return Case(participant, Plain(_MESSAGES, values), occurrence, alert, *told)
     return None
 
@@ -315,6 +326,8 @@ def _claim(tx: Tx, case: Case, senders: Senders) -> Job | None:
     study = protocols.find(tx, participant.study_id, participant.protocol_version).messages
     reason = rules.unwanted(message, participant, case.occurrence, case.alert, study, tx.now)
     most = rules.cap_of(participant.preferences or {}, study.daily_cap)
+    if rules.told_together(message.due_at, case.last_told):
+        reason = reason or "told_together"
     if case.sent_today is not None and case.sent_today >= most:
         reason = reason or "cap_reached"
     if again and tx.now >= message.begun_at + IN_DOUBT_FOR:

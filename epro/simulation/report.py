@@ -243,6 +243,7 @@ REASONS = {
         "zh-CN": "跳过：受试者已选择稍后提醒",
     },
     "withheld: answered": {"en": "withheld: answered already", "zh-CN": "未发：已填写"},
+    "withheld: told_together": {"en": "withheld: another had just gone", "zh-CN": "未发：另一条刚刚已发"},
     "withheld: cap_reached": {"en": "withheld: daily cap", "zh-CN": "未发：每日上限"},
     "withheld: quiet_hours": {"en": "withheld: quiet hours", "zh-CN": "未发：静默时段"},
     "withheld: stale": {"en": "withheld: too late to be of use", "zh-CN": "未发：过时"},

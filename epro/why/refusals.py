@@ -74,6 +74,10 @@ REFUSALS: dict[str, dict[str, str]] = {
     "window_closed": {"en": "the window has closed", "zh-CN": "填写时段已关闭"},
     "snoozed": {"en": "the participant has put reminders off", "zh-CN": "受试者已选择稍后提醒"},
     "quiet_hours": {"en": "it is within quiet hours", "zh-CN": "处于免打扰时段"},
+    "told_together": {
+        "en": "another reminder had just told of all that is due",
+        "zh-CN": "另一条提醒刚刚已告知所有待填内容",
+    },
     "cap_reached": {
         "en": "as many reminders as a day may hold have gone out",
         "zh-CN": "当日提醒次数已达上限",

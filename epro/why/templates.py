@@ -354,6 +354,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "It was withheld: it was within {whose}.",
         "zh-CN": "未发送：处于{whose}。",
     },
+    "withheld.told_together": {
+        "en": "It was withheld: another reminder had just told of all that is due.",
+        "zh-CN": "未发送：另一条提醒刚刚已告知所有待填内容。",
+    },
     "withheld.cap_reached": {
         "en": "It was withheld: as many reminders as a day may hold had gone out.",
         "zh-CN": "未发送：当日提醒次数已达上限。",

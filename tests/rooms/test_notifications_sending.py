@@ -11,6 +11,7 @@ SE-07  One message that cannot be made keeps no other from going out.
 SE-08  A message to staff that is refused goes to the next channel, and ends only when none is left.
 SE-09  An alert waits for no backlog of reminders.
 SE-10  No participant gets more reminders on one local day than the cap; messages to staff are not counted or capped.
+SE-11  What is due together is reminded of once, unless that one did certainly not go.
 """
 
 from __future__ import annotations
@@ -423,12 +424,12 @@ def test_an_alert_that_comes_while_reminders_go_out_is_next(cast, ada, monkeypat
 
 
 def remind_often(start, times: int, purpose: str = "reminder") -> None:
-    """Puts further messages on the ledger, a minute apart, about what the first reminder is about."""
+    """Puts further messages on the ledger, the first in a minute, about what the first reminder is about."""
     with begin(TESTS, start) as tx:
         first = tx.one(sa.select(Message).where(Message.purpose == "reminder").order_by(Message.due_at))
         participant = tx.get(Participant, first.study_id, first.subject_id, lock=True)
         for number in range(times):
-            due_at = start + timedelta(minutes=number)
+            due_at = start + timedelta(minutes=number + 1)
             messages.plan(
                 tx,
                 participant,
@@ -455,7 +456,7 @@ def fates() -> tuple[int, list[str | None]]:
 def test_beyond_the_cap_a_reminder_is_withheld(cast, ada):
     cast.tick(EVENING)
     remind_often(EVENING, 5)
-    every_minute(cast, EVENING, 6)
+    every_minute(cast, EVENING, 7)
     assert len(cast.sms.taken) == DAILY_CAP == 4
     assert fates() == (4, ["cap_reached", "cap_reached"])
     assert [one for one in told() if one[0] == "withheld"] == [("withheld", "cap_reached")] * 2
@@ -466,7 +467,7 @@ def test_what_was_never_taken_does_not_count_but_what_may_have_been_does(cast, a
     cast.sms.script(BAD_NUMBER, SendUnknown("no_answer"))
     cast.tick(EVENING)
     remind_often(EVENING, 6)
-    every_minute(cast, EVENING, 7)
+    every_minute(cast, EVENING, 8)
     assert len(cast.sms.asked) == 1 + DAILY_CAP
     assert fates() == (3, ["cap_reached", "cap_reached"])
 
@@ -476,8 +477,30 @@ def test_the_cap_holds_no_message_to_staff_back(cast, ada):
     cast.tick(EVENING)
     remind_often(EVENING, 3)
     remind_often(EVENING, 3, purpose="digest")
-    every_minute(cast, EVENING, 4)
+    every_minute(cast, EVENING, 5)
     assert len(cast.sms.taken) == 4 + 3
+
+
+# SE-11.
+
+
+def test_of_what_is_due_together_one_reminder_tells(cast, ada):
+    cast.tick(EVENING)
+    remind_often(EVENING, 3)
+    cast.tick(EVENING + timedelta(minutes=5))
+    assert (len(cast.sms.taken), fates()) == (2, (2, ["told_together"] * 2))
+    remind_often(EVENING + timedelta(minutes=5), 1)
+    cast.tick(EVENING + timedelta(minutes=7))
+    assert (len(cast.sms.taken), fates()) == (3, (3, ["told_together"] * 2))
+
+
+@on_sqlite
+def test_a_reminder_that_did_not_go_tells_of_nothing_else(cast, ada):
+    cast.tick(EVENING)
+    remind_often(EVENING, 3)
+    cast.sms.script(BAD_NUMBER)
+    cast.tick(EVENING + timedelta(minutes=5))
+    assert (len(cast.sms.asked), fates()) == (1 + 2, (2, ["told_together"]))
 
 
 @pytest.mark.parametrize(

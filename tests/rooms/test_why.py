@@ -987,6 +987,7 @@ BY_ITSELF = {
     "withheld.window_closed": ("message.withheld", "window_closed"),
     "withheld.cancelled": ("message.withheld", "cancelled"),
     "withheld.restricted": ("message.withheld", "restricted"),
+    "withheld.told_together": ("message.withheld", "told_together"),
     "withheld.cap_reached": ("message.withheld", "cap_reached"),
     "withheld.other": ("message.withheld", "a_reason_of_tomorrow"),
     "happened.other": ("message.sung", "a_reason_of_tomorrow"),
