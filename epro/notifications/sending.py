@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from epro import clock, db, trail
 from epro.contacts import push, store
@@ -427,7 +428,7 @@ def _call(job: Job, senders: Senders) -> Outcome:
     try:
         if job.again and is_askable(sender):
             found = sender.find(job.outgoing, job.begun_at - timedelta(minutes=10))
-            if found is not None and not _is_anothers(job, found):
+            if found is not None and not _may_be_anothers(job, found):
                 return found
             if job.is_reminder:
                 # The same words may have gone to the same phone for somebody else: then nobody can tell.
@@ -437,12 +438,20 @@ def _call(job: Job, senders: Senders) -> Outcome:
         return outcome
 
 
-def _is_anothers(job: Job, provider_id: str) -> bool:
+def _may_be_anothers(job: Job, provider_id: str) -> bool:
+    """Whether what the provider has is noted as another message, or could be one in the same words to the same
+    recipient of which nobody knows yet what became of it: providers find a text by its words.
+    """
+    mine, ends = aliased(Message), (Message.accepted_at, Message.failed_at, Message.unknown_at)
+    alike = (getattr(Message, name) == getattr(mine, name) for name in ("recipient", "template", "rotation"))
+    in_doubt = sa.and_(*alike, Message.begun_at.is_not(None), *(end.is_(None) for end in ends))
+    query = (
+        sa.select(Message.id)
+        .join(mine, sa.and_(mine.study_id == job.due.study_id, mine.id == job.due.message_id))
+        .where(Message.id != mine.id, sa.or_(Message.provider_id == provider_id, in_doubt))
+    )
     with look(WORKER) as tx:
-        query = sa.select(Message.id).where(
-            Message.provider_id == provider_id, Message.id != job.due.message_id
-        )
-        return tx.one(query) is not None
+        return tx.one(query.limit(1)) is not None
 
 
 def _note(tx: Tx, job: Job, outcome: Outcome) -> None:

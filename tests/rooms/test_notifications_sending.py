@@ -266,6 +266,29 @@ def test_an_alert_that_the_provider_has_is_not_sent_again(cast, ada):
     assert len(cast.sms.asked) == 1 and message("alert").provider_id == f"recorded-{row_id}"
 
 
+class FindsByWords(AskableRecordingSender):
+    """As providers do who keep no id of ours: the latest text in these words to this number."""
+
+    def find(self, message, since):
+        alike = [one for one in self.taken if (one.to, one.text) == (message.to, message.text)]
+        return f"recorded-{alike[-1].message_id}" if alike else None
+
+
+def test_of_two_alerts_in_the_same_words_none_is_taken_for_the_other(cast, ada):
+    """One was cut off, the other taken without a word of it: the provider has one text, and two might be it."""
+    with cast.on("2026-03-02T10:00"):
+        cast.phone()
+    cast.sms = FindsByWords("sms", [SendUnknown("cut"), TAKEN_UNKNOWN])
+    cast.email = FindsByWords("email")
+    with clock.moved_to(MORNING):
+        store.keep(trail.INSTALLATION, f"staff/{cast.ids['noor']}", {"email": None}, MORNING)
+    every_minute(cast, MORNING, 6)
+    with look(TESTS) as tx:
+        rows = tx.all(sa.select(Message).where(Message.purpose == "alert", Message.accepted_at.is_not(None)))
+    assert len(rows) == 2 and {row.id for row in rows} <= {one.message_id for one in cast.sms.taken}
+    assert {row.provider_id for row in rows} == {f"recorded-{row.id}" for row in rows}
+
+
 @on_sqlite
 def test_an_alert_in_doubt_is_dropped_when_it_is_cleared(cast, ada):
     cast.sms.script(TAKEN_UNKNOWN)
