@@ -215,14 +215,18 @@ _HERS = _MESSAGES.alias("hers")
 _OF_OCCURRENCE = ("fulfilled_at", "cancelled_at", "excused_at", "closes_at", "snoozed_until")
 _OF_ALERT = ("kind", "cleared_at", "standing_since", "owner")
 _DAY_BEGAN = sa.bindparam("day_began", type_=Message.due_at.type)
+# All that she had lately. `due_at` only narrows the index: reminders are of use for less.
+_HER_REMINDERS = (
+    _HERS.c.study_id == _MESSAGES.c.study_id,
+    _HERS.c.subject_id == _MESSAGES.c.subject_id,
+    _HERS.c.purpose == "reminder",
+    _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+)
 # Of which wording the last of her reminders was: no two in a row are alike.
 _LAST_TEXT = (
     sa.select(_HERS.c.template + ":" + sa.cast(_HERS.c.rotation, sa.Text))
     .where(
-        _HERS.c.study_id == _MESSAGES.c.study_id,
-        _HERS.c.subject_id == _MESSAGES.c.subject_id,
-        _HERS.c.purpose == "reminder",
-        _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+        *_HER_REMINDERS,
         _HERS.c.begun_at.is_not(None),
         _HERS.c.id != _MESSAGES.c.id,
     )
@@ -240,21 +244,15 @@ _HAS_PHONE = (
     )
     .correlate(_MESSAGES)
 )
-# What may have gone out counts. `due_at` only narrows the index: reminders are of use for less.
+# What may have gone out counts.
 _SENT_TODAY = sa.select(sa.func.count()).where(
-    _HERS.c.study_id == _MESSAGES.c.study_id,
-    _HERS.c.subject_id == _MESSAGES.c.subject_id,
-    _HERS.c.purpose == "reminder",
-    _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+    *_HER_REMINDERS,
     _HERS.c.begun_at >= _DAY_BEGAN,
     _HERS.c.failed_at.is_(None),
 )
 # No reminder names what is due: one that goes out tells her of all that is due by then.
 _LAST_TOLD = sa.select(sa.func.max(_HERS.c.begun_at)).where(
-    _HERS.c.study_id == _MESSAGES.c.study_id,
-    _HERS.c.subject_id == _MESSAGES.c.subject_id,
-    _HERS.c.purpose == "reminder",
-    _HERS.c.due_at >= sa.bindparam("since", type_=Message.due_at.type),
+    *_HER_REMINDERS,
     _HERS.c.failed_at.is_(None),
     _HERS.c.id != _MESSAGES.c.id,
 )
