@@ -295,53 +295,53 @@ def _anchor_row(entry: Entry, content: Json, name: str, day: str) -> Row:
     )
 
 
+def _window(content: Json) -> tuple[Any, ...]:
+    """Whose an occurrence is, and when it was due: the columns of `trial_tables.of_window`."""
+    told = content["occurrence"]
+    return (
+        usubjid(content),
+        content["site"],
+        content["subject_id"],
+        told["assessment"],
+        told.get("visit"),
+        told.get("study_day"),
+        told["local_day"],
+        told.get("opens_at"),
+        told.get("closes_at"),
+    )
+
+
+def _asked_by(told: Json) -> tuple[Any, ...]:
+    """By which version of the protocol and of the instrument it was due: the columns of `trial_tables.asked_by`."""
+    asked = told.get("instrument") or {}
+    return told.get("protocol_version"), asked.get("code"), asked.get("version")
+
+
 def _miss(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told = content["occurrence"]
-    asked = told.get("instrument") or {}
     rows["misses"].append(
         (
             entry.study_id,
             told["id"],
-            usubjid(content),
-            content["site"],
-            content["subject_id"],
-            told["assessment"],
-            told.get("visit"),
-            told.get("study_day"),
-            told["local_day"],
-            told.get("opens_at"),
-            told.get("closes_at"),
+            *_window(content),
             told.get("missed_at") or content["at"],
             str(entry.event_id),
             entry.position,
-            told.get("protocol_version"),
-            asked.get("code"),
-            asked.get("version"),
+            *_asked_by(told),
         )
     )
 
 
 def _excuse(rows: Rows, entry: Entry, content: Json, known: Definitions) -> None:
     told, said = content["occurrence"], content["excuse"]
-    asked = told.get("instrument") or {}
     rows["excuses"].append(
         (
             entry.study_id,
             told["id"],
             entry.position,
             "EXCUSED" if entry.kind == "occurrence.excused" else "TAKEN BACK",
-            usubjid(content),
-            content["site"],
-            content["subject_id"],
-            told["assessment"],
-            told.get("visit"),
-            told.get("study_day"),
-            told["local_day"],
-            told.get("opens_at"),
-            told.get("closes_at"),
-            told.get("protocol_version"),
-            asked.get("code"),
-            asked.get("version"),
+            *_window(content),
+            *_asked_by(told),
             said["reason"],
             EXCUSED.get(said["reason"], EXCUSED["other"]),
             said.get("by"),

@@ -6,6 +6,8 @@ nothing. `feed_state` says how far the feed has been applied, in the same transa
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
@@ -213,27 +215,36 @@ anchors = sa.Table(
     _of_few("anchors"),
 )
 
+
+def of_window() -> list[sa.Column[Any]]:
+    """Whose an occurrence is, and when it was due."""
+    return [
+        sa.Column("USUBJID", NAME, nullable=False),
+        sa.Column("SITEID", NAME, nullable=False),
+        sa.Column("SUBJID", NAME, nullable=False),
+        sa.Column("ASSESSMENT", NAME, nullable=False),
+        sa.Column("VISIT", NAME),
+        sa.Column("VISITDY", sa.Integer),
+        sa.Column("LOCALDAY", NAME, nullable=False),
+        sa.Column("OPENDTC", NAME),
+        sa.Column("CLOSEDTC", NAME),
+    ]
+
+
+def asked_by() -> list[sa.Column[Any]]:
+    """By which version of the protocol and of the instrument it was due."""
+    return [sa.Column(name, NAME) for name in ("PROTVER", "INSTRUMENT", "INSTRVER")]
+
+
 misses = sa.Table(
     "misses",
     metadata,  # what was due and not answered in time; an answer that came after all is in `responses`
     *_keys("OCCURRENCEID"),
-    sa.Column("USUBJID", NAME, nullable=False),
-    sa.Column("SITEID", NAME, nullable=False),
-    sa.Column("SUBJID", NAME, nullable=False),
-    sa.Column("ASSESSMENT", NAME, nullable=False),
-    sa.Column("VISIT", NAME),
-    sa.Column("VISITDY", sa.Integer),
-    sa.Column("LOCALDAY", NAME, nullable=False),
-    sa.Column("OPENDTC", NAME),
-    sa.Column("CLOSEDTC", NAME),
+    *of_window(),
     sa.Column("MISSEDDTC", NAME, nullable=False),
     sa.Column("EVENTID", NAME, nullable=False),
     sa.Column("POSITION", sa.BigInteger, nullable=False),
-    sa.Column(
-        "PROTVER", NAME
-    ),  # by which it was due; this and the instrument are blank where the feed did not tell
-    sa.Column("INSTRUMENT", NAME),
-    sa.Column("INSTRVER", NAME),
+    *asked_by(),  # blank where the feed did not tell
     _of_few("misses"),
     info={"filled": ("PROTVER", "INSTRUMENT", "INSTRVER")},
 )
@@ -244,18 +255,8 @@ excuses = sa.Table(
     *_keys("OCCURRENCEID"),
     sa.Column("POSITION", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("KIND", NAME, nullable=False),
-    sa.Column("USUBJID", NAME, nullable=False),
-    sa.Column("SITEID", NAME, nullable=False),
-    sa.Column("SUBJID", NAME, nullable=False),
-    sa.Column("ASSESSMENT", NAME, nullable=False),
-    sa.Column("VISIT", NAME),
-    sa.Column("VISITDY", sa.Integer),
-    sa.Column("LOCALDAY", NAME, nullable=False),
-    sa.Column("OPENDTC", NAME),
-    sa.Column("CLOSEDTC", NAME),
-    sa.Column("PROTVER", NAME),
-    sa.Column("INSTRUMENT", NAME),
-    sa.Column("INSTRVER", NAME),
+    *of_window(),
+    *asked_by(),
     sa.Column("REASON", NAME, nullable=False),  # its code
     sa.Column("QSREASND", NAME, nullable=False),
     sa.Column("SAIDBY", NAME),
